@@ -1,0 +1,458 @@
+"""Runs a function on hostile bytes in a limited child process.
+
+A child imports its module once, then forks for every job. The fork that meets one person's file ends with that job, so
+nothing of it can reach the next person's file, and the imports (0.6 s for the face models) are paid once.
+
+A function that can be run here takes `(about: dict, data: bytes)` and returns `(answer: dict, data: bytes)`. Between
+the processes travel JSON and raw bytes, never pickles.
+
+Each fork has limits on memory, processor time, file size and open files, an empty environment, and no way to open
+files, reach a network or start programs: whatever it needs is imported before. What goes wrong in it is a
+`ChildFailed` in the parent.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import errno
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+# Two lengths stand before each message: the JSON and the raw bytes that follow it.
+HEAD = struct.Struct("!II")
+LARGEST_REPLY = 256 * 2**20
+START_SECONDS = 30.0
+
+Reason = Literal["start", "busy", "time", "processor", "memory", "crash", "refused"]
+Answer = tuple[dict[str, Any], bytes]
+
+
+class ChildFailed(Exception):
+    """The child gave no answer; `reason` says why."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+    @property
+    def machine(self) -> bool:
+        """True when the file was not judged at all, so that the caller should try again later."""
+        return self.reason in ("start", "busy", "time")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use. Memory is address space, libraries included."""
+
+    memory: int = 512 * 2**20
+    processor_seconds: int = 60
+    wall_seconds: float = 90.0
+    file_bytes: int = 64 * 2**20
+    open_files: int = 64
+
+
+class Children:
+    """A few warm children for one function of one module.
+
+    At most `size` jobs run at a time; others wait `wait_seconds` and then fail as "busy". A child is replaced after
+    `jobs` jobs, and at once when it does not answer. With `keep=False` none stays once its job is done.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        function: str,
+        *,
+        warm: str = "",
+        limits: Limits | None = None,
+        size: int = 2,
+        jobs: int = 200,
+        keep: bool = True,
+        wait_seconds: float = 30.0,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._command = [module, function, warm, json.dumps(asdict(self.limits))]
+        self._size, self._jobs, self._keep, self._wait = size, jobs, keep, wait_seconds
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.close)
+
+    def _forget(self) -> None:
+        # A forked web or worker process must not talk into the pipes of its parent's children.
+        self._idle: list[_Child] = []
+        self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(self._size)
+
+    def run(self, about: dict[str, Any], data: bytes) -> Answer:
+        """The function's answer for one file; raises ChildFailed."""
+        if not self._turns.acquire(timeout=self._wait):
+            raise ChildFailed("busy")
+        try:
+            child = self._take()
+            try:
+                answer = child.ask(about, data)
+            except BaseException as error:
+                if isinstance(error, ChildFailed) and child.sound:
+                    self._give_back(child)
+                else:
+                    child.kill()
+                raise
+            self._give_back(child)
+            return answer
+        finally:
+            self._turns.release()
+
+    def _take(self) -> "_Child":
+        while True:
+            with self._lock:
+                child = self._idle.pop() if self._idle else None
+            if child is None:
+                return _Child(self._command, self.limits)
+            if child.alive():
+                return child
+            child.kill()
+
+    def _give_back(self, child: "_Child") -> None:
+        if not self._keep or child.jobs >= self._jobs:
+            child.kill()
+            return
+        with self._lock:
+            self._idle.append(child)
+
+    def close(self) -> None:
+        """Ends the idle children."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.kill()
+
+
+class _Child:
+    """One child process as its parent sees it."""
+
+    def __init__(self, command: list[str], limits: Limits) -> None:
+        self.jobs = 0
+        self.sound = True
+        self._seconds = limits.wall_seconds
+        try:
+            # Isolated mode (-I) keeps the working directory and the environment out of the import path.
+            self._process = subprocess.Popen(  # noqa: S603 - the command is this file and its own module names.
+                [sys.executable, "-I", str(Path(__file__).resolve()), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise ChildFailed("start", type(error).__name__) from None
+        assert self._process.stdin
+        assert self._process.stdout
+        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._to, False)
+        os.set_blocking(self._from, False)
+        try:
+            status, _ = self._receive(time.monotonic() + START_SECONDS)
+        except ChildFailed:
+            self.kill()
+            raise ChildFailed("start") from None
+        if status.get("ready") is not True:
+            self.kill()
+            raise ChildFailed("start", str(status.get("why", ""))[:200])
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, about: dict[str, Any], data: bytes) -> Answer:
+        self.jobs += 1
+        self.sound = False
+        # The fork's own alarm comes first; these seconds more are for a child that no longer obeys its alarm.
+        deadline = time.monotonic() + self._seconds + 5
+        self._send(_framed(about, data), deadline)
+        status, body = self._receive(deadline)
+        reason = status.get("failed")
+        if reason is None:
+            answer = _parted(body)
+            self.sound = True
+            return answer
+        self.sound = reason in ("time", "processor", "memory", "crash", "refused")
+        raise ChildFailed(reason if self.sound else "crash", str(status.get("why", ""))[:200])
+
+    def kill(self) -> None:
+        # The child leads its own session, so the group's number is its own and nobody else's.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+        self._process.wait()
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._ready(self._to, select.POLLOUT, deadline)
+            try:
+                rest = rest[os.write(self._to, rest) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise ChildFailed("crash") from None
+
+    def _receive(self, deadline: float) -> Answer:
+        head, body = HEAD.unpack(self._read(HEAD.size, deadline))
+        if head + body > LARGEST_REPLY:
+            raise ChildFailed("crash", "reply too long")
+        return _parted(HEAD.pack(head, body) + self._read(head + body, deadline))
+
+    def _read(self, length: int, deadline: float) -> bytes:
+        parts = bytearray()
+        while len(parts) < length:
+            self._ready(self._from, select.POLLIN, deadline)
+            try:
+                part = os.read(self._from, min(length - len(parts), 2**20))
+            except BlockingIOError:
+                continue
+            if not part:
+                raise ChildFailed("crash")
+            parts += part
+        return bytes(parts)
+
+    @staticmethod
+    def _ready(file: int, event: int, deadline: float) -> None:
+        poll = select.poll()  # select() fails on file numbers above 1,023, which a busy server has.
+        poll.register(file, event)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise ChildFailed("time")
+
+
+def _framed(about: dict[str, Any], data: bytes) -> bytes:
+    words = json.dumps(about).encode()
+    return HEAD.pack(len(words), len(data)) + words + data
+
+
+def _parted(message: bytes) -> Answer:
+    """Opens a message; what a child says is not trusted to be well formed."""
+    try:
+        head, body = HEAD.unpack_from(message)
+        if HEAD.size + head + body != len(message):
+            raise ValueError
+        about = json.loads(message[HEAD.size : HEAD.size + head])
+        if not isinstance(about, dict):
+            raise ValueError
+    except (ValueError, RecursionError, struct.error):
+        raise ChildFailed("crash", "malformed reply") from None
+    return about, message[HEAD.size + head :]
+
+
+# From here on the code runs in the child.
+
+
+def _serve(module: str, function: str, warm: str, limits: Limits) -> None:
+    inp, out = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    _limit(limits)
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        found = import_module(module)
+        target = getattr(found, function)
+        if warm:
+            getattr(found, warm)()
+    except BaseException as error:
+        _write(out, _framed({"ready": False, "why": _named(error)}, b""))
+        return
+    leave_network(libc)
+    gc.freeze()  # Objects that the collector never touches stay shared between the forks.
+    _write(out, _framed({"ready": True}, b""))
+
+    def forked(message: bytes, reply: int) -> None:
+        os.close(inp)
+        os.close(out)
+        signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.processor_seconds, limits.processor_seconds + 2))
+        forbid_calls(libc)
+        _write(reply, _framed(*target(*_parted(message))))
+
+    while True:
+        head = _exactly(inp, HEAD.size)
+        message = head + _exactly(inp, sum(HEAD.unpack(head)))
+        _write(out, _one_job(forked, message))
+        del message
+
+
+def _one_job(forked: Callable[[bytes, int], None], message: bytes) -> bytes:
+    # The fork writes into memory, not into the parent's pipe: a fork that dies half-way cannot leave half a reply.
+    reply = os.memfd_create("reply")
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _run_and_exit(forked, message, reply)
+        _, status = os.waitpid(pid, 0)
+        failure = _failure(status)
+        size = os.fstat(reply).st_size
+        body = b"" if size > LARGEST_REPLY else os.pread(reply, size, 0)
+    finally:
+        os.close(reply)
+    if failure == "refused":
+        return _framed({"failed": failure, "why": body.decode("utf-8", "replace")}, b"")
+    return _framed({"failed": failure} if failure else {}, b"" if failure else body)
+
+
+def _run_and_exit(forked: Callable[[bytes, int], None], message: bytes, reply: int) -> NoReturn:
+    code = EXIT_CRASH
+    try:
+        forked(message, reply)
+        code = EXIT_DONE
+    except MemoryError:
+        code = EXIT_MEMORY
+    except BaseException as error:
+        os.ftruncate(reply, 0)
+        os.lseek(reply, 0, os.SEEK_SET)
+        _write(reply, _named(error).encode())
+        code = EXIT_REFUSED
+    finally:
+        os._exit(code)
+
+
+EXIT_DONE, EXIT_MEMORY, EXIT_REFUSED, EXIT_CRASH = 0, 3, 4, 5
+
+
+def _failure(status: int) -> Reason | None:
+    if os.WIFSIGNALED(status):
+        known: dict[int, Reason] = {signal.SIGALRM: "time", signal.SIGXCPU: "processor"}
+        return known.get(os.WTERMSIG(status), "crash")
+    codes: dict[int, Reason | None] = {EXIT_DONE: None, EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}
+    return codes.get(os.WEXITSTATUS(status), "crash")
+
+
+def _named(error: BaseException) -> str:
+    """Kind and place of an error, without its text, which may quote somebody's file."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f" at {Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _limit(limits: Limits) -> None:
+    for what, most in (
+        (resource.RLIMIT_AS, limits.memory),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NOFILE, limits.open_files),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
+
+
+CLONE_THREAD, CLONE_NEWUSER, CLONE_NEWNET = 0x00010000, 0x10000000, 0x40000000
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
+
+
+def leave_network(libc: ctypes.CDLL) -> bool:
+    """Moves to a namespace without network; containers may forbid that, and then the call filter alone holds."""
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # A fork may not look into the memory of its parent.
+    return bool(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The kernel's numbers on one kind of processor; `forbidden` are the calls that no decoder needs."""
+
+    architecture: int
+    clone: int
+    clone3: int
+    # In order: opening files, sockets, programs, other processes, mounts, tracing, namespaces, kernel programs.
+    forbidden: tuple[int, ...]
+
+
+MACHINES = {
+    "x86_64": Machine(
+        0xC000003E, 56, 435,
+        (2, 85, 257, 437, 41, 42, 49, 50, 53, 57, 58, 59, 322, 62, 129, 297, 165, 101, 310, 311, 272, 308, 321, 425),
+    ),
+    "aarch64": Machine(
+        0xC00000B7, 220, 435,
+        (56, 437, 198, 199, 200, 201, 203, 221, 281, 129, 138, 240, 40, 117, 270, 271, 97, 268, 280, 425),
+    ),
+}  # fmt: skip
+
+
+def call_filter(machine: Machine) -> bytes:
+    """A seccomp program in classic BPF: forbidden calls and new processes answer "not permitted", new threads pass."""
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, architecture, first_argument = 0, 4, 16  # Offsets in struct seccomp_data.
+    steps: list[tuple[int, int, str, str]] = [
+        (load, architecture, "", ""),
+        (equal, machine.architecture, "", "refuse"),
+        (load, number, "", ""),
+        (at_least, 0x40000000, "refuse", ""),  # The x32 names of the same calls.
+        *((equal, call, "refuse", "") for call in machine.forbidden),
+        # The flags of clone3 lie in memory that a filter cannot read; told that it is absent, libc uses clone instead.
+        (equal, machine.clone3, "absent", ""),
+        (equal, machine.clone, "", "allow"),
+        (load, first_argument, "", ""),
+        (any_bit, CLONE_THREAD, "allow", "refuse"),
+    ]
+    ends = {"allow": 0x7FFF0000, "refuse": 0x00050000 | errno.EPERM, "absent": 0x00050000 | errno.ENOSYS}
+    place = {name: len(steps) + at for at, name in enumerate(ends)}
+
+    def jump(at: int, name: str) -> int:
+        return place[name] - at - 1 if name else 0
+
+    code = [struct.pack("=HBBI", op, jump(at, yes), jump(at, no), k) for at, (op, k, yes, no) in enumerate(steps)]
+    code += [struct.pack("=HBBI", answer, 0, 0, value) for value in ends.values()]
+    return b"".join(code)
+
+
+def forbid_calls(libc: ctypes.CDLL) -> bool:
+    """Puts the filter on this process for good; False on a kernel or processor that has none."""
+    machine = MACHINES.get(os.uname().machine)
+    if machine is None:
+        return False
+    code = call_filter(machine)
+    held = ctypes.create_string_buffer(code)
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+    program = Program(len(code) // 8, ctypes.addressof(held))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0)
+
+
+def _exactly(file: int, length: int) -> bytes:
+    """Reads so many bytes; ends the child when its parent has gone."""
+    parts = bytearray()
+    while len(parts) < length:
+        part = os.read(file, min(length - len(parts), 2**20))
+        if not part:
+            os._exit(0)
+        parts += part
+    return bytes(parts)
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1], sys.argv[2], sys.argv[3], Limits(**json.loads(sys.argv[4])))
