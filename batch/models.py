@@ -1,0 +1,225 @@
+"""The roster: people and everything that belongs to them. What people do is a timestamp; what a machine claims is a state.
+
+Everything of one person hangs under `employee` by a cascading foreign key that carries the tenant.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field
+
+from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
+
+
+class Batch(TenantRow, table=True):
+    """One roster that HR dropped, and what it is for."""
+
+    __table_args__ = (UniqueConstraint("tenant_id", "workbook_digest"), of_tenant())
+
+    name: str
+    due_on: date | None = None
+    created_by: UUID
+    created_at: datetime = Moment(default_factory=utc_now)
+    workbook_digest: str | None = None
+    """Keyed digest of the workbook's bytes, so that the same file dropped twice makes one batch."""
+    imported_at: datetime | None = Moment(default=None, nullable=True)
+    undone_at: datetime | None = Moment(default=None, nullable=True)
+    mapping: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    workbook_due_at: datetime | None = Moment(default=None, nullable=True)
+    """When the raw file goes, 24 hours after it came at the latest; None when it is gone."""
+
+
+class Employee(TenantRow, table=True):
+    """A person. Who they are is sealed under their own profile key; the indexes only allow to find them again."""
+
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "email_index"),
+        UniqueConstraint("tenant_id", "key_index"),
+        belongs_to("batch", "batch_id"),
+        of_tenant(),
+    )
+
+    batch_id: UUID = Field(index=True)
+    row: int
+    email_index: bytes
+    key_index: bytes | None = None
+    profile: bytes
+    created_at: datetime = Moment(default_factory=utc_now)
+    opted_out_at: datetime | None = Moment(default=None, nullable=True)
+    """Declined, withdrew or ran out: HR sees the same word for all of them."""
+    restricted_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class Invitation(TenantRow, table=True):
+    """A personal link. The token itself is never stored."""
+
+    __table_args__ = (belongs_to("employee", "employee_id"),)
+
+    employee_id: UUID = Field(index=True)
+    token_hash: bytes | None = Field(default=None, unique=True)
+    """Set when the mail is written; a renewal replaces it."""
+    created_at: datetime = Moment(default_factory=utc_now)
+    expires_at: datetime = Moment()
+    delivered_at: datetime | None = Moment(default=None, nullable=True)
+    opened_at: datetime | None = Moment(default=None, nullable=True)
+    revoked_at: datetime | None = Moment(default=None, nullable=True)
+    bounced_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class Notice(TenantRow, table=True):
+    """What a person was told, word for word; the same version renders to the same digest for ever."""
+
+    __table_args__ = (UniqueConstraint("tenant_id", "version", "language", "digest"), of_tenant())
+
+    version: str
+    language: str
+    text: str
+    digest: str
+    """SHA-256 of the text, hexadecimal."""
+    created_at: datetime = Moment(default_factory=utc_now)
+
+
+class Purpose(StrEnum):
+    HEADSHOTS = "headshots"
+    """Selfies are used to train this person's own model and to render their headshots."""
+    BIOMETRIC = "biometric"
+    """Face measures are taken in memory to check that the headshots look like the person."""
+
+
+class Consent(TenantRow, table=True):
+    """One person's answer to one purpose of one notice."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        belongs_to("notice", "notice_id"),
+        UniqueConstraint("tenant_id", "employee_id", "id"),
+        Index("consent_standing", "tenant_id", "employee_id", "purpose", unique=True,
+              postgresql_where=text("withdrawn_at is null")),
+    )  # fmt: skip
+
+    employee_id: UUID = Field(index=True)
+    notice_id: UUID
+    purpose: str
+    given_at: datetime = Moment()
+    withdrawn_at: datetime | None = Moment(default=None, nullable=True)
+    signature: bytes
+    """The typed name, sealed under the person's profile key."""
+
+
+class PhotoState(StrEnum):
+    CHECKING = "checking"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+class Photo(TenantRow, table=True):
+    """A selfie. The row cannot exist without the consent it rests on."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "employee_id", "consent_id"],
+            ["consent.tenant_id", "consent.employee_id", "consent.id"],
+            ondelete="CASCADE",
+        ),
+        UniqueConstraint("tenant_id", "employee_id", "digest"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    consent_id: UUID
+    state: str = PhotoState.CHECKING
+    path: str
+    """Of the encrypted object: the picture as it came until it is checked, then a clean one without metadata."""
+    digest: str
+    """Keyed digest of the bytes as they came, for exact duplicates and repeated uploads."""
+    bytes: int = 0
+    width: int = 0
+    height: int = 0
+    pose: str = ""
+    fingerprint: int = Field(default=0, sa_type=BigInteger)
+    findings: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    used_anyway: bool = False
+    created_at: datetime = Moment(default_factory=utc_now)
+    checked_at: datetime | None = Moment(default=None, nullable=True)
+    due_at: datetime = Moment()
+    """The absolute time of its deletion, set at creation."""
+
+
+class SittingState(StrEnum):
+    READY = "ready"
+    TRAINING = "training"
+    RENDERING = "rendering"
+    JUDGING = "judging"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ACTIVE = (SittingState.READY, SittingState.TRAINING, SittingState.RENDERING, SittingState.JUDGING)
+
+
+class Sitting(TenantRow, table=True):
+    """One fine-tune plus renders for one employee."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        Index("sitting_active", "tenant_id", "employee_id", unique=True,
+              postgresql_where=text("state in ('ready','training','rendering','judging')")),
+        Index("sitting_ready", "state", "created_at"),
+    )  # fmt: skip
+
+    employee_id: UUID = Field(index=True)
+    state: str = SittingState.READY
+    fence: int = 0
+    """Counts the claims: who writes a result must still hold the number it claimed with."""
+    seed: int
+    reshoot_of: UUID | None = None
+    reshoot_reason: str | None = None
+    created_at: datetime = Moment(default_factory=utc_now)
+    changed_at: datetime = Moment(default_factory=utc_now)
+    failure: str | None = None
+    """A reason in plain words, made by the program."""
+
+
+class Headshot(TenantRow, table=True):
+    """A rendered picture that passed the judge."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        belongs_to("sitting", "sitting_id"),
+        belongs_to("look", "look_id"),
+        UniqueConstraint("tenant_id", "sitting_id", "number"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    sitting_id: UUID = Field(index=True)
+    look_id: UUID
+    number: int
+    path: str
+    bytes: int
+    likeness_ratio: float
+    favourite_at: datetime | None = Moment(default=None, nullable=True)
+    created_at: datetime = Moment(default_factory=utc_now)
+    due_at: datetime = Moment()
+
+
+class Release(TenantRow, table=True):
+    """The person's decision that HR may have a headshot."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        belongs_to("headshot", "headshot_id"),
+        UniqueConstraint("tenant_id", "headshot_id"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    headshot_id: UUID
+    at: datetime = Moment(default_factory=utc_now)
+    downloaded_at: datetime | None = Moment(default=None, nullable=True)
+
+

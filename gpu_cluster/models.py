@@ -1,0 +1,64 @@
+"""Runs on the cluster, and the weights that they leave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlmodel import Field
+
+from likeness.db import Moment, TenantRow, belongs_to, utc_now
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    """Its heartbeat stopped; another run takes the sitting up from the last checkpoint."""
+    CANCELLED = "cancelled"
+
+
+class Run(TenantRow, table=True):
+    """One attempt at one sitting on the cluster."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        belongs_to("sitting", "sitting_id"),
+        UniqueConstraint("tenant_id", "sitting_id", "fence"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    sitting_id: UUID = Field(index=True)
+    fence: int
+    state: str = RunState.RUNNING
+    recipe: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    seconds: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    """Wall-clock seconds of each stage: load, train, render, judge."""
+    step: int = 0
+    steps: int = 0
+    made: int = 0
+    passed: int = 0
+    likeness_ratio: float | None = None
+    started_at: datetime = Moment(default_factory=utc_now)
+    heartbeat_at: datetime = Moment(default_factory=utc_now)
+    finished_at: datetime | None = Moment(default=None, nullable=True)
+    error: str | None = None
+
+
+class Weights(TenantRow, table=True):
+    """A person's LoRA as an encrypted object; it never outlives the person's last selfie."""
+
+    __table_args__ = (belongs_to("employee", "employee_id"), belongs_to("sitting", "sitting_id"))
+
+    employee_id: UUID = Field(index=True)
+    sitting_id: UUID
+    kind: str
+    """`checkpoint` or `adapter`."""
+    path: str
+    bytes: int
+    created_at: datetime = Moment(default_factory=utc_now)
+    due_at: datetime = Moment()

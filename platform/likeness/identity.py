@@ -1,0 +1,168 @@
+"""Who makes this request: one-time links, sessions, and the `Caller` that both lead to.
+
+Tokens are `<tenant>.<secret>`: the tenant's opaque id says under which tenant to look, the 256-bit secret is stored
+hashed only. A GET never consumes a link, because mail scanners open links; a page posts.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlmodel import Field, Session
+
+from likeness.db import Database, Moment, TenantRow, of_tenant, tenant_of
+from likeness.errors import Gone
+
+SESSION_LIFETIME = timedelta(hours=12)
+LINK_LIFETIME = timedelta(minutes=30)
+
+
+class Kind(StrEnum):
+    MEMBER = "member"
+    EMPLOYEE = "employee"
+    OPERATOR = "operator"
+
+
+class LinkUsed(Gone):
+    """The one-time link was used, ran out, or never existed."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes this request. What they may do is decided by the tenants floor."""
+
+    tenant: UUID
+    kind: Kind
+    id: UUID
+    session: UUID
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+class SignInLink(TenantRow, table=True):
+    __tablename__ = "sign_in_link"
+    __table_args__ = (of_tenant(),)
+
+    token_hash: bytes = Field(unique=True)
+    kind: str
+    subject_id: UUID
+    expires_at: datetime = Moment()
+    used_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class WebSession(TenantRow, table=True):
+    __tablename__ = "web_session"
+    __table_args__ = (of_tenant(),)
+
+    token_hash: bytes = Field(unique=True)
+    kind: str
+    subject_id: UUID = Field(index=True)
+    created_at: datetime = Moment()
+    expires_at: datetime = Moment()
+    issuer: str | None = None
+    """The identity provider and its own session id, for a logout that starts there."""
+    issuer_session: str | None = Field(default=None, index=True)
+
+
+def new_token(tenant: UUID) -> str:
+    return f"{tenant.hex}.{secrets.token_urlsafe(32)}"
+
+
+def token_hash(token: str) -> bytes:
+    return sha256(token.encode()).digest()
+
+
+def tenant_in(token: str) -> UUID | None:
+    """The tenant a token names, None for anything that is no token."""
+    try:
+        return UUID(hex=token.split(".", 1)[0])
+    except ValueError:
+        return None
+
+
+def make_link(session: Session, kind: Kind, subject_id: UUID, now: datetime) -> str:
+    """A token that signs `subject_id` in once within half an hour."""
+    token = new_token(tenant_of(session))
+    session.add(
+        SignInLink(
+            tenant_id=tenant_of(session),
+            token_hash=token_hash(token),
+            kind=kind,
+            subject_id=subject_id,
+            expires_at=now + LINK_LIFETIME,
+        )
+    )
+    return token
+
+
+def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
+    """Consumes a one-time link. Raises `LinkUsed`."""
+    used = session.execute(
+        update(SignInLink)
+        .where(
+            SignInLink.tenant_id == tenant_of(session),  # type: ignore[arg-type]
+            SignInLink.token_hash == token_hash(token),  # type: ignore[arg-type]
+            SignInLink.used_at.is_(None),  # type: ignore[union-attr]
+            SignInLink.expires_at > now,  # type: ignore[arg-type]
+        )
+        .values(used_at=now)
+        .returning(SignInLink.kind, SignInLink.subject_id)  # type: ignore[call-overload]
+    ).first()
+    if used is None:
+        raise LinkUsed("This sign-in link was used already or has run out. Ask for a new one.")
+    return Kind(used.kind), used.subject_id
+
+
+def start_session(session: Session, kind: Kind, subject_id: UUID, now: datetime) -> str:
+    """A new session; returns the cookie's value."""
+    token = new_token(tenant_of(session))
+    session.add(
+        WebSession(
+            tenant_id=tenant_of(session),
+            token_hash=token_hash(token),
+            kind=kind,
+            subject_id=subject_id,
+            created_at=now,
+            expires_at=now + SESSION_LIFETIME,
+        )
+    )
+    return token
+
+
+def caller_of(db: Database, cookie: str | None, now: datetime) -> Caller | None:
+    """Who holds this cookie; None for no session, a foreign or an ended one."""
+    tenant = tenant_in(cookie) if cookie else None
+    if cookie is None or tenant is None:
+        return None
+    with db.transaction(tenant) as session:
+        row = session.execute(
+            select(WebSession).where(
+                WebSession.tenant_id == tenant,  # type: ignore[arg-type]
+                WebSession.token_hash == token_hash(cookie),  # type: ignore[arg-type]
+                WebSession.expires_at > now,  # type: ignore[arg-type]
+            )
+        ).scalar_one_or_none()
+    return Caller(tenant, Kind(row.kind), row.subject_id, row.id) if row else None
+
+
+def end_session(session: Session, session_id: UUID) -> None:
+    session.execute(
+        delete(WebSession).where(WebSession.tenant_id == tenant_of(session), WebSession.id == session_id)  # type: ignore[arg-type]
+    )
+
+
+def end_sessions_of(session: Session, subject_id: UUID) -> None:
+    """Signs somebody out everywhere, and voids the links they have not used."""
+    for table in (WebSession, SignInLink):
+        session.execute(
+            delete(table).where(table.tenant_id == tenant_of(session), table.subject_id == subject_id)  # type: ignore[arg-type, attr-defined]
+        )
+
+

@@ -1,0 +1,28 @@
+"""What every edge holds in its hands: the parts of the kernel, chosen once by the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from likeness.db import Database
+from likeness.keys import KeyFolder
+from likeness.objects import Objects
+from likeness.settings import Settings
+
+
+@dataclass(frozen=True)
+class Kernel:
+    settings: Settings
+    db: Database
+    objects: Objects
+    keys: KeyFolder
+
+
+def assemble(settings: Settings) -> Kernel:
+    """Opens the adapters that the settings name; nothing is started and nothing is checked here."""
+    return Kernel(
+        settings=settings,
+        db=Database(settings.database_url),
+        objects=Objects(settings.objects_address()),
+        keys=KeyFolder(settings.keys_path()),
+    )

@@ -1,0 +1,16 @@
+"""Alembic's entry point: connects with the address that `migrate` was called with."""
+
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlmodel import SQLModel
+
+engine = create_engine(context.config.attributes["url"])
+with engine.connect() as connection:
+    # Two replicas that start together must not both migrate.
+    connection.execute(text("select pg_advisory_lock(746573)"))
+    connection.commit()
+    context.configure(connection=connection, target_metadata=SQLModel.metadata, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+engine.dispose()

@@ -1,0 +1,25 @@
+"""Row-level security for a table, in the one shape that every table has."""
+
+from __future__ import annotations
+
+from alembic import op
+
+PLATFORM = "00000000-0000-0000-0000-000000000000"
+CURRENT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
+"""Compared as uuid, not as text, which would be fifty times slower and use no index."""
+
+
+def protect(table: str, *, column: str = "tenant_id", operators_see_all: bool = False, append_only: bool = False) -> None:
+    """Enables and forces row-level security and grants the program's role what it needs.
+
+    `operators_see_all`: a transaction of the platform's own tenant sees every row (tenants and jobs only).
+    """
+    rule = f"{column} = {CURRENT}"
+    if operators_see_all:
+        rule += f" or {CURRENT} = '{PLATFORM}'::uuid"
+    op.execute(f'alter table "{table}" enable row level security')
+    op.execute(f'alter table "{table}" force row level security')
+    op.execute(f'create policy tenant on "{table}" using ({rule}) with check ({rule})')
+    rights = "select, insert" if append_only else "select, insert, update, delete"
+    op.execute(f'grant {rights} on "{table}" to likeness_app')
+    op.execute(f'grant select on "{table}" to likeness_rescan')

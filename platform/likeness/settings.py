@@ -1,0 +1,60 @@
+"""Every setting of Likeness in one table. Only edges read it: app, worker, command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment as `LIKENESS_<NAME>`; `docs/settings.md` is written from the descriptions here."""
+
+    model_config = SettingsConfigDict(env_prefix="LIKENESS_", extra="ignore")
+
+    profile: Literal["embedded", "production"] = Field(
+        "embedded", description="`embedded` starts its own PostgreSQL, broker and Ray; `production` expects servers."
+    )
+    home: Path = Field(
+        Path.home() / ".local/share/likeness",
+        description="Embedded profile: the folder that holds database, objects and keys, each in a folder of its own.",
+    )
+    database_url: str = Field("", description="PostgreSQL of the program's own role, `postgresql+psycopg://…`.")
+    owner_database_url: str = Field("", description="PostgreSQL of the role that owns the tables; migrations only.")
+    broker_url: str = Field("", description="RabbitMQ, `amqp://…`; empty means the in-process broker.")
+    objects_url: str = Field("", description="`file:///folder` or `s3://bucket/prefix` for encrypted objects.")
+    key_folder: Path | None = Field(None, description="Folder of wrapped keys; never inside a database backup.")
+    tombstone_folder: Path | None = Field(
+        None, description="Folder of erasure tombstones, kept apart from database and keys; replayed after a restore."
+    )
+    public_url: str = Field("http://127.0.0.1:8000", description="The address that people see in links.")
+    host: str = Field("127.0.0.1", description="The address the web server listens on.")
+    port: int = Field(8000, description="The port the web server listens on.", ge=0, le=65535)
+    smtp_url: str = Field("", description="`smtp://user:password@host:587`; empty keeps mails in the mailbox page.")
+    mail_from: str = Field("Likeness <likeness@localhost>", description="The sender of every mail.")
+    ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
+    recipe: str = Field("portrait-small", description="The recipe new sittings are trained with.")
+    accepted_licences: str = Field(
+        "", description="Comma-separated model licences that the operator has read and accepted, e.g. `OpenRAIL++`."
+    )
+    worker_threads: int = Field(2, description="Threads of one worker process.", ge=1, le=64)
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @property
+    def licences(self) -> frozenset[str]:
+        return frozenset(name.strip() for name in self.accepted_licences.split(",") if name.strip())
+
+    @property
+    def embedded(self) -> bool:
+        return self.profile == "embedded"
+
+    def objects_address(self) -> str:
+        return self.objects_url or f"file://{(self.home / 'objects').resolve()}"
+
+    def keys_path(self) -> Path:
+        return self.key_folder or self.home / "keys"
+
+    def tombstones_path(self) -> Path:
+        return self.tombstone_folder or self.home / "tombstones"
