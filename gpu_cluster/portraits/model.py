@@ -1,0 +1,147 @@
+"""The small base model: StableDiffusionXLPipeline's shape at 128 px, small enough to ship with the program."""
+
+import json
+from collections.abc import Iterable
+from itertools import chain, product
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from gpu_cluster.portraits.draw import BACKDROPS, DRESSES, EXPRESSIONS, FRAMINGS, LIGHTS, POSES, SUBJECT_TOKEN
+from gpu_cluster.portraits.person import BEARDS, GLASSES, HAIRS, IRISES, SKIN_WORDS, STYLES
+
+LATENT_CHANNELS = 16
+# The longest caption with all its traits has 46 tokens.
+TOKENS = 64
+TEXT_WIDTH = 96
+TIME_ID_WIDTH = 32
+
+
+def autoencoder() -> AutoencoderKL:
+    """Eight pixels to one latent each way. Full-resolution convolutions cost the most, so they are the narrowest."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 64, 96),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=128,
+        scaling_factor=1.0,
+        force_upcast=False,
+        mid_block_add_attention=False,
+    )
+
+
+def unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=16,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        block_out_channels=(64, 128, 160),
+        layers_per_block=1,
+        cross_attention_dim=2 * TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=TIME_ID_WIDTH,
+        projection_class_embeddings_input_dim=6 * TIME_ID_WIDTH + TEXT_WIDTH,
+    )
+
+
+def scheduler() -> EulerDiscreteScheduler:
+    """The cosine schedule ends in pure noise, so white and black backdrops are in reach; v keeps that end learnable."""
+    return EulerDiscreteScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
+    )
+
+
+def text_config(vocabulary: int, end: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=vocabulary,
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=3 * TEXT_WIDTH,
+        projection_dim=TEXT_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=TOKENS,
+        bos_token_id=end - 1,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+
+
+def tokenizer() -> CLIPTokenizer:
+    """Every word of the captions is one token; any other text falls apart into bytes and never fails."""
+    learner = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
+    learner.normalizer = normalizers.Lowercase()
+    learner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+    )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000,
+        min_frequency=1,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    learner.train_from_iterator(sorted(set(_words())), trainer)
+    state = learner.model.__getstate__()
+    vocabulary, merges = _vocabulary(state, alphabet)
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)
+
+
+def _vocabulary(state: bytes, alphabet: list[str]) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    learnt = json.loads(state)
+    merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in learnt["merges"]]
+    order = sorted(learnt["vocab"], key=learnt["vocab"].__getitem__)
+    tokens = dict.fromkeys([*alphabet, *(f"{letter}</w>" for letter in alphabet), *order])
+    names = [*tokens, "<|startoftext|>", "<|endoftext|>"]
+    return {name: number for number, name in enumerate(names)}, [(a, b) for a, b in merges]
+
+
+def _words() -> Iterable[str]:
+    lines: Iterable[str] = chain(
+        DRESSES, BACKDROPS, LIGHTS, FRAMINGS, EXPRESSIONS, POSES, HAIRS, IRISES, SKIN_WORDS, STYLES, BEARDS, GLASSES,
+        [f"a photo portrait headshot of {SUBJECT_TOKEN} person employee in on at before with and the , .",
+         "bald head skin hair eyes bob cut tied up professional business woman man wearing background"],
+    )  # fmt: skip
+    for line, form in product(lines, ("{}", "{},")):
+        yield from form.format(line).replace(",", " , ").replace("-", " - ").lower().split()
+
+
+def pipeline(
+    vae: AutoencoderKL,
+    network: UNet2DConditionModel,
+    first: CLIPTextModel,
+    second: CLIPTextModelWithProjection,
+    words: CLIPTokenizer,
+) -> StableDiffusionXLPipeline:
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=first,
+        text_encoder_2=second,
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=network,
+        scheduler=scheduler(),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+
+
+def save(whole: StableDiffusionXLPipeline, folder: Path) -> None:
+    """Half precision halves the download; float16 keeps three more bits than bfloat16 and these weights are small."""
+    whole.to(dtype=torch.float16)
+    whole.save_pretrained(folder, safe_serialization=True)
+    # transformers loads in the precision that the configuration names, and a CPU has no use for float16 arithmetic.
+    for part in ("text_encoder", "text_encoder_2"):
+        config = folder / part / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")

@@ -1,0 +1,287 @@
+"""Trains the small base model from nothing: draw the pictures, train the autoencoder, then text encoders and UNet.
+
+    python -m gpu_cluster.portraits.pretrain --out gpu_cluster/portraits/base --minutes 75
+
+Each stage leaves its result in the scratch folder, so an interrupted run goes on with the stage it was in.
+"""
+
+import argparse
+import copy
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+from gpu_cluster.portraits import model, pictures
+from gpu_cluster.portraits.draw import SUBJECT_TOKEN
+
+# Half of a run's minutes would be too many for the autoencoder: it is good enough at a third.
+VAE_SHARE = 0.33
+VAE_BATCH = 12
+VAE_RATE = 2e-3
+# Keeps latents near a unit ball without blurring what they hold.
+KL_WEIGHT = 3e-5
+UNET_BATCH = 32
+UNET_RATE = 1e-3
+EMA = 0.998
+# A picture without its caption now and then: classifier-free guidance needs it.
+CAPTION_DROPOUT = 0.10
+SNAPSHOT_MINUTES = 10.0
+
+
+class Clock:
+    """Training lasts for minutes, not for steps, so that it ends on time on a busy machine as well."""
+
+    def __init__(self, minutes: float, spent: float = 0.0) -> None:
+        self.minutes, self.spent, self.started = minutes, spent, time.monotonic()
+
+    @property
+    def used(self) -> float:
+        return self.spent + (time.monotonic() - self.started) / 60.0
+
+    @property
+    def part(self) -> float:
+        return self.used / self.minutes
+
+    def rate(self, peak: float, step: int, warm: int = 50) -> float:
+        return peak * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.part))))
+
+
+def to_unit(batch: NDArray[np.uint8]) -> Tensor:
+    """(n, height, width, 3) bytes to (n, 3, height, width) in -1..1."""
+    return torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1.0
+
+
+def _resume(path: Path) -> dict[str, object] | None:
+    return torch.load(path, weights_only=False) if path.exists() else None  # noqa: S301 - our own scratch file.
+
+
+def train_autoencoder(scratch: Path, minutes: float, seed: int) -> AutoencoderKL:
+    done, ongoing = scratch / "vae.pt", scratch / "vae-ongoing.pt"
+    vae = model.autoencoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if done.exists():
+        vae.load_state_dict(torch.load(done, weights_only=True))
+        return vae
+    drawn, _ = pictures.load_all(scratch)
+    for name, parameter in vae.named_parameters():
+        # Residual branches start silent: the skeleton of resampling convolutions learns first, and fast.
+        if name.endswith("conv2.weight"):
+            torch.nn.init.zeros_(parameter)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=VAE_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
+    step, clock = 0, Clock(minutes)
+    if (state := _resume(ongoing)) is not None:
+        vae.load_state_dict(state["vae"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, clock = state["step"], Clock(minutes, state["used"])
+    rng, saved, said = np.random.default_rng((seed, step)), clock.used, time.monotonic()
+    while clock.part < 1.0:
+        # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms.
+        crop, count = (64, 4 * VAE_BATCH) if clock.part < 0.75 else (128, VAE_BATCH)
+        batch = _crops(drawn, rng, crop, count)
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = vae.encode(batch).latent_dist
+            decoded = vae.decode(posterior.sample()).sample
+        loss = _picture_loss(decoded.float(), batch) + KL_WEIGHT * posterior.kl().mean() / 256.0 * (128 / crop) ** 2
+        for group in optimizer.param_groups:
+            group["lr"] = clock.rate(VAE_RATE, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 50 == 0:
+            error = functional.mse_loss(decoded.float().clamp(-1, 1), batch).item() / 4.0
+            pace = 50 / (time.monotonic() - said)
+            print(f"vae {clock.used:5.1f} min  step {step}  {pace:.2f}/s  {-10 * math.log10(error):.2f} dB", flush=True)
+            said = time.monotonic()
+        if clock.used - saved > 3.0:
+            saved = clock.used
+            torch.save(
+                {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "used": clock.used},
+                ongoing,
+            )
+    whiten(vae, drawn)
+    torch.save(vae.state_dict(), done)
+    return vae
+
+
+def _crops(drawn: NDArray[np.uint8], rng: np.random.Generator, crop: int, count: int) -> Tensor:
+    chosen = rng.integers(len(drawn), size=count)
+    spare = (drawn.shape[1] - crop) // 8
+    if spare == 0:
+        return to_unit(drawn[np.sort(chosen)]).contiguous(memory_format=torch.channels_last)
+    # Beta(2, 2) looks at the middle, where the face is, more often than at the rim.
+    places = np.round(rng.beta(2, 2, size=(count, 2)) * spare).astype(int) * 8
+    cut = [drawn[i, y : y + crop, x : x + crop] for i, (y, x) in zip(chosen, places, strict=True)]
+    return to_unit(np.stack(cut)).contiguous(memory_format=torch.channels_last)
+
+
+def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
+    """Absolute and squared error, and the error of the edges: a blurred eye costs more than a tint that is off."""
+    difference = decoded - wanted
+    across = difference[..., 1:] - difference[..., :-1]
+    down = difference[..., 1:, :] - difference[..., :-1, :]
+    edges = across.abs().mean() + down.abs().mean()
+    return difference.abs().mean() + 2.0 * difference.square().mean() + 0.5 * edges
+
+
+@torch.no_grad()
+def whiten(vae: AutoencoderKL, drawn: NDArray[np.uint8]) -> None:
+    """Folds each latent channel's mean and spread into the 1x1 convolutions around it: latents become mean 0, std 1.
+
+    Trainers and pipelines then need neither shift nor scale, whatever they do with those settings.
+    """
+    latents = encode_all(vae, drawn[:2000]).float()
+    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    channels = model.LATENT_CHANNELS
+    into, out_of = vae.quant_conv, vae.post_quant_conv
+    assert into is not None
+    assert out_of is not None
+    into.weight[:channels] /= spread.view(-1, 1, 1, 1)
+    into.bias[:channels] = (into.bias[:channels] - mean) / spread
+    into.bias[channels:] -= 2.0 * spread.log()
+    out_of.bias += (out_of.weight[:, :, 0, 0] * mean).sum(1)
+    out_of.weight *= spread.view(1, -1, 1, 1)
+
+
+@torch.no_grad()
+def encode_all(vae: AutoencoderKL, drawn: NDArray[np.uint8]) -> Tensor:
+    parts = []
+    for start in range(0, len(drawn), 50):
+        batch = to_unit(drawn[start : start + 50]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            parts.append(vae.encode(batch).latent_dist.mode().bfloat16())
+    return torch.cat(parts)
+
+
+class Denoiser(torch.nn.Module):
+    """Text encoders and UNet as one module, so that one optimizer and one average hold them all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = model.tokenizer()
+        config = model.text_config(len(self.words), self.words.eos_token_id)
+        self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
+        self.unet: UNet2DConditionModel = model.unet()
+
+    def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
+        """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""
+        tokens = self.words(
+            captions, padding="max_length", max_length=model.TOKENS, truncation=True, return_tensors="pt"
+        ).input_ids
+        first = self.first(tokens, output_hidden_states=True).hidden_states[-2]
+        second = self.second(tokens, output_hidden_states=True)
+        return torch.cat([first, second.hidden_states[-2]], dim=-1), second.text_embeds
+
+    def forward(self, noisy: Tensor, times: Tensor, states: Tensor, pooled: Tensor) -> Tensor:
+        size = torch.tensor([128.0, 128.0, 0.0, 0.0, 128.0, 128.0]).expand(len(noisy), 6)
+        added = {"text_embeds": pooled, "time_ids": size}
+        predicted: Tensor = self.unet(noisy, times, states, added_cond_kwargs=added).sample
+        return predicted
+
+
+def reword(line: str, rng: np.random.Generator) -> str:
+    """Prompts in use say less than captions do, and not always in the same words."""
+    head, *rest = line.split(", ")
+    kept = [part for part in rest if rng.random() > 0.08]
+    text = ", ".join([head, *kept])
+    if rng.random() < 0.25:
+        text = text.replace("a photo of", str(rng.choice(["a portrait of", "a headshot of"])))
+    return text.replace(f"{SUBJECT_TOKEN} person", "a person") if rng.random() < 0.25 else text
+
+
+def train_denoiser(scratch: Path, out: Path, vae: AutoencoderKL, minutes: float, seed: int) -> None:
+    drawn, captions = pictures.load_all(scratch)
+    kept = scratch / "latents.pt"
+    if not kept.exists():
+        torch.save(encode_all(vae, drawn), kept)
+    latents = torch.load(kept, weights_only=True)
+    whole = Denoiser()
+    averaged = copy.deepcopy(whole).requires_grad_(False)
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2)
+    alphas = model.scheduler().alphas_cumprod
+    step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
+    if (state := _resume(ongoing)) is not None:
+        whole.load_state_dict(state["whole"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, clock = state["step"], Clock(minutes, state["used"])
+    rng, saved, said, recent = np.random.default_rng((seed, 1, step)), clock.used, time.monotonic(), 0.0
+    torch.manual_seed(seed + step)
+    while clock.part < 1.0:
+        chosen = rng.integers(len(latents), size=UNET_BATCH)
+        clean = latents[chosen].float()
+        dropped = rng.random(UNET_BATCH) < CAPTION_DROPOUT
+        texts = [reword(captions[i][int(rng.random() < 0.5)], rng) for i in chosen]
+        states, pooled = whole.read(texts)
+        # The pipeline stands zeros for an empty prompt; so does training.
+        told = torch.from_numpy(~dropped).float()
+        states, pooled = states * told[:, None, None], pooled * told[:, None]
+        # A logit-normal draw spends most steps where the face takes shape.
+        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.1 + 0.1) * 1000).long().clamp(0, 999)
+        signal = alphas[times].view(-1, 1, 1, 1)
+        noise = torch.randn_like(clean)
+        noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+        wanted = signal.sqrt() * noise - (1 - signal).sqrt() * clean
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted = whole(noisy, times, states, pooled)
+        loss = functional.mse_loss(predicted.float(), wanted)
+        for group in optimizer.param_groups:
+            group["lr"] = clock.rate(UNET_RATE, step, warm=150)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(whole.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        _average(averaged, whole, min(EMA, step / (step + 10.0)))
+        recent += loss.item() / 50
+        if step % 50 == 0:
+            pace = 50 / (time.monotonic() - said)
+            print(f"unet {clock.used:5.1f} min  step {step}  {pace:.2f}/s  loss {recent:.4f}", flush=True)
+            said, recent = time.monotonic(), 0.0
+        if clock.used - saved > SNAPSHOT_MINUTES or clock.part >= 1.0:
+            saved = clock.used
+            export(vae, averaged, out)
+            state = {"whole": whole.state_dict(), "averaged": averaged.state_dict(), "step": step, "used": clock.used}
+            torch.save(state | {"optimizer": optimizer.state_dict()}, ongoing)
+            print(f"saved {out}", flush=True)
+
+
+@torch.no_grad()
+def _average(averaged: Denoiser, whole: Denoiser, keep: float) -> None:
+    torch._foreach_lerp_(list(averaged.parameters()), list(whole.parameters()), 1.0 - keep)
+
+
+def export(vae: AutoencoderKL, denoiser: Denoiser, out: Path) -> None:
+    # Copies, because saving rounds the weights to half precision in place.
+    parts = copy.deepcopy(denoiser)
+    whole = model.pipeline(copy.deepcopy(vae), parts.unet, parts.first, parts.second, parts.words)
+    model.save(whole, out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path, default=Path("/tmp/likeness-pretrain"))  # noqa: S108
+    parser.add_argument("--people", type=int, default=30_000)
+    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    pictures.draw_all(arguments.scratch, arguments.people, arguments.threads)
+    vae = train_autoencoder(arguments.scratch, arguments.minutes * VAE_SHARE, arguments.seed)
+    remaining = arguments.minutes * (1.0 - VAE_SHARE)
+    train_denoiser(arguments.scratch, arguments.out, vae, remaining, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
