@@ -32,7 +32,7 @@ DEEDS: dict[str, Callable[[], object]] = {
     "sleep": lambda: time.sleep(60),
     "raise": lambda: int("secret text of a file"),
     "socket": socket.socket,
-    "program": lambda: os.execv("/bin/true", ["true"]),
+    "program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606
     "fork": os.fork,
     "open": lambda: os.open("/etc/passwd", os.O_RDONLY),
     "thread": lambda: threading.Thread(target=int).start(),
