@@ -1,0 +1,79 @@
+"""Sealing bytes, and laying sealed bytes down so that they survive a power cut. Used by keys and by objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from secrets import token_bytes, token_hex
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from likeness.errors import LikenessError
+
+# A sealed text is: one byte of format, 12 bytes of nonce, the ciphertext, 16 bytes of tag.
+FORMAT = b"\x01"
+NONCE = 12
+OVERHEAD = len(FORMAT) + NONCE + 16
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SealBroken(LikenessError):
+    """The bytes were changed, moved, cut short, or sealed under another key."""
+
+    title = "Stored data cannot be opened"
+
+
+def seal(secret: bytes, plaintext: bytes, bound_to: bytes) -> bytes:
+    """AES-256-GCM under a random nonce; NIST SP 800-38D allows 2^32 of these per key, a person needs some thousands."""
+    nonce = token_bytes(NONCE)
+    return FORMAT + nonce + AESGCM(secret).encrypt(nonce, plaintext, bound_to)
+
+
+def unseal(secret: bytes, sealed: bytes, bound_to: bytes) -> bytes:
+    if len(sealed) < OVERHEAD or sealed[:1] != FORMAT:
+        raise SealBroken
+    try:
+        return AESGCM(secret).decrypt(sealed[1 : 1 + NONCE], sealed[1 + NONCE :], bound_to)
+    except InvalidTag:
+        # Without `from None` a report of the error would carry the arguments of the frame below.
+        raise SealBroken from None
+
+
+def lay_down(folder: int, name: str, pieces: Iterable[bytes]) -> int:
+    """Create the file `name` in an open folder and return its size; FileExistsError when somebody else was first.
+
+    The file appears under its name only when it is whole, and it is on the disk when this returns. A hard link is
+    used because it refuses to replace a file, where a rename would do so silently.
+    """
+    part = f"_{token_hex(8)}.part"
+    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(file, "wb") as out:
+            for piece in pieces:
+                out.write(piece)
+            out.flush()
+            os.fsync(out.fileno())
+            size = out.tell()
+        os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    finally:
+        with suppress(FileNotFoundError):  # whoever empties the folder takes unfinished files along
+            os.unlink(part, dir_fd=folder)
+        os.fsync(folder)
+    return size
+
+
+def is_part(name: str) -> bool:
+    """A file that `lay_down` had not finished when its process died; no other name may begin with an underscore."""
+    return name.startswith("_") and name.endswith(".part")
+
+
+def open_folder(parent: int, name: str, create: bool = False) -> int:
+    """Open one folder below an open one without following links, so that no link can lead out of the tree."""
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=parent)
+            os.fsync(parent)
+    return os.open(name, FOLDER_FLAGS, dir_fd=parent)

@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from likeness.keys import (
+    DataKey,
+    KeyClass,
+    KeyDestroyed,
+    KeyFolder,
+    KeyRef,
+    MasterKeyMissing,
+    SealBroken,
+    blind_index,
+)
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFolder:
+    return KeyFolder(tmp_path / "keys")
+
+
+def make_ref(cls: KeyClass = KeyClass.SOURCE, tenant: UUID | None = None, owner: UUID | None = None) -> KeyRef:
+    return KeyRef(tenant or uuid4(), owner or uuid4(), cls)
+
+
+def every_byte(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+def test_a_key_opens_what_it_sealed_also_in_another_process_of_the_same_folder(tmp_path: Path) -> None:
+    ref = make_ref()
+    sealed = KeyFolder(tmp_path).open_or_create(ref).seal(b"a face", "photo 1")
+    assert b"a face" not in sealed
+    assert KeyFolder(tmp_path).open(ref).open(sealed, "photo 1") == b"a face"
+    assert KeyFolder(tmp_path).open_or_create(ref).open(sealed, "photo 1") == b"a face"
+
+
+def test_sealing_twice_gives_different_bytes(keys: KeyFolder) -> None:
+    key = keys.open_or_create(make_ref())
+    assert key.seal(b"same", "c") != key.seal(b"same", "c")
+
+
+def test_nothing_of_a_person_opens_under_another_person_class_tenant_or_context(keys: KeyFolder) -> None:
+    alice = make_ref()
+    sealed = keys.open_or_create(alice).seal(b"alice", "photo 1")
+    strangers = [
+        KeyRef(alice.tenant, uuid4(), alice.cls),
+        KeyRef(alice.tenant, alice.owner, KeyClass.HEADSHOT),
+        KeyRef(uuid4(), alice.owner, alice.cls),
+    ]
+    for stranger in strangers:
+        with pytest.raises(SealBroken):
+            keys.open_or_create(stranger).open(sealed, "photo 1")
+    with pytest.raises(SealBroken):
+        keys.open(alice).open(sealed, "photo 2")
+
+
+def test_the_ref_is_part_of_the_seal_even_if_the_secret_were_the_same() -> None:
+    one, other = make_ref(), make_ref()
+    with pytest.raises(SealBroken):
+        DataKey(other, b"k" * 32).open(DataKey(one, b"k" * 32).seal(b"x", "c"), "c")
+
+
+def test_every_changed_bit_and_every_cut_is_noticed(keys: KeyFolder) -> None:
+    key = keys.open_or_create(make_ref())
+    sealed = key.seal(b"twelve bytes", "c")
+    for position in range(len(sealed) * 8):
+        broken = bytearray(sealed)
+        broken[position // 8] ^= 1 << position % 8
+        with pytest.raises(SealBroken):
+            key.open(bytes(broken), "c")
+    for length in range(len(sealed)):
+        with pytest.raises(SealBroken):
+            key.open(sealed[:length], "c")
+
+
+def test_a_wrapped_key_file_presented_as_another_persons_does_not_open(tmp_path: Path, keys: KeyFolder) -> None:
+    alice, bob = make_ref(), make_ref()
+    bob = KeyRef(alice.tenant, bob.owner, bob.cls)
+    keys.open_or_create(alice)
+    keys.open_or_create(bob)
+    folder = tmp_path / "keys" / "tenants" / str(alice.tenant)
+    stolen = (folder / str(alice.owner) / "source.key").read_bytes()
+    (folder / str(bob.owner) / "source.key").write_bytes(stolen)
+    with pytest.raises(SealBroken):
+        keys.open(bob)
+
+
+def test_destroying_one_class_leaves_the_other_classes_and_the_other_people(keys: KeyFolder) -> None:
+    source = make_ref()
+    headshot = KeyRef(source.tenant, source.owner, KeyClass.HEADSHOT)
+    bob = make_ref(tenant=source.tenant)
+    sealed = {ref: keys.open_or_create(ref).seal(b"x", "c") for ref in (source, headshot, bob)}
+    keys.destroy(source, NOW)
+    with pytest.raises(KeyDestroyed):
+        keys.open(source)
+    assert keys.open(headshot).open(sealed[headshot], "c") == b"x"
+    assert keys.open(bob).open(sealed[bob], "c") == b"x"
+    assert keys.refs(source.tenant, source.owner) == [headshot]
+
+
+def test_a_destroyed_key_is_never_made_again(keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    keys.destroy(ref, NOW)
+    with pytest.raises(KeyDestroyed):
+        keys.open_or_create(ref)
+    assert keys.state(ref) == "destroyed"
+    assert keys.refs(ref.tenant) == []
+
+
+def test_destroying_is_safe_to_repeat_and_keeps_the_first_date(keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    keys.destroy(ref, NOW)
+    keys.destroy(ref, NOW.replace(year=2027))
+    assert keys.destroyed_at(ref) == NOW
+
+
+def test_destroying_a_key_that_never_was_forbids_making_it(keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.destroy(ref, NOW)
+    assert keys.state(ref) == "destroyed"
+    with pytest.raises(KeyDestroyed):
+        keys.open_or_create(ref)
+
+
+def test_a_key_that_never_was_is_absent_and_does_not_open(keys: KeyFolder) -> None:
+    ref = make_ref()
+    assert keys.state(ref) == "absent"
+    assert keys.destroyed_at(ref) is None
+    assert keys.refs(ref.tenant) == []
+    with pytest.raises(KeyDestroyed):
+        keys.open(ref)
+    assert keys.state(ref) == "absent"
+
+
+def test_the_wrapped_key_is_gone_from_every_file_and_link(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    file = tmp_path / "keys" / "tenants" / str(ref.tenant) / str(ref.owner) / "source.key"
+    wrapped = file.read_bytes()
+    # A second name of the same file, as a crash between link and unlink leaves it: the overwriting reaches it.
+    os.link(file, file.with_name("_0123456789abcdef.part"))
+    keys.destroy(ref, NOW)
+    assert not file.exists()
+    assert wrapped[16:] not in every_byte(tmp_path)
+
+
+def test_an_interrupted_destruction_is_refused_at_once_and_finished_later(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    file = tmp_path / "keys" / "tenants" / str(ref.tenant) / str(ref.owner) / "source.key"
+    wrapped = file.read_bytes()
+    keys.destroy(ref, NOW)
+    file.write_bytes(wrapped)
+    assert keys.state(ref) == "destroyed"
+    with pytest.raises(KeyDestroyed):
+        keys.open(ref)
+    assert keys.refs(ref.tenant) == [ref]
+    keys.destroy(ref, NOW)
+    assert not file.exists()
+
+
+def test_a_tenant_that_left_cannot_be_read_and_its_keys_are_gone(keys: KeyFolder) -> None:
+    ref, other = make_ref(), make_ref()
+    keys.open_or_create(ref)
+    keys.index_key(ref.tenant)
+    sealed = keys.open_or_create(other).seal(b"x", "c")
+    keys.destroy_tenant(ref.tenant, NOW)
+    keys.destroy_tenant(ref.tenant, NOW)
+    for use in (keys.open, keys.open_or_create):
+        with pytest.raises(KeyDestroyed):
+            use(ref)
+    with pytest.raises(KeyDestroyed):
+        keys.index_key(ref.tenant)
+    assert keys.state(ref) == "destroyed"
+    assert keys.destroyed_at(ref) == NOW
+    assert keys.refs(ref.tenant) == []
+    assert keys.open(other).open(sealed, "c") == b"x"
+
+
+def test_refs_lists_one_owner_or_the_whole_tenant(keys: KeyFolder) -> None:
+    tenant = uuid4()
+    alice, bob = make_ref(tenant=tenant), make_ref(KeyClass.LOG_DETAIL, tenant)
+    keys.open_or_create(alice)
+    keys.open_or_create(bob)
+    keys.open_or_create(make_ref())
+    assert keys.refs(tenant, bob.owner) == [bob]
+    assert set(keys.refs(tenant)) == {alice, bob}
+
+
+def test_many_at_once_get_the_same_key(tmp_path: Path) -> None:
+    ref = make_ref()
+    start = threading.Barrier(16)
+    sealed = []
+
+    def one() -> None:
+        start.wait()
+        sealed.append(KeyFolder(tmp_path / "keys").open_or_create(ref).seal(b"x", "c"))
+
+    threads = [threading.Thread(target=one) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    key = KeyFolder(tmp_path / "keys").open(ref)
+    assert [key.open(each, "c") for each in sealed] == [b"x"] * 16
+
+
+def test_creating_against_destroying_never_leaves_a_key(keys: KeyFolder) -> None:
+    for _ in range(50):
+        ref = make_ref()
+        start = threading.Barrier(2)
+
+        def create(ref: KeyRef = ref, start: threading.Barrier = start) -> None:
+            start.wait()
+            try:
+                keys.open_or_create(ref)
+            except KeyDestroyed:
+                return
+
+        creator = threading.Thread(target=create)
+        creator.start()
+        start.wait()
+        keys.destroy(ref, NOW)
+        creator.join()
+        assert keys.refs(ref.tenant) == []
+
+
+def test_a_kill_in_the_middle_leaves_a_folder_that_works(tmp_path: Path) -> None:
+    churn = (
+        "import sys; from pathlib import Path; from uuid import UUID, uuid4; from likeness.keys import *\n"
+        "from datetime import datetime, UTC\n"
+        "keys = KeyFolder(Path(sys.argv[1])); tenant = UUID(int=1); print('up', flush=True)\n"
+        "while True:\n"
+        "    ref = KeyRef(tenant, uuid4(), KeyClass.MODEL); keys.open_or_create(ref)\n"
+        "    keys.destroy(KeyRef(tenant, uuid4(), KeyClass.MODEL), datetime.now(UTC))\n"
+    )
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", churn, str(tmp_path)], stdout=subprocess.PIPE) as child:  # noqa: S603
+            assert child.stdout is not None
+            child.stdout.readline()
+            threading.Event().wait(0.05)
+            child.kill()
+    keys = KeyFolder(tmp_path)
+    for ref in keys.refs(UUID(int=1)):
+        assert keys.open(ref)
+
+
+def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ref = make_ref()
+        keys = KeyFolder(tmp_path / "keys")
+        keys.open_or_create(ref)
+        keys.destroy(ref, NOW)
+        keys.open_or_create(make_ref())
+    finally:
+        os.umask(before)
+    for found in [tmp_path / "keys", *(tmp_path / "keys").rglob("*")]:
+        assert found.stat().st_mode & 0o777 == (0o700 if found.is_dir() else 0o600), found
+
+
+def test_a_lost_master_key_is_reported_and_not_replaced(tmp_path: Path, keys: KeyFolder) -> None:
+    keys.open_or_create(make_ref())
+    (tmp_path / "keys" / "master.key").unlink()
+    with pytest.raises(MasterKeyMissing):
+        KeyFolder(tmp_path / "keys")
+
+
+def test_no_key_lies_unwrapped_on_the_disk(tmp_path: Path, keys: KeyFolder) -> None:
+    key = keys.open_or_create(make_ref())
+    assert key._secret not in every_byte(tmp_path)
+    assert keys.index_key(key.ref.tenant) not in every_byte(tmp_path)
+
+
+def test_a_key_is_neither_printed_nor_pickled(keys: KeyFolder) -> None:
+    key = keys.open_or_create(make_ref())
+    assert repr(key) == f"DataKey({key.ref})"
+    with pytest.raises(TypeError):
+        pickle.dumps(key)
+
+
+def test_a_string_does_not_pass_for_an_id() -> None:
+    with pytest.raises(TypeError):
+        KeyRef(uuid4(), "../../x", KeyClass.SOURCE)  # type: ignore[arg-type]
+
+
+def test_a_marker_holds_a_time_and_nothing_else(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.destroy(ref, NOW)
+    (marker,) = (tmp_path / "keys").rglob("*.destroyed")
+    assert marker.read_text() == '{"destroyed_at": "2026-03-02T09:30:00+00:00"}'
+
+
+def test_the_blind_index_folds_case_and_unicode_and_differs_per_tenant(keys: KeyFolder) -> None:
+    one, other = keys.index_key(uuid4()), keys.index_key(uuid4())
+    assert blind_index(one, "JOSÉ@Example.com") == blind_index(one, "jose\u0301@example.com")
+    assert blind_index(one, "Straße") == blind_index(one, "STRASSE")
+    assert blind_index(one, "a") != blind_index(one, "b")
+    assert blind_index(one, "a") != blind_index(other, "a")
+
+
+def test_the_index_key_stays_the_same(tmp_path: Path) -> None:
+    tenant = uuid4()
+    assert KeyFolder(tmp_path).index_key(tenant) == KeyFolder(tmp_path).index_key(tenant)
