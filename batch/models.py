@@ -113,6 +113,10 @@ class Consent(TenantRow, table=True):
 
 class PhotoState(StrEnum):
     CHECKING = "checking"
+    CHOOSING = "choosing"
+    """Several people are in it: the person has to tap their own face, then it is cropped and checked again."""
+    ADVISED = "advised"
+    """Usable, but a better one is easy to take; it counts once the person says to use it anyway."""
     ACCEPTED = "accepted"
     REJECTED = "rejected"
 
@@ -143,6 +147,10 @@ class Photo(TenantRow, table=True):
     pose: str = ""
     fingerprint: int = Field(default=0, sa_type=BigInteger)
     findings: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    faces: list[list[int]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Where the faces are, for tapping one's own: left, top, right, bottom in pixels; never what they look like."""
+    face: int | None = None
+    """Which of the faces the person tapped."""
     used_anyway: bool = False
     created_at: datetime = Moment(default_factory=utc_now)
     checked_at: datetime | None = Moment(default=None, nullable=True)
