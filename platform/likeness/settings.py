@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +19,14 @@ class Settings(BaseSettings):
         "embedded", description="`embedded` starts its own PostgreSQL, broker and Ray; `production` expects servers."
     )
     home: Path = Field(
-        Path.home() / ".local/share/likeness",
+        Path("/var/lib/likeness") if os.geteuid() == 0 else Path.home() / ".local/share/likeness",
         description="Embedded profile: the folder that holds database, objects and keys, each in a folder of its own.",
     )
     database_url: str = Field("", description="PostgreSQL of the program's own role, `postgresql+psycopg://…`.")
     owner_database_url: str = Field("", description="PostgreSQL of the role that owns the tables; migrations only.")
+    rescan_database_url: str = Field(
+        "", description="PostgreSQL of the read-only role that verifies erasures, `likeness_rescan`."
+    )
     broker_url: str = Field("", description="RabbitMQ, `amqp://…`; empty means the in-process broker.")
     objects_url: str = Field("", description="`file:///folder` or `s3://bucket/prefix` for encrypted objects.")
     key_folder: Path | None = Field(None, description="Folder of wrapped keys; never inside a database backup.")

@@ -1,0 +1,146 @@
+"""The only file that knows Ray: studios as actors on GPU nodes, one process for each order.
+
+A studio process never serves two tenants: it is started warm without an order, takes one, and is killed afterwards, so
+that nothing of one company's people can be left in the memory that meets the next one's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+# Ray reads these when it is imported. A cluster without them lets anybody on the network run code.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+if not os.environ.get("RAY_AUTH_TOKEN") and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+import ray  # noqa: E402
+from ray.exceptions import GetTimeoutError, RayError  # noqa: E402
+
+from gpu_cluster.studio import Order, Outcome, Progress, Studio  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+OBJECT_STORE_BYTES = 128 * 2**20
+"""Only orders and outcomes pass through Ray's own store, a few kilobytes each."""
+
+
+@dataclass
+class Working:
+    """An order in a studio."""
+
+    order: Order
+    studio: Any
+    result: Any
+    started: float = field(default_factory=time.monotonic)
+    last_answer: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Finished:
+    order: Order
+    outcomes: list[Outcome] | None
+    """None when the studio's process or node was lost."""
+
+
+class Fleet:
+    """Studios on a Ray cluster, or on this machine's processors when `address` is empty."""
+
+    def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...]) -> None:
+        self.recipe, self.licences = recipe, licences
+        self._folder: str | None = None
+        self._working: dict[UUID, Working] = {}
+        if address:
+            ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
+        else:
+            # A short folder, because Ray puts Unix sockets into it; removed at the end, with its logs.
+            self._folder = tempfile.mkdtemp(prefix="lk-ray-")
+            ray.init(
+                _temp_dir=self._folder,
+                _node_ip_address="127.0.0.1",
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                namespace="likeness",
+            )
+        self.gpus = int(ray.cluster_resources().get("GPU", 0))
+        # On a machine without GPUs the slots below are the only limit, so that the next studio loads while one works.
+        self._actor = ray.remote(
+            num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
+        )(Studio)
+        self._spare: Any = None
+        self.prepare()
+
+    @property
+    def slots(self) -> int:
+        """How many orders may run at once: one a GPU, or one on a machine without."""
+        return max(1, self.gpus)
+
+    def free(self) -> int:
+        return self.slots - len(self._working)
+
+    def working(self) -> list[Order]:
+        return [work.order for work in self._working.values()]
+
+    def prepare(self) -> None:
+        """Starts loading a studio that has no order yet, so that the next order finds the base model warm."""
+        if self._spare is None and (self.free() > 0 or not self.gpus):
+            self._spare = self._actor.remote(self.recipe, self.licences, "cuda" if self.gpus else "cpu")
+
+    def start(self, order: Order) -> None:
+        self.prepare()
+        studio, self._spare = self._spare, None
+        self._working[order.id] = Working(order, studio, studio.work.remote(order))
+
+    def cancel(self, order_id: UUID, sitting: UUID) -> None:
+        work = self._working.get(order_id)
+        if work:
+            work.studio.cancel.remote(sitting)
+
+    def progress(self) -> dict[UUID, dict[UUID, Progress]]:
+        """By order and sitting, for the studios that answered."""
+        answers = {}
+        for order_id, work in self._working.items():
+            try:
+                answers[order_id] = ray.get(work.studio.progress.remote(), timeout=POLL_SECONDS)
+                work.last_answer = time.monotonic()
+            except GetTimeoutError:
+                continue  # Busy in one long call, or still loading: its result will say.
+            except RayError:
+                continue  # Lost: `finished` reports it.
+        return answers
+
+    def finished(self) -> list[Finished]:
+        """The orders that ended since the last call; their studios are gone when this returns."""
+        ended = []
+        for order_id, work in list(self._working.items()):
+            done, _ = ray.wait([work.result], timeout=0)
+            if not done:
+                continue
+            try:
+                ended.append(Finished(work.order, ray.get(work.result)))
+            except RayError as error:
+                log.warning("a studio was lost", extra={"error": type(error).__name__})
+                ended.append(Finished(work.order, None))
+            del self._working[order_id]
+            ray.kill(work.studio)
+        if ended:
+            self.prepare()
+        return ended
+
+    def close(self) -> None:
+        """Ends all studios; what they had not finished is taken up again from its row."""
+        ray.shutdown()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,302 @@
+"""What happens on a GPU node to one order: open photos, train, render, judge, seal the results. Knows no Ray, no database.
+
+Photos arrive as paths of encrypted objects and leave memory nowhere else: the scratch folder for checkpoints lies on a
+memory file system, is sealed before it goes to the object store, and is wiped when the order ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import torch
+from PIL import Image
+from safetensors.torch import save as save_safetensors
+
+from gpu_cluster.faces import Faces
+from gpu_cluster.judge import Judge, Verdict, split_held_out
+from gpu_cluster.recipe import Recipe, load
+from gpu_cluster.render import Shot, render
+from gpu_cluster.train import Cancelled, Subject, train
+from likeness.errors import LikenessError
+from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.objects import Objects, person_path
+
+SCRATCH = Path("/dev/shm")  # noqa: S108 - a memory file system, so that nothing unsealed reaches a disk
+CAPTION = "a photo of sks person"
+MORE_ROUNDS = 2
+"""How often more pictures are made when too few pass, before the person is asked for better photos."""
+
+
+@dataclass(frozen=True)
+class LookShot:
+    look: UUID
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """One employee's part of an order: opaque ids and object paths, nothing that names or shows anybody."""
+
+    sitting: UUID
+    employee: UUID
+    fence: int
+    seed: int
+    photos: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one studio does at a time: sittings of one tenant, trained in one pack."""
+
+    id: UUID
+    tenant: UUID
+    people: tuple[Person, ...]
+    looks: tuple[LookShot, ...]
+    recipe: dict[str, Any]
+    objects_url: str
+    key_folder: str
+    licences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    stage: str = "loading"
+    step: int = 0
+    steps: int = 0
+    made: int = 0
+    passed: int = 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    look: UUID
+    number: int
+    path: str
+    bytes: int
+    likeness_ratio: float
+
+
+@dataclass
+class Outcome:
+    """What came of one sitting; `failure` is a sentence for people, `error` a class name for operators."""
+
+    sitting: UUID
+    pictures: list[Picture] = field(default_factory=list)
+    adapter_path: str = ""
+    adapter_bytes: int = 0
+    made: int = 0
+    passed: int = 0
+    likeness_ratio: float | None = None
+    steps: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    cancelled: bool = False
+    failure: str = ""
+    error: str = ""
+
+
+class Studio:
+    """A warm base model on one device. It serves orders of one tenant and is then thrown away with its process."""
+
+    def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str = "cpu") -> None:
+        started = time.monotonic()
+        if device == "cpu":
+            torch.set_num_threads(os.cpu_count() or 1)  # Ray allows a process one thread unless it is told otherwise.
+        self.recipe = Recipe.from_dict(recipe)
+        self.base = load(self.recipe, device, accepted=licences)
+        self.faces = Faces()
+        self.load_seconds = time.monotonic() - started
+        self._progress: dict[UUID, Progress] = {}
+        self._cancelled: set[UUID] = set()
+        self._lock = threading.Lock()
+
+    def progress(self) -> dict[UUID, Progress]:
+        """By sitting. Called from another thread while `work` runs."""
+        with self._lock:
+            return dict(self._progress)
+
+    def cancel(self, sitting: UUID) -> None:
+        """Takes effect within one training step or one rendered batch."""
+        with self._lock:
+            self._cancelled.add(sitting)
+
+    def work(self, order: Order) -> list[Outcome]:
+        """Runs the whole order. One person's failure is that person's outcome and leaves the others alone."""
+        objects, keys = Objects(order.objects_url), KeyFolder(Path(order.key_folder))
+        outcomes = {person.sitting: Outcome(person.sitting) for person in order.people}
+        scratch = Path(tempfile.mkdtemp(prefix="likeness-", dir=SCRATCH if SCRATCH.is_dir() else None))
+        try:
+            sets = self._open_photos(order, objects, keys, outcomes)
+            adapters = self._train(order, sets, scratch, outcomes)
+            for person in order.people:
+                outcome = outcomes[person.sitting]
+                if person.sitting not in adapters or self._is_cancelled(person.sitting):
+                    outcome.cancelled = outcome.cancelled or self._is_cancelled(person.sitting)
+                    continue
+                try:
+                    self._keep_adapter(order, person, adapters[person.sitting], objects, keys, outcome)
+                    self._photograph(order, person, sets, adapters[person.sitting], objects, keys, outcome)
+                except Cancelled:
+                    outcome.cancelled = True
+                except Exception as error:  # The next person's headshots must not depend on this one's.
+                    _failed(outcome, error)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            gc.collect()
+        return list(outcomes.values())
+
+    def _open_photos(
+        self, order: Order, objects: Objects, keys: KeyFolder, outcomes: dict[UUID, Outcome]
+    ) -> dict[UUID, tuple[list[Image.Image], list[Image.Image]]]:
+        """By sitting: face crops to train on, and those held out for the judge."""
+        sets = {}
+        for person in order.people:
+            try:
+                key = keys.open(KeyRef(order.tenant, person.employee, KeyClass.SOURCE))
+                photos = [Image.open(io.BytesIO(objects.get(path, key))).convert("RGB") for path in person.photos]
+                crops = [crop for photo in photos if (crop := self.faces.crop(photo)) is not None]
+                if len(crops) < 3:
+                    raise TooFewFaces("Too few of the photos show a face that can be learned from.")
+                sets[person.sitting] = split_held_out(crops)
+            except Exception as error:  # One unreadable set must not stop the pack.
+                _failed(outcomes[person.sitting], error)
+        return sets
+
+    def _train(
+        self,
+        order: Order,
+        sets: dict[UUID, tuple[list[Image.Image], list[Image.Image]]],
+        scratch: Path,
+        outcomes: dict[UUID, Outcome],
+    ) -> dict[UUID, dict[str, Any]]:
+        people = [person for person in order.people if person.sitting in sets]
+        if not people:
+            return {}
+        started = time.monotonic()
+        subjects = [
+            Subject(str(p.sitting), sets[p.sitting][0], [CAPTION] * len(sets[p.sitting][0])) for p in people
+        ]
+
+        def report(step: int, steps: int, loss: float) -> None:
+            for person in people:
+                self._tell(person.sitting, stage="training", step=step, steps=steps)
+
+        try:
+            trained = train(
+                self.base,
+                self.recipe,
+                subjects,
+                seed=people[0].seed,
+                checkpoint=scratch / "checkpoint.safetensors",
+                progress=report,
+                cancelled=lambda: all(self._is_cancelled(p.sitting) for p in people),
+            )
+        except Cancelled:
+            return {}
+        seconds = time.monotonic() - started
+        for person in people:
+            outcome = outcomes[person.sitting]
+            outcome.steps = self.recipe.steps
+            outcome.seconds |= {"load": round(self.load_seconds, 2), "train": round(seconds / len(people), 2)}
+            if str(person.sitting) not in trained:
+                outcome.failure = "The training did not settle on these photos. Please hand in a few other ones."
+                outcome.error = "NotANumber"
+        return {UUID(key): lora for key, lora in trained.items()}
+
+    def _keep_adapter(
+        self, order: Order, person: Person, lora: dict[str, Any], objects: Objects, keys: KeyFolder, outcome: Outcome
+    ) -> None:
+        data = save_safetensors({name: tensor.contiguous().cpu() for name, tensor in lora.items()})
+        path = person_path(order.tenant, person.employee, KeyClass.MODEL, uuid4())
+        key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.MODEL))
+        outcome.adapter_bytes = objects.put(path, data, key)
+        outcome.adapter_path = path
+
+    def _photograph(
+        self,
+        order: Order,
+        person: Person,
+        sets: dict[UUID, tuple[list[Image.Image], list[Image.Image]]],
+        lora: dict[str, Any],
+        objects: Objects,
+        keys: KeyFolder,
+        outcome: Outcome,
+    ) -> None:
+        """Renders and judges in rounds until enough pass, then keeps the best."""
+        training, held_out = sets[person.sitting]
+        others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
+        judge = Judge(held_out, training, others, **self.base.judge_calibration())
+        good: list[tuple[Verdict, LookShot, Image.Image]] = []
+        verdicts: list[Verdict] = []
+        clock = {"render": 0.0, "judge": 0.0}
+        for round_number in range(1 + MORE_ROUNDS):
+            count = self.recipe.pictures if round_number == 0 else max(2, self.recipe.pictures // 2)
+            first = len(verdicts)
+            looks = [order.looks[(first + n) % len(order.looks)] for n in range(count)]
+            shots = [Shot(look.prompt, person.seed * 1000 + first + n) for n, look in enumerate(looks)]
+            marked = time.monotonic()
+            for index, image in render(
+                self.base, self.recipe, lora, shots, cancelled=lambda: self._is_cancelled(person.sitting)
+            ):
+                now = time.monotonic()
+                clock["render"] += now - marked
+                verdict = judge.look(image)
+                verdicts.append(verdict)
+                if verdict.passed:
+                    good.append((verdict, looks[index], image))
+                marked = time.monotonic()
+                clock["judge"] += marked - now
+                self._tell(person.sitting, stage="rendering", made=len(verdicts), passed=len(good))
+            if judge.decide(verdicts, self.recipe.shown) == "enough":
+                break
+        good.sort(key=lambda item: item[0].likeness_ratio, reverse=True)
+        key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.HEADSHOT))
+        for number, (verdict, look, image) in enumerate(good[: self.recipe.shown], start=1):
+            if self._is_cancelled(person.sitting):
+                raise Cancelled
+            path = person_path(order.tenant, person.employee, KeyClass.HEADSHOT, uuid4())
+            size = objects.put(path, _png(image), key)
+            outcome.pictures.append(Picture(look.look, number, path, size, verdict.likeness_ratio))
+        outcome.made, outcome.passed = len(verdicts), len(good)
+        if outcome.pictures:
+            ratios = [picture.likeness_ratio for picture in outcome.pictures]
+            outcome.likeness_ratio = round(sum(ratios) / len(ratios), 4)
+        else:
+            outcome.failure = "No headshot looked enough like you. A few more photos in other light and poses will help."
+            outcome.error = "NothingPassed"
+        outcome.seconds |= {stage: round(seconds, 2) for stage, seconds in clock.items()}
+
+    def _tell(self, sitting: UUID, **changes: Any) -> None:
+        with self._lock:
+            self._progress[sitting] = replace(self._progress.get(sitting, Progress()), **changes)
+
+    def _is_cancelled(self, sitting: UUID) -> bool:
+        with self._lock:
+            return sitting in self._cancelled
+
+
+class TooFewFaces(ValueError):
+    """The photos show too few faces to learn from."""
+
+
+def _failed(outcome: Outcome, error: Exception) -> None:
+    outcome.error = type(error).__name__
+    ours = isinstance(error, TooFewFaces | LikenessError)
+    outcome.failure = str(error) if ours else "Something went wrong while your headshots were made."
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+

@@ -1,0 +1,261 @@
+"""Looks after the cluster: takes READY sittings fairly, watches runs, and writes what came of them.
+
+`batch` leaves a sitting READY; here it is claimed with a fencing number. Studios write sealed objects, and only this file
+writes rows, each result in one transaction that still holds the number. What a lost studio wrote and no row names is
+swept away with the person's other orphans.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlmodel import Session, col, select, update
+
+from batch import headshots, sittings
+from batch.models import Sitting, SittingState
+from gpu_cluster.fleet import Fleet
+from gpu_cluster.models import Run, RunState, Weights
+from gpu_cluster.recipe import RECIPES
+from gpu_cluster.studio import LookShot, Order, Outcome, Person, Progress
+from likeness import jobs, ledger
+from likeness.db import tenant_of, utc_now
+from likeness.kernel import Kernel
+from tenants import looks, tenants
+
+log = logging.getLogger(__name__)
+
+PACK = 4
+"""Sittings of one tenant that are trained in one step; the laptop's memory and patience end about there."""
+TRIES = 3
+"""Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
+
+_fleets: dict[int, Fleet] = {}
+
+
+@jobs.every(timedelta(seconds=1))
+def tend(kernel: Kernel, now: datetime) -> None:
+    """One round: write results, watch, cancel, and start what fits. Ray starts with the first sitting."""
+    fleet = _fleets.get(id(kernel))
+    if fleet is None:
+        _declare_lost(kernel, now)
+        if not any(_ready(kernel)):
+            return
+        fleet = _fleets[id(kernel)] = open_fleet(kernel)
+    for finished in fleet.finished():
+        for person in finished.order.people:
+            outcome = next((o for o in finished.outcomes or [] if o.sitting == person.sitting), None)
+            settle(kernel, finished.order, person, outcome)
+    _watch(kernel, fleet, now)
+    while fleet.free() > 0:
+        order = _take(kernel, fleet, now)
+        if order is None:
+            break
+        fleet.start(order)
+
+
+def open_fleet(kernel: Kernel) -> Fleet:
+    settings = kernel.settings
+    return Fleet(settings.ray_address, RECIPES[settings.recipe].as_dict(), tuple(sorted(settings.licences)))
+
+
+def warm_up(kernel: Kernel) -> None:
+    """Starts Ray and loads the base model before the first sitting asks for it."""
+    if id(kernel) not in _fleets:
+        _fleets[id(kernel)] = open_fleet(kernel)
+
+
+def close(kernel: Kernel) -> None:
+    """Ends the studios; their sittings are taken up again at the next start."""
+    fleet = _fleets.pop(id(kernel), None)
+    if fleet:
+        fleet.close()
+
+
+def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> None:
+    """Writes what came of one sitting, if this claim still holds; otherwise removes the objects it left."""
+    now = utc_now()
+    with kernel.db.transaction(order.tenant) as session:
+        run = _run(session, person)
+        kept = outcome is not None and not outcome.failure and not outcome.cancelled
+        if outcome is None:
+            _close_run(run, RunState.LOST, now, "StudioLost")
+            _try_again(session, person)
+        elif outcome.cancelled:
+            _close_run(run, RunState.CANCELLED, now, None)
+        elif outcome.failure:
+            _note_figures(run, outcome)
+            _close_run(run, RunState.FAILED, now, outcome.error)
+            sittings.fail(session, person.sitting, person.fence, outcome.failure)
+        else:
+            kept = _keep(session, order, person, outcome, run, now)
+    if outcome is not None and not kept:
+        for path in [outcome.adapter_path, *(picture.path for picture in outcome.pictures)]:
+            if path:
+                kernel.objects.delete(path)
+
+
+def _keep(session: Session, order: Order, person: Person, outcome: Outcome, run: Run | None, now: datetime) -> bool:
+    if not sittings.finish(session, person.sitting, person.fence):
+        _close_run(run, RunState.CANCELLED, now, None)
+        return False
+    _note_figures(run, outcome)
+    _close_run(run, RunState.SUCCEEDED, now, None)
+    terms = tenants.get(session)
+    session.add(
+        Weights(
+            tenant_id=order.tenant,
+            employee_id=person.employee,
+            sitting_id=person.sitting,
+            kind="adapter",
+            path=outcome.adapter_path,
+            bytes=outcome.adapter_bytes,
+            due_at=min([now + timedelta(days=terms.source_days), *sittings.source_due(session, person.employee)]),
+        )
+    )
+    for picture in outcome.pictures:
+        headshots.record(
+            session,
+            person.sitting,
+            person.employee,
+            look_id=picture.look,
+            number=picture.number,
+            path=picture.path,
+            size=picture.bytes,
+            likeness_ratio=picture.likeness_ratio,
+            now=now,
+        )
+    ledger.record(session, "sitting.done", subject=person.employee, objects=[person.sitting])
+    return True
+
+
+def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
+    """Claims the next order: the tenant with the fewest sittings in work comes first, then who waits longest."""
+    running = Counter({order.tenant: 0 for order in fleet.working()})
+    for order in fleet.working():
+        running[order.tenant] += len(order.people)
+    waiting = sorted(_ready(kernel), key=lambda item: (running[item[0]], item[1]))
+    for tenant, _ in waiting:
+        with kernel.db.transaction(tenant) as session:
+            people = [p for sitting in sittings.ready(session, PACK) if (p := _claim(session, sitting, kernel, now))]
+            prompts = tuple(LookShot(look.id, looks.prompt(look)) for look in looks.list_looks(session))
+        if people:
+            settings = kernel.settings
+            return Order(
+                id=uuid4(),
+                tenant=tenant,
+                people=tuple(people),
+                looks=prompts,
+                recipe=RECIPES[settings.recipe].as_dict(),
+                objects_url=settings.objects_address(),
+                key_folder=str(settings.keys_path()),
+                licences=tuple(sorted(settings.licences)),
+            )
+    return None
+
+
+def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) -> Person | None:
+    fence = sittings.claim(session, sitting.id, now)
+    if fence is None:
+        return None
+    recipe = RECIPES[kernel.settings.recipe]
+    session.add(
+        Run(
+            tenant_id=tenant_of(session),
+            employee_id=sitting.employee_id,
+            sitting_id=sitting.id,
+            fence=fence,
+            recipe=recipe.as_dict(),
+            steps=recipe.steps,
+            started_at=now,
+            heartbeat_at=now,
+        )
+    )
+    photos = tuple(photo.path for photo in sittings.photos_for(session, sitting))
+    return Person(sitting.id, sitting.employee_id, fence, sitting.seed, photos)
+
+
+def _ready(kernel: Kernel) -> Iterator[tuple[UUID, datetime]]:
+    """Tenants with a READY sitting, each with the time since when its oldest one waits."""
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            first = sittings.ready(session, 1)
+        if first:
+            yield tenant, first[0].created_at
+
+
+def _watch(kernel: Kernel, fleet: Fleet, now: datetime) -> None:
+    """Writes heartbeats and progress, and tells studios to drop sittings that were cancelled meanwhile."""
+    progress = fleet.progress()
+    for order in fleet.working():
+        with kernel.db.transaction(order.tenant) as session:
+            for person in order.people:
+                state = session.exec(
+                    select(Sitting.state).where(
+                        Sitting.tenant_id == order.tenant, Sitting.id == person.sitting, Sitting.fence == person.fence
+                    )
+                ).first()
+                if state is None or state == SittingState.CANCELLED:
+                    fleet.cancel(order.id, person.sitting)
+                    continue
+                seen = progress.get(order.id, {}).get(person.sitting)
+                if seen:
+                    _note_progress(session, person, seen, now)
+
+
+def _note_progress(session: Session, person: Person, seen: Progress, now: datetime) -> None:
+    session.execute(
+        update(Run)
+        .where(col(Run.tenant_id) == tenant_of(session), col(Run.sitting_id) == person.sitting,
+               col(Run.fence) == person.fence, col(Run.state) == RunState.RUNNING)
+        .values(heartbeat_at=now, step=seen.step, steps=seen.steps or Run.steps, made=seen.made, passed=seen.passed)
+    )  # fmt: skip
+    if seen.stage == "rendering":
+        sittings.advance(session, person.sitting, person.fence, SittingState.TRAINING, SittingState.RENDERING)
+
+
+def _declare_lost(kernel: Kernel, now: datetime) -> None:
+    """Runs of an earlier process: their studios ended with it, so their sittings go back to READY."""
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            for run in session.exec(
+                select(Run).where(Run.tenant_id == tenant_of(session), Run.state == RunState.RUNNING)
+            ).all():
+                _close_run(run, RunState.LOST, now, "TendingRestarted")
+                _try_again(session, Person(run.sitting_id, run.employee_id, run.fence, 0, ()))
+
+
+def _try_again(session: Session, person: Person) -> None:
+    lost = session.exec(
+        select(Run.id).where(
+            Run.tenant_id == tenant_of(session), Run.sitting_id == person.sitting, Run.state == RunState.LOST
+        )
+    ).all()
+    if len(lost) >= TRIES:
+        sittings.fail(
+            session, person.sitting, person.fence, "The computers that make the headshots failed three times."
+        )
+    else:
+        sittings.put_back(session, person.sitting, person.fence)
+
+
+def _run(session: Session, person: Person) -> Run | None:
+    return session.exec(
+        select(Run).where(
+            Run.tenant_id == tenant_of(session), Run.sitting_id == person.sitting, Run.fence == person.fence
+        )
+    ).first()
+
+
+def _note_figures(run: Run | None, outcome: Outcome) -> None:
+    if run is not None:
+        run.seconds, run.step = outcome.seconds, outcome.steps
+        run.made, run.passed, run.likeness_ratio = outcome.made, outcome.passed, outcome.likeness_ratio
+
+
+def _close_run(run: Run | None, state: RunState, now: datetime, error: str | None) -> None:
+    if run is not None:
+        run.state, run.finished_at, run.error = state, now, error

@@ -1,0 +1,98 @@
+"""The web application: assembles every floor's routes over one kernel. Imports everyone, is imported by the edges only."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from litestar import Litestar, MediaType, Request, Response, get
+from litestar.datastructures import State
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+import batch.api
+import compliance.api
+import gpu_cluster.api
+import tenants.api
+from dashboard import pages
+from dashboard.routes import routers as page_routers
+from likeness import jobs
+from likeness.db import utc_now
+from likeness.errors import Unavailable
+from likeness.kernel import Kernel
+from likeness.web import HEADERS, SameOrigin, as_likeness_error, kernel_of, problem, wants_page
+
+log = logging.getLogger(__name__)
+PUBLIC = {"public": True}
+
+
+def create_app(kernel: Kernel) -> Litestar:
+    return Litestar(
+        route_handlers=[
+            livez, readyz, metrics,
+            tenants.api.router, batch.api.router, gpu_cluster.api.router, compliance.api.router,
+            *page_routers,
+        ],
+        state=State({"kernel": kernel}),
+        middleware=[DefineMiddleware(SameOrigin)],
+        exception_handlers={Exception: answer_error},
+        after_request=add_headers,
+        template_config=pages.template_config,
+        openapi_config=OpenAPIConfig(
+            title="Likeness",
+            version="1",
+            path="/api",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            root_schema_site=None,  # type: ignore[arg-type]
+        ),
+        request_max_body_size=26 * 1024 * 1024,
+        debug=False,
+        logging_config=None,
+    )  # fmt: skip
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    shown = as_likeness_error(error)
+    if shown.status >= 500 and not isinstance(shown, Unavailable):
+        log.error("request failed", exc_info=error, extra={"method": request.method, "status": shown.status})
+    response = pages.error_page(request, shown) if wants_page(request) else problem(shown)
+    response.headers.update(HEADERS)
+    return response
+
+
+def add_headers(response: Response[Any]) -> Response[Any]:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+@get("/livez", media_type=MediaType.TEXT, opt=PUBLIC, sync_to_thread=False, include_in_schema=False)
+def livez() -> str:
+    return "alive"
+
+
+@get("/readyz", media_type=MediaType.TEXT, opt=PUBLIC, sync_to_thread=True, include_in_schema=False)
+def readyz(request: Request[Any, Any, Any]) -> str:
+    """Raises `Unavailable` while the database does not answer or is at another schema."""
+    try:
+        kernel_of(request).db.check()
+    except Exception as error:
+        raise Unavailable("The database is not ready.") from error
+    return "ready"
+
+
+@get("/metrics", media_type=MediaType.TEXT, opt=PUBLIC, sync_to_thread=True, include_in_schema=False)
+def metrics(request: Request[Any, Any, Any]) -> str:
+    """Prometheus text without labels, so that nothing personal can be in one."""
+    started = time.perf_counter()
+    oldest = jobs.oldest_due_seconds(kernel_of(request), utc_now())
+    return (
+        "# HELP likeness_jobs_oldest_due_seconds How long the oldest due job has waited.\n"
+        "# TYPE likeness_jobs_oldest_due_seconds gauge\n"
+        f"likeness_jobs_oldest_due_seconds {oldest:.3f}\n"
+        "# HELP likeness_metrics_seconds How long these figures took to read.\n"
+        "# TYPE likeness_metrics_seconds gauge\n"
+        f"likeness_metrics_seconds {time.perf_counter() - started:.4f}\n"
+    )

@@ -1,0 +1,131 @@
+"""`likeness check`: says in plain sentences what is misconfigured, before anybody's photo is at stake."""
+
+from __future__ import annotations
+
+import os
+import smtplib
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pika
+from sqlalchemy import create_engine, text
+
+from gpu_cluster.recipe import RECIPES
+from likeness.db import Database
+from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.objects import Objects, tenant_path
+from likeness.settings import Settings
+
+
+def problems(settings: Settings) -> Iterator[str]:
+    """Every problem found, one sentence each; none when everything answers."""
+    yield from _shape(settings)
+    yield from _keys(settings)
+    yield from _objects(settings)
+    if not settings.embedded:
+        yield from _told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL.")
+        yield from _rescan(settings)
+        if settings.broker_url:
+            yield from _told("RabbitMQ", lambda: _broker(settings.broker_url), "Check LIKENESS_BROKER_URL.")
+    if settings.smtp_url:
+        yield from _told("The mail server", lambda: _smtp(settings.smtp_url), "Check LIKENESS_SMTP_URL.")
+
+
+def _shape(settings: Settings) -> Iterator[str]:
+    recipe = RECIPES.get(settings.recipe)
+    if recipe is None:
+        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(sorted(RECIPES))}."
+    elif recipe.licence != "Apache-2.0" and recipe.licence not in settings.licences:
+        yield (
+            f"The recipe {recipe.name} needs the licence {recipe.licence}. Read it, then add it to"
+            " LIKENESS_ACCEPTED_LICENCES."
+        )
+    if settings.embedded:
+        return
+    for name in ("database_url", "broker_url", "objects_url", "key_folder", "rescan_database_url"):
+        if not getattr(settings, name):
+            yield f"LIKENESS_{name.upper()} is not set; the production profile needs it."
+    if not settings.public_url.startswith("https://"):
+        yield "LIKENESS_PUBLIC_URL does not begin with https://, so session cookies would travel in clear."
+    if not settings.smtp_url:
+        yield "LIKENESS_SMTP_URL is not set, so no invitation will reach anybody."
+    if not settings.ray_address:
+        yield "LIKENESS_RAY_ADDRESS is not set, so training would run on this machine's own processors."
+
+
+def _keys(settings: Settings) -> Iterator[str]:
+    folder = settings.keys_path().resolve()
+    if (settings.home / "postgres").resolve() in (folder, *folder.parents):
+        yield "The key folder lies inside the database folder: a backup of the database would undo every erasure."
+    if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        yield f"The key folder {folder} can be read by other users. Run: chmod 700 {folder}"
+    if not os.access(_existing(folder), os.W_OK):
+        yield f"The key folder {folder} cannot be written."
+
+
+def _objects(settings: Settings) -> Iterator[str]:
+    def put_and_delete() -> None:
+        objects, owner = Objects(settings.objects_address()), uuid4()
+        path = tenant_path(owner, "check", str(uuid4()))
+        keys = KeyFolder(settings.keys_path())
+        key = keys.open_or_create(KeyRef(owner, owner, KeyClass.PROFILE))
+        try:
+            objects.put(path, b"check", key)
+            if objects.get(path, key) != b"check":
+                raise RuntimeError("what was stored came back changed")
+        finally:
+            objects.delete(path)
+            keys.forget_tenant(owner)
+
+    yield from _told("The object store", put_and_delete, "Check LIKENESS_OBJECTS_URL and its credentials.")
+
+
+def _database(settings: Settings) -> None:
+    Database(settings.database_url, pool_size=1, timeout=5).check()
+
+
+def _rescan(settings: Settings) -> Iterator[str]:
+    def writes() -> bool:
+        with create_engine(settings.rescan_database_url).connect() as connection:
+            statement = text("select has_table_privilege(current_user, 'employee', 'insert')")
+            return bool(connection.execute(statement).scalar())
+
+    if not settings.rescan_database_url:
+        return
+    try:
+        if writes():
+            yield "The role of LIKENESS_RESCAN_DATABASE_URL may write. Use `likeness_rescan`, which only reads."
+    except Exception as error:
+        yield f"The re-scan's database does not answer ({type(error).__name__}). Check LIKENESS_RESCAN_DATABASE_URL."
+
+
+def _broker(url: str) -> None:
+    parameters = pika.URLParameters(url)
+    parameters.socket_timeout = 5
+    pika.BlockingConnection(parameters).close()
+
+
+def _smtp(url: str) -> None:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "localhost", parts.port or 25), timeout=5):
+        pass
+    if parts.scheme == "smtp":
+        smtplib.SMTP(parts.hostname or "localhost", parts.port or 25, timeout=5).close()
+
+
+def _told(what: str, attempt: Callable[[], None], advice: str) -> Iterator[str]:
+    try:
+        attempt()
+    except Exception as error:  # Whatever goes wrong here is the finding.
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        yield f"{what} does not work: {first_line[:300]} {advice}"
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -1,0 +1,111 @@
+"""The embedded profile: every part in one process, over one folder, with nothing to install or configure."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+
+from likeness import jobs
+from likeness.app import create_app
+from likeness.doorbell import Doorbell, broker_for
+from likeness.kernel import Kernel, assemble
+from likeness.migrations import migrate
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+from likeness.tend import Tending
+
+
+class AlreadyRunning(RuntimeError):
+    """Another Likeness works over the same folder."""
+
+
+@dataclass
+class Embedded:
+    """Start with `start`, end with `stop`; both from the main thread, which PostgreSQL's life hangs on."""
+
+    settings: Settings
+    kernel: Kernel = field(init=False)
+    _lock: IO[str] | None = field(default=None, init=False)
+
+    def start(self) -> Kernel:
+        home = self.settings.home
+        home.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._lock = _exclusive(home / "lock")
+        self.postgres = EmbeddedPostgres(home / "postgres")
+        self.postgres.start()
+        migrate(self.postgres.url("likeness_owner"))
+        self.settings = self.settings.model_copy(
+            update={
+                "database_url": self.postgres.url("likeness_app"),
+                "rescan_database_url": self.postgres.url("likeness_rescan"),
+            }
+        )
+        self.kernel = assemble(self.settings)
+        self.kernel.db.check()
+        jobs.release_leases(self.kernel)
+        self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
+        self.doorbell.start()
+        self.doorbell.answer(self.settings.worker_threads)
+        self.tending = Tending(self.kernel)
+        self.tending.start()
+        return self.kernel
+
+    def serve(self) -> None:
+        """Starts the web server in a thread; returns when it answers."""
+        config = uvicorn.Config(
+            create_app(self.kernel),
+            host=self.settings.host,
+            port=self.settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )
+        self.server = uvicorn.Server(config)
+        self._web = threading.Thread(target=self.server.run, name="web", daemon=True)
+        self._web.start()
+        while not self.server.started:
+            self._web.join(0.05)
+            if not self._web.is_alive():
+                raise RuntimeError(
+                    f"The web server could not listen on {self.settings.host}:{self.settings.port}."
+                    " Is the port taken? Choose another with LIKENESS_PORT."
+                )
+
+    def stop(self) -> None:
+        if hasattr(self, "server"):
+            self.server.should_exit = True
+            self._web.join(15)
+        if hasattr(self, "tending"):
+            self.tending.stop()
+        if hasattr(self, "doorbell"):
+            self.doorbell.stop()
+        if hasattr(self, "kernel"):
+            self.kernel.db.close()
+        if hasattr(self, "postgres"):
+            self.postgres.stop()
+        if self._lock:
+            self._lock.close()
+
+
+def _exclusive(path: Path) -> IO[str]:
+    """A lock that the operating system frees however this process ends. Raises `AlreadyRunning`."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        raise AlreadyRunning(
+            f"Another Likeness (process {file.read().strip() or 'unknown'}) uses {path.parent}. Stop it first, or set"
+            " LIKENESS_HOME to another folder."
+        ) from error
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file

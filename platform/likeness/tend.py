@@ -1,0 +1,83 @@
+"""The one loop that keeps time: rings for due jobs and runs every floor's sweeps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from likeness import jobs
+from likeness.db import utc_now
+from likeness.kernel import Kernel
+
+log = logging.getLogger(__name__)
+
+RING_EVERY = timedelta(seconds=2)
+LEADER_LOCK = 7465731
+"""Only the process that holds this advisory lock tends; a second replica waits for it as a spare."""
+
+
+class Tending:
+    """Runs in threads of its own: one rings, one sweeps, so that a long sweep never delays a job."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._stop = threading.Event()
+        self._last: dict[str, float] = {}
+        self._threads = [
+            threading.Thread(target=self._lead, args=(self._ring,), name="ring", daemon=True),
+            threading.Thread(target=self._lead, args=(self._sweep,), name="sweep", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace_seconds: float = 20) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(grace_seconds)
+
+    def wait(self) -> None:
+        self._stop.wait()
+
+    def _lead(self, loop: Callable[[], None]) -> None:
+        """Holds a lock of its own connection while tending; a lost connection only means to ask again."""
+        key = LEADER_LOCK + (loop == self._sweep)
+        while not self._stop.is_set():
+            try:
+                with self.kernel.db.engine.connect() as connection:
+                    held = connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": key}).scalar()
+                    connection.commit()
+                    try:
+                        while held and not self._stop.is_set():
+                            connection.execute(text("select 1"))
+                            connection.commit()
+                            loop()
+                    finally:
+                        connection.execute(text("select pg_advisory_unlock(:key)"), {"key": key})
+                        connection.commit()
+            except Exception:  # The loop that everything else relies on must outlive any failure.
+                log.exception("tending was interrupted")
+            self._stop.wait(2)
+
+    def _ring(self) -> None:
+        jobs.ring_due(self.kernel, utc_now())
+        self._stop.wait(RING_EVERY.total_seconds())
+
+    def _sweep(self) -> None:
+        for sweep in list(jobs.SWEEPS.values()):
+            if self._stop.is_set():
+                return
+            if time.monotonic() - self._last.get(sweep.name, float("-inf")) < sweep.every.total_seconds():
+                continue
+            self._last[sweep.name] = time.monotonic()
+            try:
+                sweep.function(self.kernel, utc_now())
+            except Exception:  # One floor's failing sweep must not stop the others'.
+                log.exception("sweep failed", extra={"sweep": sweep.name})
+        self._stop.wait(0.5)
