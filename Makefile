@@ -1,0 +1,80 @@
+# Everything that a person types. `make` alone lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PIP := $(BIN)/pip install --no-input --disable-pip-version-check --no-compile --no-build-isolation -c constraints.txt
+# Two stamps, so that the demo does not wait for linters and test tools.
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+PEOPLE ?= 8
+SEED ?= 1
+
+.PHONY: help
+help: ## Show this list
+	@echo "Likeness: AI headshots for a whole company. Everything below sets itself up on first use."
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(RUNTIME) ## Whole journey of a small company, on this machine: ARGS="--employees 4"
+	@$(BIN)/likeness demo $(ARGS)
+
+.PHONY: up
+up: $(RUNTIME) ## Run everything here and keep it running: ARGS="--port 8000"
+	@$(BIN)/likeness up $(ARGS)
+
+.PHONY: test
+test: $(DEV) debian-packages ## Run the tests: ARGS="tests/batch -k photo"
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV) ## Check style, types, floors and the chart
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@.ci/lint-chart
+
+.PHONY: bench
+bench: $(DEV) ## Measure speed against the figures to meet
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-training
+bench-training: $(DEV) ## Measure training against another trainer: OUT=training.json PEER=script.py
+	@$(BIN)/python -m benchmarks.training $(if $(OUT),--out "$(OUT)") $(if $(PEER),--peer "$(PEER)") $(ARGS)
+
+.PHONY: quality
+quality: $(DEV) ## Measure likeness of headshots: PEOPLE=8 SEED=1 OUT=quality.json
+	@$(BIN)/python -m benchmarks.quality --people $(PEOPLE) --seed $(SEED) --out "$(or $(OUT),quality.json)" $(ARGS)
+
+.PHONY: faults
+faults: $(DEV) debian-packages ## Kill, cut and starve the parts, then count what was lost
+	@$(BIN)/pytest -m faults tests/faults $(ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that make put here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis set-up.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What follows is not typed by anybody: the targets above ask for it.
+
+.PHONY: install
+install: $(DEV)
+
+.PHONY: debian-packages
+debian-packages:
+	@.ci/debian-packages
+
+.venv/bin/python:
+	@python=$$(.ci/python) && .ci/step "Making a virtual environment with $$python" "$$python" -m venv .venv
+
+# Hatchling comes first and pinned: an isolated build would fetch whichever release is newest.
+# torch is asked for by its exact version, because a bare `torch` may pull gigabytes of CUDA onto a machine without a GPU.
+$(RUNTIME): pyproject.toml constraints.txt | .venv/bin/python
+	@.ci/step "Installing the build tools" $(PIP) hatchling editables setuptools
+	@.ci/step "Installing Likeness (about a minute)" $(PIP) torch==2.13.0 -e .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	@.ci/step "Installing the tools for tests and linters" $(PIP) torch==2.13.0 -e '.[dev]'
+	@touch $@
