@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save as save_safetensors
 
+from gpu_cluster import checkpoints
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Judge, Verdict, split_held_out
 from gpu_cluster.recipe import Recipe, load
 from gpu_cluster.render import Shot, render
-from gpu_cluster.train import Cancelled, Subject, train
-from likeness.errors import LikenessError
+from gpu_cluster.train import Cancelled, Diverged, Subject, train
+from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
@@ -52,6 +54,8 @@ class Person:
     fence: int
     seed: int
     photos: tuple[str, ...]
+    checkpoint: str = ""
+    """Object path of the last checkpoint of a run that was lost, empty for a fresh start."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Progress:
     steps: int = 0
     made: int = 0
     passed: int = 0
+    checkpoint: str = ""
+    checkpoint_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Studio:
         scratch = Path(tempfile.mkdtemp(prefix="likeness-", dir=SCRATCH if SCRATCH.is_dir() else None))
         try:
             sets = self._open_photos(order, objects, keys, outcomes)
-            adapters = self._train(order, sets, scratch, outcomes)
+            adapters = self._train(order, sets, scratch, objects, keys, outcomes)
             for person in order.people:
                 outcome = outcomes[person.sitting]
                 if person.sitting not in adapters or self._is_cancelled(person.sitting):
@@ -176,6 +182,8 @@ class Studio:
         order: Order,
         sets: dict[UUID, tuple[list[Image.Image], list[Image.Image]]],
         scratch: Path,
+        objects: Objects,
+        keys: KeyFolder,
         outcomes: dict[UUID, Outcome],
     ) -> dict[UUID, dict[str, Any]]:
         people = [person for person in order.people if person.sitting in sets]
@@ -186,7 +194,16 @@ class Studio:
             Subject(str(p.sitting), sets[p.sitting][0], [CAPTION] * len(sets[p.sitting][0])) for p in people
         ]
 
+        checkpoint = scratch / "checkpoint.safetensors"
+        checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch)
+        kept = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
         def report(step: int, steps: int, loss: float) -> None:
+            nonlocal kept
+            written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            if written != kept:
+                kept = written
+                self._keep_checkpoint(order, people, checkpoint, objects, keys)
             for person in people:
                 self._tell(person.sitting, stage="training", step=step, steps=steps)
 
@@ -195,13 +212,14 @@ class Studio:
                 self.base,
                 self.recipe,
                 subjects,
-                seed=people[0].seed,
-                checkpoint=scratch / "checkpoint.safetensors",
+                checkpoint=checkpoint,
                 progress=report,
                 cancelled=lambda: all(self._is_cancelled(p.sitting) for p in people),
             )
         except Cancelled:
             return {}
+        except Diverged:
+            trained = {}
         seconds = time.monotonic() - started
         for person in people:
             outcome = outcomes[person.sitting]
@@ -211,6 +229,22 @@ class Studio:
                 outcome.failure = "The training did not settle on these photos. Please hand in a few other ones."
                 outcome.error = "NotANumber"
         return {UUID(key): lora for key, lora in trained.items()}
+
+    def _keep_checkpoint(
+        self, order: Order, people: list[Person], checkpoint: Path, objects: Objects, keys: KeyFolder
+    ) -> None:
+        """Seals everybody's part under their own key; a person who was erased meanwhile simply has none."""
+        parts = checkpoints.split(checkpoint)
+        for person in people:
+            part = parts.get(str(person.sitting))
+            if part is None or self._is_cancelled(person.sitting):
+                continue
+            try:
+                key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.MODEL))
+            except Gone:
+                continue
+            path = person_path(order.tenant, person.employee, KeyClass.MODEL, uuid4())
+            self._tell(person.sitting, checkpoint=path, checkpoint_bytes=objects.put(path, part, key))
 
     def _keep_adapter(
         self, order: Order, person: Person, lora: dict[str, Any], objects: Objects, keys: KeyFolder, outcome: Outcome
@@ -282,6 +316,18 @@ class Studio:
     def _is_cancelled(self, sitting: UUID) -> bool:
         with self._lock:
             return sitting in self._cancelled
+
+
+def _opened_checkpoints(order: Order, people: list[Person], objects: Objects, keys: KeyFolder) -> Iterator[bytes]:
+    """What earlier runs left; one that cannot be opened any more only costs its person a fresh start."""
+    for person in people:
+        if person.checkpoint:
+            try:
+                yield objects.get(
+                    person.checkpoint, keys.open(KeyRef(order.tenant, person.employee, KeyClass.MODEL))
+                )
+            except LikenessError:
+                continue
 
 
 class TooFewFaces(ValueError):

@@ -15,14 +15,14 @@ from uuid import UUID, uuid4
 
 from sqlmodel import Session, col, select, update
 
-from batch import headshots, sittings
+from batch import headshots, photos, sittings
 from batch.models import Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.recipe import RECIPES
 from gpu_cluster.studio import LookShot, Order, Outcome, Person, Progress
-from likeness import jobs, ledger
-from likeness.db import tenant_of, utc_now
+from likeness import jobs
+from likeness.db import after_commit, tenant_of, utc_now
 from likeness.kernel import Kernel
 from tenants import looks, tenants
 
@@ -91,20 +91,22 @@ def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None
             _close_run(run, RunState.FAILED, now, outcome.error)
             sittings.fail(session, person.sitting, person.fence, outcome.failure)
         else:
-            kept = _keep(session, order, person, outcome, run, now)
+            kept = _keep(session, kernel, order, person, outcome, run, now)
     if outcome is not None and not kept:
         for path in [outcome.adapter_path, *(picture.path for picture in outcome.pictures)]:
             if path:
                 kernel.objects.delete(path)
 
 
-def _keep(session: Session, order: Order, person: Person, outcome: Outcome, run: Run | None, now: datetime) -> bool:
+def _keep(
+    session: Session, kernel: Kernel, order: Order, person: Person, outcome: Outcome, run: Run | None, now: datetime
+) -> bool:
     if not sittings.finish(session, person.sitting, person.fence):
         _close_run(run, RunState.CANCELLED, now, None)
         return False
     _note_figures(run, outcome)
     _close_run(run, RunState.SUCCEEDED, now, None)
-    terms = tenants.get(session)
+    _drop_checkpoint(session, kernel, person.sitting)
     session.add(
         Weights(
             tenant_id=order.tenant,
@@ -113,7 +115,7 @@ def _keep(session: Session, order: Order, person: Person, outcome: Outcome, run:
             kind="adapter",
             path=outcome.adapter_path,
             bytes=outcome.adapter_bytes,
-            due_at=min([now + timedelta(days=terms.source_days), *sittings.source_due(session, person.employee)]),
+            due_at=_weights_due(session, person, now),
         )
     )
     for picture in outcome.pictures:
@@ -128,8 +130,13 @@ def _keep(session: Session, order: Order, person: Person, outcome: Outcome, run:
             likeness_ratio=picture.likeness_ratio,
             now=now,
         )
-    ledger.record(session, "sitting.done", subject=person.employee, objects=[person.sitting])
     return True
+
+
+def _weights_due(session: Session, person: Person, now: datetime) -> datetime:
+    """Weights share the fate of the photos they were made of: they go with the first of them."""
+    latest = now + timedelta(days=tenants.get(session).source_days)
+    return min([latest, *(photo.due_at for photo in photos.accepted(session, person.employee))])
 
 
 def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
@@ -174,8 +181,19 @@ def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) ->
             heartbeat_at=now,
         )
     )
-    photos = tuple(photo.path for photo in sittings.photos_for(session, sitting))
-    return Person(sitting.id, sitting.employee_id, fence, sitting.seed, photos)
+    paths = tuple(photo.path for photo in sittings.photos_for(session, sitting))
+    checkpoint = _checkpoint(session, sitting.id)
+    return Person(
+        sitting.id, sitting.employee_id, fence, sitting.seed, paths, checkpoint.path if checkpoint else ""
+    )
+
+
+def _checkpoint(session: Session, sitting_id: UUID) -> Weights | None:
+    return session.exec(
+        select(Weights).where(
+            Weights.tenant_id == tenant_of(session), Weights.sitting_id == sitting_id, Weights.kind == "checkpoint"
+        )
+    ).first()
 
 
 def _ready(kernel: Kernel) -> Iterator[tuple[UUID, datetime]]:
@@ -203,18 +221,48 @@ def _watch(kernel: Kernel, fleet: Fleet, now: datetime) -> None:
                     continue
                 seen = progress.get(order.id, {}).get(person.sitting)
                 if seen:
-                    _note_progress(session, person, seen, now)
+                    _note_progress(session, kernel, person, seen, now)
 
 
-def _note_progress(session: Session, person: Person, seen: Progress, now: datetime) -> None:
+def _note_progress(session: Session, kernel: Kernel, person: Person, seen: Progress, now: datetime) -> None:
     session.execute(
         update(Run)
         .where(col(Run.tenant_id) == tenant_of(session), col(Run.sitting_id) == person.sitting,
                col(Run.fence) == person.fence, col(Run.state) == RunState.RUNNING)
         .values(heartbeat_at=now, step=seen.step, steps=seen.steps or Run.steps, made=seen.made, passed=seen.passed)
     )  # fmt: skip
+    if seen.checkpoint:
+        _note_checkpoint(session, kernel, person, seen, now)
     if seen.stage == "rendering":
         sittings.advance(session, person.sitting, person.fence, SittingState.TRAINING, SittingState.RENDERING)
+
+
+def _note_checkpoint(session: Session, kernel: Kernel, person: Person, seen: Progress, now: datetime) -> None:
+    """The newest checkpoint takes the place of the one before, whose object goes after the commit."""
+    before = _checkpoint(session, person.sitting)
+    if before and before.path == seen.checkpoint:
+        return
+    _drop_checkpoint(session, kernel, person.sitting)
+    session.add(
+        Weights(
+            tenant_id=tenant_of(session),
+            employee_id=person.employee,
+            sitting_id=person.sitting,
+            kind="checkpoint",
+            path=seen.checkpoint,
+            bytes=seen.checkpoint_bytes,
+            due_at=_weights_due(session, person, now),
+        )
+    )
+
+
+def _drop_checkpoint(session: Session, kernel: Kernel, sitting_id: UUID) -> None:
+    row = _checkpoint(session, sitting_id)
+    if row is not None:
+        path = row.path
+        session.delete(row)
+        session.flush()
+        after_commit(session, lambda: kernel.objects.delete(path))
 
 
 def _declare_lost(kernel: Kernel, now: datetime) -> None:
@@ -239,7 +287,8 @@ def _try_again(session: Session, person: Person) -> None:
             session, person.sitting, person.fence, "The computers that make the headshots failed three times."
         )
     else:
-        sittings.put_back(session, person.sitting, person.fence)
+        for state in (SittingState.TRAINING, SittingState.RENDERING, SittingState.JUDGING):
+            sittings.advance(session, person.sitting, person.fence, state, SittingState.READY)
 
 
 def _run(session: Session, person: Person) -> Run | None:
