@@ -156,10 +156,13 @@ class KeyFolder:
 
     def destroy(self, ref: KeyRef, now: datetime) -> None:
         """Safe to repeat; the first date stays. Destroying a key that never was also forbids creating it later."""
-        # The marker comes first: after a crash in between, the key is refused already and wiped by the next try.
-        with self._folder(ref, create=True) as folder, suppress(FileExistsError):
-            lay_down(folder, f"{ref.cls}.destroyed", [_marker(now)])
-        self._wipe(ref)
+        # The marker comes first: after a crash in between, the key is refused already and wiped by the next try. When
+        # there is no room for the marker the key goes all the same, and the error asks the caller to come again.
+        try:
+            with self._folder(ref, create=True) as folder, suppress(FileExistsError):
+                lay_down(folder, f"{ref.cls}.destroyed", [_marker(now)])
+        finally:
+            self._wipe(ref)
 
     def destroyed_at(self, ref: KeyRef) -> datetime | None:
         for marker in ((f"{ref.cls}.destroyed", ref), (TENANT_MARKER, ref.tenant)):
@@ -174,12 +177,15 @@ class KeyFolder:
         return [KeyRef(tenant, UUID(file.parent.name), KeyClass(file.stem)) for file in files]
 
     def destroy_tenant(self, tenant: UUID, now: datetime) -> None:
-        with self._folder(tenant, create=True) as folder:
-            with suppress(FileExistsError):
+        """Nothing of the tenant opens from here on. The markers of keys destroyed earlier stay, with their dates."""
+        try:
+            with self._folder(tenant, create=True) as folder, suppress(FileExistsError):
                 lay_down(folder, TENANT_MARKER, [_marker(now)])
-            _overwrite_and_unlink(folder, TENANT_KEY)
-        for ref in self.refs(tenant):
-            self._wipe(ref)
+        finally:
+            with suppress(FileNotFoundError), self._folder(tenant) as folder:
+                _overwrite_and_unlink(folder, TENANT_KEY)
+            for ref in self.refs(tenant):
+                self._wipe(ref)
 
     def index_key(self, tenant: UUID) -> bytes:
         """The tenant's key for `blind_index`. It comes from the tenant key and dies with it."""
@@ -211,8 +217,10 @@ class KeyFolder:
         return unseal(self._master, wrapped, bound_to)
 
     def _master_key(self) -> bytes:
+        # Looked at in this order, a process that makes the first keys meanwhile does not look like a loss.
+        has_keys = any((self._root / "tenants").glob("*/*.key"))
         if not (self._root / "master.key").exists():
-            if any((self._root / "tenants").glob("*/*.key")):
+            if has_keys:
                 raise MasterKeyMissing
             with self._folder() as folder, suppress(FileExistsError):
                 lay_down(folder, "master.key", [token_bytes(KEY_BYTES)])
@@ -222,7 +230,7 @@ class KeyFolder:
         return master
 
     def _wipe(self, ref: KeyRef) -> None:
-        with self._folder(ref) as folder:
+        with suppress(FileNotFoundError), self._folder(ref) as folder:
             _overwrite_and_unlink(folder, _file(ref))
 
     def _read(self, name: str, below: UUID | KeyRef | None = None) -> bytes:
@@ -247,6 +255,10 @@ class KeyFolder:
                 parent, folder = folder, open_folder(folder, name, create)
                 os.close(parent)
             yield folder
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except OSError as error:
+            raise Unavailable(f"The key folder failed: {os.strerror(error.errno or 0)}") from error
         finally:
             os.close(folder)
 
@@ -272,11 +284,17 @@ def _there(folder: int, name: str) -> bool:
 
 def _overwrite_and_unlink(folder: int, name: str) -> None:
     with suppress(FileNotFoundError):
-        file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            os.write(file, token_bytes(os.fstat(file).st_size))
-            os.fsync(file)
-        finally:
-            os.close(file)
+        # A full copy-on-write disk refuses to overwrite; the key has to go even then.
+        with suppress(OSError):
+            _overwrite(folder, name)
         os.unlink(name, dir_fd=folder)
     os.fsync(folder)
+
+
+def _overwrite(folder: int, name: str) -> None:
+    file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.write(file, token_bytes(os.fstat(file).st_size))
+        os.fsync(file)
+    finally:
+        os.close(file)

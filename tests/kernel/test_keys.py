@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+from likeness.errors import Unavailable
 from likeness.keys import (
     DataKey,
     KeyClass,
@@ -271,6 +274,44 @@ def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path) -> N
         os.umask(before)
     for found in [tmp_path / "keys", *(tmp_path / "keys").rglob("*")]:
         assert found.stat().st_mode & 0o777 == (0o700 if found.is_dir() else 0o600), found
+
+
+def refused_without_room(work: Callable[[], object]) -> bool:
+    """Whether the work is Unavailable when no file may grow; in a forked process, because the limit stays."""
+    child = os.fork()
+    if child == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            work()
+        except Unavailable:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_full_disk_does_not_stop_destruction(tmp_path: Path, keys: KeyFolder) -> None:
+    one, other = make_ref(), make_ref()
+    keys.open_or_create(one)
+    keys.open_or_create(other)
+    # Not even the marker can be written, so the caller is asked to come again; the keys are gone by then.
+    assert refused_without_room(lambda: keys.destroy(one, NOW))
+    assert refused_without_room(lambda: keys.destroy_tenant(other.tenant, NOW))
+    for ref in (one, other):
+        assert keys.refs(ref.tenant) == []
+        with pytest.raises(KeyDestroyed):
+            keys.open(ref)
+    assert not list(tmp_path.rglob("*.part"))
+    keys.destroy(one, NOW)
+    assert keys.state(one) == "destroyed"
+
+
+def test_a_key_that_finds_no_room_is_refused_cleanly(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    assert refused_without_room(lambda: keys.open_or_create(ref))
+    assert keys.state(ref) == "absent"
+    assert not list(tmp_path.rglob("*.part"))
+    assert keys.open_or_create(ref)
 
 
 def test_a_lost_master_key_is_reported_and_not_replaced(tmp_path: Path, keys: KeyFolder) -> None:

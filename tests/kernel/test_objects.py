@@ -10,13 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
+import obstore
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -60,20 +62,27 @@ class Place:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A real S3 server over a folder, with two buckets: `plain` and `versioned`."""
+    """A real S3 server over a folder whose sub-folders are the buckets."""
+    data, versions = tmp_path_factory.mktemp("s3"), tmp_path_factory.mktemp("s3-versions")
+    with s3_server("--versioning-dir", str(versions), str(data)) as options:
+        (data / "plain").mkdir()
+        yield data, options
+
+
+@contextmanager
+def s3_server(*arguments: str) -> Iterator[dict[str, Any]]:
     if not (SERVERS / "unpack").exists():
         pytest.skip(f"S3 is not tested: there are no test servers in {SERVERS}")
     programs = subprocess.run([SERVERS / "unpack"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
-    data, versions = tmp_path_factory.mktemp("s3"), tmp_path_factory.mktemp("s3-versions")
-    (data / "plain").mkdir()
     port = free_port()
-    command = [f"{programs}/bin/versitygw", "--port", f"127.0.0.1:{port}", "posix"]
-    command += ["--versioning-dir", str(versions), str(data)]
+    command = [f"{programs}/bin/versitygw", "--port", f"127.0.0.1:{port}", "posix", *arguments]
     environment = {"ROOT_ACCESS_KEY": "likeness", "ROOT_SECRET_KEY": "not a secret", "PATH": os.environ["PATH"]}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:  # noqa: S603
-        wait_for(port)
-        yield data, s3_options(port)
-        server.terminate()
+        try:
+            wait_for(port)
+            yield s3_options(port)
+        finally:
+            server.terminate()
 
 
 def s3_options(port: int) -> dict[str, Any]:
@@ -253,9 +262,9 @@ def test_what_was_sealed_for_one_never_opens_as_another(place: Place) -> None:
     objects, chance = place.objects, random.Random(4711)  # noqa: S311
     alices, bobs = make_key(ALICE), make_key(BOB)
     a, b, c = photo("a"), photo("b", BOB), photo("c")
-    objects.put(a, token_bytes(3 * CHUNK), alices)
-    objects.put(b, token_bytes(3 * CHUNK), bobs)
-    objects.put(c, token_bytes(3 * CHUNK), alices)
+    objects.put(a, token_bytes(2 * CHUNK + 99), alices)
+    objects.put(b, token_bytes(2 * CHUNK + 99), bobs)
+    objects.put(c, token_bytes(2 * CHUNK + 99), alices)
     stored = {path: objects.raw(path) for path in (a, b, c)}
     # On S3 each try costs a request, so most tries go through the same code with the folder.
     tries = 1000 if place.folder.name == "objects" else 60
@@ -581,3 +590,114 @@ def test_a_bucket_that_does_not_answer_is_unavailable() -> None:
     for use in (objects.raw, objects.exists, objects.delete, objects.list):
         with pytest.raises(Unavailable):
             use(photo() if use != objects.list else "")
+
+
+def test_paths_that_begin_alike_are_not_deleted_together(objects: Objects) -> None:
+    key = make_key()
+    for name in ("photo-1", "photo-10", "photo-1.jpg"):
+        objects.put(photo(name), b"x", key)
+    objects.delete(photo("photo-1"))
+    assert [found.path for found in objects.list()] == [photo("photo-1.jpg"), photo("photo-10")]
+
+
+def versions_of(objects: Objects, prefix: str = "") -> list[tuple[str, dict[str, str]]]:
+    return objects._store._versions._find(prefix, exact=False)  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.fixture
+def versioned(s3: tuple[Path, dict[str, Any]]) -> Objects:
+    """A prefix of its own in a bucket that keeps versions."""
+    data, options = s3
+    (data / "versioned").mkdir(exist_ok=True)
+    objects = Objects(f"s3://versioned/{uuid4().hex}", **options)
+    wish = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    objects._store._versions.ask("PUT", "", {"versioning": ""}, wish)  # type: ignore[attr-defined]
+    return objects
+
+
+def test_deleting_takes_every_version_delete_marker_and_unfinished_upload(versioned: Objects) -> None:
+    bucket = versioned._store
+    for round_ in range(3):
+        for name in ("photo-1", "photo-10"):
+            obstore.put(bucket._s3, photo(name), bytes(10 + round_))  # type: ignore[attr-defined]
+            obstore.delete(bucket._s3, photo(name))  # type: ignore[attr-defined]
+    bucket._versions.ask("POST", bucket._versions._prefix + photo("photo-1"), {"uploads": ""})  # type: ignore[attr-defined]
+    assert versioned.list() == []
+    assert len(versions_of(versioned)) == 13
+    versioned.delete(photo("photo-1"))
+    assert {found[0].rsplit("/")[-1] for found in versions_of(versioned)} == {"photo-10"}
+    assert versioned.delete_prefix(f"tenants/{ACME}") == 0
+    assert versions_of(versioned) == []
+    assert versioned.versions_purged()
+
+
+def test_a_prefix_in_a_versioned_bucket_is_emptied_over_several_pages(versioned: Objects) -> None:
+    key = make_key()
+    for number in range(40):
+        versioned.put(photo(f"n{number}"), b"x", key)
+        obstore.delete(versioned._store._s3, photo(f"n{number}"))  # type: ignore[attr-defined]
+    ask = versioned._store._versions.ask  # type: ignore[attr-defined]
+    small_pages: list[int] = []
+
+    def by_seven(method: str, key: str, query: dict[str, str], body: bytes = b"") -> bytes:
+        small_pages.append(1)
+        return bytes(ask(method, key, query | ({"max-keys": "7"} if "versions" in query else {}), body))
+
+    versioned._store._versions.ask = by_seven  # type: ignore[attr-defined]
+    versioned.put(photo("other"), b"x", key)
+    assert versioned.delete_prefix(f"tenants/{ACME}/employees/{ALICE}") == 1
+    assert versions_of(versioned) == []
+    assert len(small_pages) > 80
+
+
+def test_a_deleted_path_may_be_used_again_in_a_versioned_bucket(versioned: Objects) -> None:
+    key = make_key()
+    for data in (b"x", b"y"):
+        versioned.put(photo(), data, key)
+        assert versioned.get(photo(), key) == data
+        versioned.delete(photo())
+
+
+@pytest.mark.parametrize(("status", "answered"), [(501, True), (403, False), (404, False), (500, False)])
+def test_only_a_server_without_versions_may_refuse_to_list_them(status: int, answered: bool) -> None:
+    objects = Objects("s3://plain", **s3_options(free_port()))
+    answer = httpx.MockTransport(lambda request: httpx.Response(status))
+    objects._store._versions._http = httpx.Client(transport=answer)  # type: ignore[attr-defined]
+    if answered:
+        assert versions_of(objects) == []
+        return
+    with pytest.raises(Unavailable):
+        versions_of(objects)
+
+
+def test_a_full_bucket_is_a_clean_refusal(small_disk: Path) -> None:
+    """The test server answers 500 where others say that they are full, so this is Unavailable and not StoreFull."""
+    (small_disk / "plain").mkdir()
+    key, names = make_key(), [photo(f"p{number}") for number in range(10)]
+    with s3_server(str(small_disk)) as options:
+        objects = Objects("s3://plain", **options | {"retry_config": {"max_retries": 0}})
+        refused = []
+        for name in names:
+            try:
+                objects.put(name, bytes(700_000), key)
+            except Unavailable:
+                refused.append(name)
+        assert refused
+        assert {found.path for found in objects.list()} == set(names) - set(refused)
+        for name in set(names) - set(refused):
+            assert objects.get(name, key) == bytes(700_000)
+
+
+def test_without_an_access_key_versions_are_not_claimed_to_be_purged(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert not Objects("s3://plain", region="us-east-1").versions_purged()
+
+
+def test_a_wrong_secret_is_unavailable_and_not_mistaken_for_an_empty_bucket(s3: tuple[Path, dict[str, Any]]) -> None:
+    objects = Objects("s3://plain", **(s3[1] | {"secret_access_key": "wrong"}))
+    for use in (objects.delete, objects.raw, objects.exists):
+        with pytest.raises(Unavailable):
+            use(photo())
+    with pytest.raises(Unavailable):
+        versions_of(objects)
