@@ -30,6 +30,8 @@ class Batch(TenantRow, table=True):
     imported_at: datetime | None = Moment(default=None, nullable=True)
     undone_at: datetime | None = Moment(default=None, nullable=True)
     mapping: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    workbook_id: UUID | None = None
+    """Names the raw file and the owner of its key; None when it is gone."""
     workbook_due_at: datetime | None = Moment(default=None, nullable=True)
     """When the raw file goes, 24 hours after it came at the latest; None when it is gone."""
 
@@ -56,19 +58,40 @@ class Employee(TenantRow, table=True):
 
 
 class Invitation(TenantRow, table=True):
-    """A personal link. The token itself is never stored."""
+    """A person is asked to take part. At most one stands at a time; the mails that lead to it are its links."""
 
-    __table_args__ = (belongs_to("employee", "employee_id"),)
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        Index("invitation_standing", "tenant_id", "employee_id", unique=True,
+              postgresql_where=text("revoked_at is null")),
+    )  # fmt: skip
 
     employee_id: UUID = Field(index=True)
-    token_hash: bytes | None = Field(default=None, unique=True)
-    """Set when the mail is written; a renewal replaces it."""
     created_at: datetime = Moment(default_factory=utc_now)
     expires_at: datetime = Moment()
+    """When its newest link runs out."""
     delivered_at: datetime | None = Moment(default=None, nullable=True)
     opened_at: datetime | None = Moment(default=None, nullable=True)
     revoked_at: datetime | None = Moment(default=None, nullable=True)
     bounced_at: datetime | None = Moment(default=None, nullable=True)
+    mails: int = 0
+    """How many mails with a link were asked for: a part of each mail's campaign, so that none goes out twice."""
+    reminders: int = 0
+    reminded_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class Link(TenantRow, table=True):
+    """One mail's way in, good for one use. The token itself is never stored."""
+
+    __table_args__ = (belongs_to("employee", "employee_id"), belongs_to("invitation", "invitation_id"))
+
+    employee_id: UUID = Field(index=True)
+    invitation_id: UUID = Field(index=True)
+    token_hash: bytes = Field(unique=True)
+    mail_id: UUID
+    created_at: datetime = Moment(default_factory=utc_now)
+    expires_at: datetime = Moment()
+    used_at: datetime | None = Moment(default=None, nullable=True)
 
 
 class Notice(TenantRow, table=True):
@@ -98,7 +121,7 @@ class Consent(TenantRow, table=True):
         belongs_to("employee", "employee_id"),
         belongs_to("notice", "notice_id"),
         UniqueConstraint("tenant_id", "employee_id", "id"),
-        Index("consent_standing", "tenant_id", "employee_id", "purpose", unique=True,
+        Index("consent_standing", "tenant_id", "employee_id", "purpose", "notice_id", unique=True,
               postgresql_where=text("withdrawn_at is null")),
     )  # fmt: skip
 
@@ -151,6 +174,8 @@ class Photo(TenantRow, table=True):
     """Where the faces are, for tapping one's own: left, top, right, bottom in pixels; never what they look like."""
     face: int | None = None
     """Which of the faces the person tapped."""
+    dress: list[int] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    """The colour of what is worn, red, green and blue, for the advice to wear something else once."""
     used_anyway: bool = False
     created_at: datetime = Moment(default_factory=utc_now)
     checked_at: datetime | None = Moment(default=None, nullable=True)
@@ -229,5 +254,3 @@ class Release(TenantRow, table=True):
     headshot_id: UUID
     at: datetime = Moment(default_factory=utc_now)
     downloaded_at: datetime | None = Moment(default=None, nullable=True)
-
-

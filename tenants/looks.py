@@ -1,0 +1,140 @@
+"""Looks: backdrop, dress, framing and light that the company approved. A change makes a new version."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from likeness import ledger
+from likeness.db import tenant_of, utc_now
+from likeness.errors import Conflict, NotFound
+from tenants.models import Look
+from tenants.plain import one_line
+
+DEFAULT: tuple[dict[str, str], ...] = (
+    {
+        "name": "Studio grey",
+        "backdrop": "light grey",
+        "dress": "navy suit",
+        "framing": "close-up",
+        "light": "soft light",
+    },
+    {
+        "name": "Office",
+        "backdrop": "bright office",
+        "dress": "white shirt",
+        "framing": "head and shoulders",
+        "light": "daylight",
+    },
+    {
+        "name": "Dark studio",
+        "backdrop": "charcoal",
+        "dress": "black sweater",
+        "framing": "close-up",
+        "light": "warm light",
+    },
+)
+LONGEST = 80
+
+
+class LookMissing(NotFound):
+    """The company has no such look, or retired it."""
+
+
+class LookTaken(Conflict):
+    """The company has a look of this name."""
+
+
+def list_looks(session: Session) -> list[Look]:
+    """Those in use, oldest first."""
+    return list(
+        session.exec(
+            select(Look)
+            .where(col(Look.tenant_id) == tenant_of(session), col(Look.retired_at).is_(None))
+            .order_by(col(Look.created_at), col(Look.name))
+        )
+    )
+
+
+def get(session: Session, look_id: UUID) -> Look:
+    """Retired ones too, because headshots name the version they were made with."""
+    look = session.exec(
+        select(Look).where(col(Look.tenant_id) == tenant_of(session), col(Look.id) == look_id)
+    ).one_or_none()
+    if look is None:
+        raise LookMissing
+    return look
+
+
+def add(
+    session: Session, name: str, backdrop: str, dress: str, framing: str, light: str, *, caller: str = ledger.SYSTEM
+) -> Look:
+    words = _words(name, backdrop, dress, framing, light)
+    if any(look.name == words["name"] for look in list_looks(session)):
+        raise LookTaken(f"There is a look “{words['name']}” already.")
+    return _next_version(session, words, caller)
+
+
+def revise(
+    session: Session,
+    look_id: UUID,
+    *,
+    backdrop: str,
+    dress: str,
+    framing: str,
+    light: str,
+    caller: str = ledger.SYSTEM,
+) -> Look:
+    """The next version takes the old one's place; what was made with the old one keeps naming it."""
+    old = _in_use(session, look_id)
+    old.retired_at = utc_now()
+    session.add(old)
+    return _next_version(session, _words(old.name, backdrop, dress, framing, light), caller)
+
+
+def retire(session: Session, look_id: UUID, *, caller: str = ledger.SYSTEM) -> None:
+    look = _in_use(session, look_id)
+    look.retired_at = utc_now()
+    session.add(look)
+    ledger.record(session, "look.retired", caller=caller, objects=[look.id])
+
+
+def prompt(look: Look) -> str:
+    """What the model is asked for; `sks` is the rare word that stands for the person."""
+    return f"a photo of sks person in a {look.dress} on a {look.backdrop} backdrop, {look.light}, {look.framing}"
+
+
+def _in_use(session: Session, look_id: UUID) -> Look:
+    look = get(session, look_id)
+    if look.retired_at is not None:
+        raise LookMissing
+    return look
+
+
+def _next_version(session: Session, words: dict[str, str], caller: str) -> Look:
+    versions = session.exec(
+        select(Look.version).where(col(Look.tenant_id) == tenant_of(session), col(Look.name) == words["name"])
+    ).all()
+    look = Look(
+        tenant_id=tenant_of(session),
+        version=max(versions, default=0) + 1,
+        name=words["name"],
+        backdrop=words["backdrop"],
+        dress=words["dress"],
+        framing=words["framing"],
+        light=words["light"],
+    )
+    session.add(look)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise LookTaken("Somebody changed this look at the same moment.") from None
+    ledger.record(session, "look.added", caller=caller, objects=[look.id])
+    return look
+
+
+def _words(name: str, backdrop: str, dress: str, framing: str, light: str) -> dict[str, str]:
+    typed = {"name": name, "backdrop": backdrop, "dress": dress, "framing": framing, "light": light}
+    return {word: one_line(text, LONGEST, word) for word, text in typed.items()}

@@ -1,0 +1,103 @@
+"""People and companies for tests, made by the same functions that the product uses."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from litestar.testing import TestClient
+from sqlalchemy import select
+from sqlmodel import Session, col
+
+from batch import consents, employees, notices
+from batch.models import Batch, Consent, Employee, Purpose
+from likeness import jobs
+from likeness.db import PLATFORM, utc_now
+from likeness.identity import Kind, start_session
+from likeness.kernel import Kernel
+from likeness.web import cookie_name
+from tenants import credits, members, tenants
+from tenants.models import Member, Role
+
+
+def make_tenant(kernel: Kernel, *, with_credits: int = 1000, **changes: Any) -> UUID:
+    terms = {"name": "Zebra Works", "contact": "privacy@zebra.example", "employee_quota": 20_000} | changes
+    tenant = tenants.found(kernel, **terms)
+    if with_credits:
+        with kernel.db.transaction(tenant) as session:
+            credits.grant(session, with_credits, "test")
+    return tenant
+
+
+def make_member(kernel: Kernel, tenant: UUID, *roles: Role, **changes: Any) -> Member:
+    """Somebody of HR unless other roles are named."""
+    who = {"email": f"{uuid4().hex[:12]}@zebra.example", "name": "Hanna Reiter"} | changes
+    with kernel.db.transaction(tenant) as session:
+        return members.invite_member(session, kernel.keys, roles=roles or (Role.HR,), **who)
+
+
+def make_batch(session: Session, **changes: Any) -> Batch:
+    values = {"name": "Spring", "created_by": uuid4(), "imported_at": utc_now()} | changes
+    batch = Batch(tenant_id=session.info["tenant"], **values)
+    session.add(batch)
+    session.flush()
+    return batch
+
+
+def make_employee(session: Session, kernel: Kernel, *, batch: Batch | None = None, **changes: Any) -> Employee:
+    """A person on the roster, not invited yet; changes go to the profile."""
+    tenant = session.info["tenant"]
+    batch = batch or make_batch(session)
+    who = {"full_name": "Nadia Ümit", "email": f"{uuid4().hex[:12]}@zebra.example", "language": "en"} | changes
+    profile = employees.EmployeeProfile(**who)
+    employee_id = uuid4()
+    employee = Employee(
+        id=employee_id,
+        tenant_id=tenant,
+        batch_id=batch.id,
+        row=2,
+        email_index=employees.email_index(kernel.keys.index_key(tenant), profile.email),
+        profile=profile.sealed(kernel.keys.open_or_create(employees.profile_ref(tenant, employee_id))),
+    )
+    session.add(employee)
+    session.flush()
+    return employee
+
+
+def give_consent(session: Session, kernel: Kernel, employee: Employee, now: datetime | None = None) -> list[Consent]:
+    notice = notices.current(session, "en")
+    return consents.give(session, kernel.keys, employee.id, set(Purpose), notice.id, "Nadia Ümit", now or utc_now())
+
+
+def sign_in(client: TestClient[Any], kernel: Kernel, tenant: UUID, kind: Kind, subject: UUID) -> None:
+    """Gives the client the cookie of a new session."""
+    with kernel.db.transaction(tenant) as session:
+        value = start_session(session, kind, subject, utc_now())
+    client.cookies.set(cookie_name(kernel.settings), value)
+
+
+def sign_in_member(client: TestClient[Any], kernel: Kernel, tenant: UUID, *roles: Role) -> Member:
+    member = make_member(kernel, tenant, *roles)
+    sign_in(client, kernel, tenant, Kind.MEMBER, member.id)
+    return member
+
+
+def sign_in_employee(client: TestClient[Any], kernel: Kernel, employee: Employee) -> None:
+    sign_in(client, kernel, employee.tenant_id, Kind.EMPLOYEE, employee.id)
+
+
+def run_jobs(kernel: Kernel, *, tenant: UUID | None = None, ahead: timedelta = timedelta(), most: int = 5000) -> int:
+    """Works every job that is due, and those that these leave; returns how many ran."""
+    ran = 0
+    while ran < most:
+        with kernel.db.transaction(PLATFORM) as session:
+            query = select(jobs.Job.id).where(col(jobs.Job.due) <= utc_now() + ahead).order_by(col(jobs.Job.due))
+            if tenant is not None:
+                query = query.where(col(jobs.Job.tenant_id) == tenant)
+            due = list(session.execute(query.limit(100)).scalars())
+        worked = sum(jobs.work(kernel, job_id) for job_id in due)
+        if not worked:
+            return ran
+        ran += worked
+    return ran
