@@ -97,7 +97,13 @@ class Objects:
         self._store: _Store = _Bucket(url, **s3_options) if url.startswith("s3://") else _Folder(url)
 
     def put(self, path: str, data: bytes, key: DataKey) -> int:
-        """Returns the stored size once the bytes are durable; ObjectExists when the path is taken."""
+        """Returns the stored size once the bytes are durable; ObjectExists when the path is taken.
+
+        What is filed under a person and a class is sealed under that very key, or it would outlive its destruction.
+        """
+        person = f"tenants/{key.ref.tenant}/employees/{key.ref.owner}/{key.ref.cls}/"
+        if not path.startswith(person if PERSON_PATH.fullmatch(path) else f"tenants/{key.ref.tenant}/"):
+            raise PathRefused("This path belongs to another key")
         return self._store.create(_checked(path), _sealed(path, data, key))
 
     def get(self, path: str, key: DataKey) -> bytes:
@@ -478,6 +484,8 @@ class _Versions:
                     yield entry.findtext("{*}Key", ""), {id_name: entry.findtext(f"{{*}}{id_tag}", "")}
             if page.findtext("{*}IsTruncated") != "true":
                 return
+            if not page.findtext("{*}NextKeyMarker"):
+                raise Unavailable("The object store did not say where its list goes on")
             query["key-marker"] = page.findtext("{*}NextKeyMarker", "")
             query[id_marker] = page.findtext(f"{{*}}Next{id_tag}Marker", "")
 
@@ -495,7 +503,7 @@ class _Versions:
         # A server that does not know the question keeps no versions; Garage is one.
         if method == "GET" and answer.status_code == httpx.codes.NOT_IMPLEMENTED:
             return b"<Nothing/>"
-        raise Unavailable(f"The object store answered {answer.status_code} to {method} {sorted(query)[-1]}")
+        raise Unavailable(f"The object store answered {answer.status_code} to {method}")
 
     def _signed(self, method: str, url: str, asked: str, body: bytes) -> dict[str, str]:
         """The headers of a request, as "Authenticating Requests: Using the Authorization Header" of the S3 API says."""

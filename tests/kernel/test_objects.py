@@ -136,6 +136,14 @@ def make_key(owner: UUID = ALICE, tenant: UUID = ACME, cls: KeyClass = KeyClass.
     return DataKey(KeyRef(tenant, owner, cls), token_bytes(32))
 
 
+def key_of(path: str) -> DataKey:
+    """A key that fits the path."""
+    parts = path.split("/")
+    if parts[2] == "employees":
+        return make_key(UUID(parts[3]), UUID(parts[1]), KeyClass(parts[4]))
+    return make_key(tenant=UUID(parts[1]))
+
+
 def photo(name: str = "photo-1.jpg", owner: UUID = ALICE, tenant: UUID = ACME) -> str:
     return person_path(tenant, owner, KeyClass.SOURCE, name)
 
@@ -227,7 +235,7 @@ def test_a_deleted_path_may_be_used_again(objects: Objects) -> None:
 def test_listing_goes_by_folder_and_hides_other_tenants(objects: Objects) -> None:
     mine = [photo("a"), photo("b"), photo("a", BOB), tenant_path(ACME, "workbooks", "a.xlsx")]
     for path in [*mine, photo("a", ALICE, OTHER)]:
-        objects.put(path, b"x", make_key())
+        objects.put(path, b"x", key_of(path))
     assert [found.path for found in objects.list(f"tenants/{ACME}")] == sorted(mine)
     assert [found.path for found in objects.list(f"tenants/{ACME}/employees/{ALICE}/")] == [photo("a"), photo("b")]
     assert objects.list(f"tenants/{ACME}/employees/{ALICE}/headshot") == []
@@ -238,7 +246,7 @@ def test_listing_goes_by_folder_and_hides_other_tenants(objects: Objects) -> Non
 
 def test_deleting_a_prefix_takes_everything_below_and_nothing_else(objects: Objects) -> None:
     for path in (photo("a"), photo("b"), photo("a", BOB), photo("a", ALICE, OTHER)):
-        objects.put(path, b"x", make_key())
+        objects.put(path, b"x", key_of(path))
     assert objects.delete_prefix(f"tenants/{ACME}/employees/{ALICE}") == 2
     assert objects.delete_prefix(f"tenants/{ACME}/employees/{ALICE}") == 0
     assert [found.path for found in objects.list()] == [photo("a", BOB), photo("a", ALICE, OTHER)]
@@ -252,6 +260,21 @@ def test_no_prefix_deletes_more_than_one_tenant(local: Objects, prefix: str) -> 
     with pytest.raises(PathRefused):
         local.delete_prefix(prefix)
     assert local.exists(photo())
+
+
+def test_nothing_is_filed_under_a_person_class_or_tenant_whose_key_does_not_seal_it(objects: Objects) -> None:
+    key = make_key()
+    strangers = [
+        photo(owner=BOB),
+        photo(tenant=OTHER),
+        person_path(ACME, ALICE, KeyClass.HEADSHOT, "a"),
+        tenant_path(OTHER, "workbooks", "a"),
+    ]
+    for path in strangers:
+        with pytest.raises(PathRefused):
+            objects.put(path, b"x", key)
+    assert objects.list() == []
+    objects.put(tenant_path(ACME, "workbooks", "a"), b"x", key)
 
 
 # Ciphertext of one presented as another
@@ -361,7 +384,7 @@ FUZZED = st.one_of(st.text(max_size=120), st.lists(PIECES, max_size=14).map("".j
 @example(path=f"tenants/{ACME}/employees/{ALICE}/source/a\n")
 @example(path=f"TENANTS/{ACME}/x/a")
 def test_fuzzed_paths_are_refused_or_stay_inside(tmp_path: Path, local: Objects, path: str) -> None:
-    key = make_key()
+    key = make_key(tenant=ACME)
     before = set(tmp_path.rglob("*"))
     try:
         local.put(path, b"x", key)
