@@ -1,0 +1,519 @@
+"""Photos: the selfies a person hands in, from the first byte to the verdict.
+
+A byte is taken only on a standing consent; the foreign key to it lets the database refuse the row as well. A photo that
+was answered with "taken" is durable and found again after a crash at any point: the object is on the disk before its
+row is committed. What a crash leaves behind the other way round, an object without a row, the sweep removes.
+
+A photo is inspected in a limited child process, and replaced by a clean picture made from its pixels alone. While the
+inspector is down it says "checking": it never passes and never fails unseen. Face measures that tell whether it is the
+same person as on the other photos are taken in memory, for that comparison, and are gone with it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, update
+from sqlmodel import Session, col, select
+
+from batch import consents, inspection
+from batch.consents import ConsentMissing
+from batch.employees import EmployeeMissing
+from batch.funnel import NEEDED_PHOTOS
+from batch.inspection import Finding, Inspection
+from batch.models import Consent, Employee, Headshot, Photo, PhotoState, Purpose
+from likeness import jobs, ledger
+from likeness.db import after_commit, tenant_of
+from likeness.errors import Conflict, Gone, LikenessError, NotFound, TooLarge, Unprocessable
+from likeness.jobs import Job, JobState
+from likeness.kernel import Kernel
+from likeness.keys import DataKey, KeyClass, KeyDestroyed, KeyFolder, KeyRef
+from likeness.objects import Objects, person_path
+from tenants import tenants
+
+LARGEST = 25 * 2**20
+MOST = 30
+"""Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
+NEEDED, ASKED = NEEDED_PHOTOS, 8
+USED_ANYWAY = 2
+"""How often a person may overrule advice; more poor photos than that make poor headshots."""
+COMPARED = 3
+"""With how many accepted photos a new one is compared; each costs one more inspection."""
+ORPHAN_AGE = timedelta(hours=1)
+CHECK_AGAIN = timedelta(minutes=2)
+
+
+def hold(session: Session, employee_id: UUID) -> Employee:
+    """The person, locked until the transaction ends: uploads, hand-ins and withdrawals of one person take turns.
+
+    Raises `EmployeeMissing`.
+    """
+    person = session.exec(
+        select(Employee)
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id)
+        # Not the strongest lock, so that rows which only refer to the person can still be written.
+        .with_for_update(key_share=True)
+    ).first()
+    if person is None:
+        raise EmployeeMissing
+    return person
+
+
+class Restricted(Conflict):
+    """The person asked that nothing be done with their data for now (GDPR article 18)."""
+
+    title = "Nothing is done with your data for now"
+
+
+def permitted(session: Session, employee_id: UUID) -> Consent:
+    """The consent that whatever is done with a face rests on; it and the person stay locked until the transaction ends.
+
+    Raises `EmployeeMissing`, `Restricted` and `ConsentMissing`.
+    """
+    person = hold(session, employee_id)
+    if person.restricted_at is not None:
+        raise Restricted("You asked that nothing be done with your data. Lift that first.")
+    consent = consents.require(session, employee_id)
+    # Whoever withdraws this consent waits until the row that rests on it is written, and then finds that row.
+    session.refresh(consent, with_for_update={"read": True})
+    if consent.withdrawn_at is not None:
+        raise ConsentMissing("You have withdrawn your consent.")
+    return consent
+
+
+class PhotoEmpty(Unprocessable):
+    title = "The photo is empty"
+
+
+class PhotoTooLarge(TooLarge):
+    title = "The photo is larger than 25 MB"
+
+
+class TooManyPhotos(Conflict):
+    title = "There are too many photos"
+
+
+class PhotosClosed(Gone):
+    """The key of the person's photos was destroyed, so none can be taken in any more."""
+
+    title = "Photos can no longer be added"
+
+
+def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datetime) -> Photo:
+    """Takes a photo in; once this returns it is durable. The same bytes again give the same photo.
+
+    Two transactions, because nothing slow happens inside one: ask for permission, write the object, write its row.
+    Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos` and `PhotosClosed`.
+    """
+    digest = _digest(kernel.keys, tenant, employee_id, data)
+    with kernel.db.transaction(tenant) as session:
+        permitted(session, employee_id)
+        _check_size(data)
+        known = _known(session, employee_id, digest)
+        if known:
+            return known
+    path = person_path(tenant, employee_id, KeyClass.SOURCE, uuid4())
+    try:
+        kernel.objects.put(path, data, kernel.keys.open_or_create(_source(tenant, employee_id)))
+    except KeyDestroyed:
+        raise PhotosClosed("Your photos were deleted for good, and new ones cannot be added.") from None
+    try:
+        with kernel.db.transaction(tenant) as session:
+            photo = _write_down(session, employee_id, path, digest, data, now)
+    except LikenessError:
+        # Certainly not committed. After any other failure it may be: then the row keeps the object, or the sweep goes.
+        kernel.objects.delete(path)
+        raise
+    if photo.path != path:
+        kernel.objects.delete(path)
+    return photo
+
+
+def _write_down(session: Session, employee_id: UUID, path: str, digest: str, data: bytes, now: datetime) -> Photo:
+    consent = permitted(session, employee_id)
+    known = _known(session, employee_id, digest)
+    if known:
+        return known
+    photo = Photo(
+        tenant_id=tenant_of(session),
+        employee_id=employee_id,
+        consent_id=consent.id,
+        path=path,
+        digest=digest,
+        bytes=len(data),
+        created_at=now,
+        due_at=now + timedelta(days=tenants.get(session).source_days),
+    )
+    session.add(photo)
+    session.flush()
+    jobs.send(session, check, str(photo.id))
+    _record(session, "photo.added", photo, caller=f"employee:{employee_id}")
+    return photo
+
+
+def _check_size(data: bytes) -> None:
+    if not data:
+        raise PhotoEmpty("This file is empty. Please choose the photo again.")
+    if len(data) > LARGEST:
+        raise PhotoTooLarge(f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one.")
+
+
+def _known(session: Session, employee_id: UUID, digest: str) -> Photo | None:
+    """The photo that these bytes are already. Raises `TooManyPhotos` when they would be one too many."""
+    photos = of(session, employee_id)
+    known = next((photo for photo in photos if photo.digest == digest), None)
+    if known is None and len(photos) >= MOST:
+        raise TooManyPhotos(f"You have handed in {MOST} photos. Please delete some before you add more.")
+    return known
+
+
+def _digest(keys: KeyFolder, tenant: UUID, employee_id: UUID, data: bytes) -> str:
+    """Keyed, and different for each person, so that it says nothing to who only sees the database."""
+    return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha256(data).digest(), "sha256").hex()
+
+
+def _source(tenant: UUID, employee_id: UUID) -> KeyRef:
+    return KeyRef(tenant, employee_id, KeyClass.SOURCE)
+
+
+def of(session: Session, employee_id: UUID) -> list[Photo]:
+    """All photos of a person, oldest first."""
+    return list(
+        session.exec(
+            select(Photo)
+            .where(col(Photo.tenant_id) == tenant_of(session), col(Photo.employee_id) == employee_id)
+            .order_by(col(Photo.created_at), col(Photo.id))
+        )
+    )
+
+
+def accepted(session: Session, employee_id: UUID) -> list[Photo]:
+    """The photos that count, oldest first."""
+    return [photo for photo in of(session, employee_id) if photo.state == PhotoState.ACCEPTED]
+
+
+class PhotoMissing(NotFound):
+    """There is no such photo, or it is somebody else's."""
+
+
+def get(session: Session, employee_id: UUID, photo_id: UUID) -> Photo:
+    """Raises `PhotoMissing`."""
+    photo = session.exec(
+        select(Photo).where(
+            col(Photo.tenant_id) == tenant_of(session),
+            col(Photo.employee_id) == employee_id,
+            col(Photo.id) == photo_id,
+        )
+    ).first()
+    if photo is None:
+        raise PhotoMissing("There is no such photo.")
+    return photo
+
+
+class PictureNotReady(Conflict):
+    """Before the check there is no clean picture, and what came is not shown to a browser."""
+
+    title = "The photo is still being checked"
+
+
+def picture(kernel: Kernel, tenant: UUID, employee_id: UUID, photo_id: UUID, now: datetime) -> bytes:
+    """The clean JPEG, for its owner alone. Raises `PhotoMissing` and `PictureNotReady`."""
+    with kernel.db.transaction(tenant) as session:
+        photo = get(session, employee_id, photo_id)
+    if photo.state == PhotoState.CHECKING:
+        raise PictureNotReady("This photo is still being checked. It shows in a moment.")
+    if photo.state == PhotoState.REJECTED or photo.due_at <= now:
+        raise PhotoMissing("This photo was deleted.")
+    return kernel.objects.get(photo.path, kernel.keys.open(_source(tenant, employee_id)))
+
+
+class NoAdvice(Conflict):
+    """Only a photo with advice can be used anyway."""
+
+    title = "There is nothing to overrule on this photo"
+
+
+class OverruledOften(Conflict):
+    """Two photos may be used against the advice."""
+
+    title = "Two photos are used against advice already"
+
+
+def use_anyway(session: Session, employee_id: UUID, photo_id: UUID) -> Photo:
+    """The person overrules the advice; the photo counts. Raises `PhotoMissing`, `NoAdvice` and `OverruledOften`."""
+    permitted(session, employee_id)
+    photo = get(session, employee_id, photo_id)
+    if photo.state == PhotoState.ACCEPTED:
+        return photo
+    if photo.state != PhotoState.ADVISED:
+        raise NoAdvice("This photo cannot be used as it is. Please take another one.")
+    if sum(other.used_anyway for other in of(session, employee_id)) >= USED_ANYWAY:
+        raise OverruledOften(f"{USED_ANYWAY} photos are used against our advice already. Please take a better one.")
+    photo.state, photo.used_anyway = PhotoState.ACCEPTED, True
+    session.add(photo)
+    _record(session, "photo.overruled", photo, caller=f"employee:{employee_id}")
+    return photo
+
+
+class NothingToChoose(Conflict):
+    """Only a photo of several people asks which of them it is about."""
+
+    title = "There is no choice of faces on this photo"
+
+
+class NoSuchFace(Unprocessable):
+    title = "There is no such face in this photo"
+
+
+def choose_face(session: Session, employee_id: UUID, photo_id: UUID, index: int) -> Photo:
+    """The person tapped their own face, which is cut out and checked.
+
+    Raises `PhotoMissing`, `NothingToChoose` and `NoSuchFace`.
+    """
+    permitted(session, employee_id)
+    photo = get(session, employee_id, photo_id)
+    if photo.state != PhotoState.CHOOSING:
+        raise NothingToChoose("This photo does not ask which face is yours.")
+    if not 0 <= index < len(photo.faces):
+        raise NoSuchFace(f"Please choose one of the {len(photo.faces)} faces.")
+    photo.state, photo.face = PhotoState.CHECKING, index
+    session.add(photo)
+    jobs.send(session, check, str(photo.id), key=f"{photo.id}:{uuid4()}")
+    _record(session, "photo.chosen", photo, caller=f"employee:{employee_id}")
+    return photo
+
+
+def remove(session: Session, objects: Objects, employee_id: UUID, photo_id: UUID) -> None:
+    """The person deletes a photo; its object goes once this is committed. Raises `PhotoMissing`."""
+    hold(session, employee_id)
+    photo = get(session, employee_id, photo_id)
+    path = photo.path
+    session.delete(photo)
+    session.flush()
+    after_commit(session, lambda: objects.delete(path))
+    _record(session, "photo.removed", photo, caller=f"employee:{employee_id}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the set is: what counts, what is still being looked at, and what it lacks in one sentence."""
+
+    accepted: int
+    checking: int
+    hint: str
+    needed: int = NEEDED
+    asked: int = ASKED
+
+    @property
+    def enough(self) -> bool:
+        return self.accepted >= self.needed
+
+
+def progress(session: Session, employee_id: UUID) -> Progress:
+    photos = of(session, employee_id)
+    good = [photo for photo in photos if photo.state == PhotoState.ACCEPTED]
+    return Progress(
+        accepted=len(good),
+        checking=sum(photo.state == PhotoState.CHECKING for photo in photos),
+        hint=inspection.meter([p.pose for p in good], [_colour(p.dress) for p in good], asked=ASKED),
+    )
+
+
+def _colour(dress: Sequence[int] | None) -> inspection.Colour | None:
+    if not dress:
+        return None
+    red, green, blue = dress
+    return red, green, blue
+
+
+class Overtaken(Conflict):
+    """Another photo of the person was accepted while this one was compared without it."""
+
+
+@jobs.actor(attempts=5, lease=timedelta(seconds=45))
+def check(attempt: jobs.Attempt, photo_id: str) -> None:
+    """Inspects a photo, puts the clean picture in the place of what came, and writes the verdict.
+
+    A failed attempt leaves the photo "checking"; when the last one has failed, `check_again` sends a new job.
+    """
+    for _ in range(3):
+        try:
+            return _check(attempt, UUID(photo_id))
+        except Overtaken:
+            continue  # The first photos of a person arrive together: each must be compared with one that was accepted.
+    raise Overtaken
+
+
+def _check(attempt: jobs.Attempt, photo_id: UUID) -> None:
+    kernel = attempt.kernel
+    with attempt.transaction() as session:
+        photo = _to_check(session, photo_id)
+        peers = accepted(session, photo.employee_id)[-COMPARED:] if photo and _comparable(session, photo) else []
+    if photo is None:
+        return
+    key = kernel.keys.open(_source(attempt.tenant, photo.employee_id))
+    seen = inspection.inspect(kernel.objects.get(photo.path, key), choose_face=photo.face)
+    findings = list(seen.findings)
+    if seen.accepted and _another_person(kernel.objects, key, seen, peers):
+        findings.append(inspection.ANOTHER_PERSON)
+    state = _state(seen, findings)
+    clean = ""
+    if state != PhotoState.REJECTED and seen.picture:
+        clean = person_path(attempt.tenant, photo.employee_id, KeyClass.SOURCE, uuid4())
+        kernel.objects.put(clean, seen.picture, key)
+    try:
+        with attempt.finishing() as session:
+            left = _write_verdict(session, photo, peers, state, findings, seen, clean)
+    except LikenessError:
+        if clean:
+            kernel.objects.delete(clean)
+        raise
+    for path in left:
+        kernel.objects.delete(path)
+
+
+def _to_check(session: Session, photo_id: UUID) -> Photo | None:
+    return session.exec(
+        select(Photo).where(
+            col(Photo.tenant_id) == tenant_of(session),
+            col(Photo.id) == photo_id,
+            col(Photo.state) == PhotoState.CHECKING,
+        )
+    ).first()
+
+
+def _comparable(session: Session, photo: Photo) -> bool:
+    """Face measures are taken only with the consent to that very purpose."""
+    return Purpose.BIOMETRIC in consents.standing(session, photo.employee_id)
+
+
+def _another_person(objects: Objects, key: DataKey, seen: Inspection, peers: Iterable[Photo]) -> bool:
+    others = []
+    for peer in peers:
+        measured = inspection.inspect(objects.get(peer.path, key)).embedding
+        if measured:
+            others.append(measured)
+    return bool(seen.embedding) and inspection.compare(seen.embedding or (), others) == "another person"
+
+
+def _state(seen: Inspection, findings: Iterable[Finding]) -> PhotoState:
+    kinds = {finding.kind for finding in findings}
+    if "reject" in kinds:
+        return PhotoState.REJECTED
+    if seen.needs_choice:
+        return PhotoState.CHOOSING
+    if not seen.accepted:
+        return PhotoState.REJECTED
+    return PhotoState.ADVISED if "advice" in kinds else PhotoState.ACCEPTED
+
+
+def _write_verdict(
+    session: Session,
+    photo: Photo,
+    peers: Sequence[Photo],
+    state: PhotoState,
+    findings: list[Finding],
+    seen: Inspection,
+    clean: str,
+) -> list[str]:
+    """Writes the verdict if the photo still waits for it, and returns the objects that nobody needs any more."""
+    hold(session, photo.employee_id)
+    others = accepted(session, photo.employee_id)
+    if state in (PhotoState.ADVISED, PhotoState.ACCEPTED):
+        if others and not peers and _comparable(session, photo):
+            raise Overtaken
+        if any(inspection.alike(seen.fingerprint, other.fingerprint) for other in others):
+            state = PhotoState.REJECTED
+            findings.append(inspection.NEAR_DUPLICATE)
+    kept = state != PhotoState.REJECTED
+    written = session.execute(
+        update(Photo)
+        .where(
+            col(Photo.tenant_id) == tenant_of(session),
+            col(Photo.id) == photo.id,
+            col(Photo.state) == PhotoState.CHECKING,
+            col(Photo.path) == photo.path,
+        )
+        .values(
+            state=state,
+            path=clean or photo.path,
+            findings=[asdict(finding) for finding in findings],
+            faces=[list(box) for box in seen.boxes] if state == PhotoState.CHOOSING else [],
+            width=seen.width if kept else 0,
+            height=seen.height if kept else 0,
+            pose=seen.pose if kept else "",
+            dress=list(seen.dress) if kept and seen.dress else None,
+            fingerprint=seen.fingerprint if kept else 0,
+            bytes=len(seen.picture or b"") if kept else 0,
+            checked_at=func.now(),
+        )
+        .returning(col(Photo.id))
+    ).first()
+    if written is None:
+        return [clean] if clean else []
+    _record(session, f"photo.{state}", photo)
+    return [photo.path] if kept else [path for path in (photo.path, clean) if path]
+
+
+@jobs.every(timedelta(minutes=1))
+def check_again(kernel: Kernel, now: datetime) -> None:
+    """After the inspector was down: a new job for photos that say "checking" though no job is on its way."""
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            for photo in _forgotten(session, now):
+                jobs.send(session, check, str(photo.id), key=f"{photo.id}:{uuid4()}")
+
+
+def _forgotten(session: Session, now: datetime) -> list[Photo]:
+    waiting = session.exec(
+        select(Photo).where(
+            col(Photo.tenant_id) == tenant_of(session),
+            col(Photo.state) == PhotoState.CHECKING,
+            col(Photo.created_at) < now - CHECK_AGAIN,
+        )
+    ).all()
+    if not waiting:
+        return []
+    under_way = session.exec(
+        select(Job.args).where(
+            col(Job.tenant_id) == tenant_of(session),
+            col(Job.kind) == f"{check.__module__}.{check.__name__}",
+            col(Job.state).in_((JobState.READY, JobState.RUNNING)),
+        )
+    ).all()
+    busy = {args[0] for args in under_way}
+    return [photo for photo in waiting if str(photo.id) not in busy]
+
+
+@jobs.every(timedelta(minutes=15))
+def sweep_orphans(kernel: Kernel, now: datetime) -> None:
+    """Removes photos and headshots that a crash left without a row; the hour spares those about to get theirs."""
+    for tenant in tenants.all_ids(kernel):
+        old = [
+            found.path
+            for found in kernel.objects.list(f"tenants/{tenant}/employees")
+            if found.path.split("/")[4] in (KeyClass.SOURCE, KeyClass.HEADSHOT) and found.modified < now - ORPHAN_AGE
+        ]
+        for start in range(0, len(old), 1000):
+            paths = old[start : start + 1000]
+            with kernel.db.transaction(tenant) as session:
+                named = _named(session, paths)
+            for path in set(paths) - named:
+                kernel.objects.delete(path)
+
+
+def _named(session: Session, paths: Sequence[str]) -> set[str]:
+    photos = select(Photo.path).where(col(Photo.tenant_id) == tenant_of(session), col(Photo.path).in_(paths))
+    headshots = select(Headshot.path).where(
+        col(Headshot.tenant_id) == tenant_of(session), col(Headshot.path).in_(paths)
+    )
+    return {*session.exec(photos), *session.exec(headshots)}
+
+
+def _record(session: Session, event: str, photo: Photo, *, caller: str = ledger.SYSTEM) -> None:
+    ledger.record(session, event, caller=caller, subject=photo.employee_id, objects=[photo.id])
