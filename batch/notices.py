@@ -91,17 +91,19 @@ def version(tenant: Tenant) -> str:
 
 
 def text(tenant: Tenant, language: str) -> str:
+    return texts.render("notice", language, **terms(tenant, language))
+
+
+def terms(tenant: Tenant, language: str) -> dict[str, str]:
+    """The company's terms as words for notices and mails."""
     words = WORDS[texts.language_for(language)]
-    contact = words["contact"].format(contact=tenant.contact) if tenant.contact else words["no contact"]
-    return texts.render(
-        "notice",
-        language,
-        controller=tenant.name,
-        contact=contact,
-        source=_after(tenant.source_days, language),
-        headshots=_after(tenant.headshot_days, language),
-        authority=tenant.authority or words["authority"],
-    )
+    return {
+        "controller": tenant.name,
+        "contact": words["contact"].format(contact=tenant.contact) if tenant.contact else words["no contact"],
+        "source": _after(tenant.source_days, language),
+        "headshots": _after(tenant.headshot_days, language),
+        "authority": tenant.authority or words["authority"],
+    }
 
 
 def digest(words: str) -> str:

@@ -69,6 +69,17 @@ def release(session: Session, employee_id: UUID) -> bool:
     return _return(session, CreditReason.RELEASE, employee_id)
 
 
+def release_all(session: Session, employee_ids: Iterable[UUID]) -> int:
+    """The same for many; returns how many credits came back."""
+    open_ones = [
+        (cause, 1)
+        for causes in _reservations(session, list(employee_ids)).values()
+        for cause, is_open in causes.items()
+        if is_open
+    ]
+    return len(_move(session, CreditReason.RELEASE, open_ones))
+
+
 def refund(session: Session, employee_id: UUID) -> bool:
     """Gives the credit back, because no headshot came out; False when there was none."""
     return _return(session, CreditReason.REFUND, employee_id)

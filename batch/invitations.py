@@ -1,0 +1,367 @@
+"""Invitations: a person is asked, a mail brings a link, the link signs them in once.
+
+A GET consumes nothing, because mail scanners open links: `look_up` is for the page, `accept` for its button. Each mail
+carries a link of its own, so a reminder does not kill the link of the mail before it; a used link offers a fresh one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import delete, insert, text, update
+from sqlmodel import Session, col, select
+
+from batch import employees, funnel, notices, texts
+from batch.funnel import Stage
+from batch.models import Batch, Employee, Invitation, Link
+from likeness import jobs, ledger, mail
+from likeness.db import tenant_of, utc_now
+from likeness.errors import Conflict, Gone
+from likeness.identity import end_sessions_of, new_token, token_hash
+from likeness.kernel import Kernel
+from likeness.mail import Letter
+from likeness.settings import Settings
+from tenants import credits, tenants
+
+LIFETIME = timedelta(days=14)
+MOST_REMINDERS = 3
+PAUSE = timedelta(days=3)
+RENEWAL_PAUSE = timedelta(minutes=2)
+"""Between two fresh links that one old link may ask for, so that nobody's mailbox is filled by a stranger."""
+
+REMIND_ABOUT = {
+    Stage.DELIVERED: "remind-start",
+    Stage.OPENED: "remind-start",
+    Stage.CONSENTED: "remind-photos",
+    Stage.UPLOADING: "remind-photos",
+    Stage.READY: "remind-choose",
+}
+
+
+class AlreadyInvited(Conflict):
+    """The person holds an invitation."""
+
+
+class HasOptedOut(Conflict):
+    """The person said no; only they can change that."""
+
+
+class LinkUnknown(Gone):
+    """No such link, or the invitation was withdrawn."""
+
+
+class LinkUsed(Gone):
+    """The link was used; it offers to mail a fresh one to the same address."""
+
+
+class LinkExpired(Gone):
+    """The link ran out; it offers to mail a fresh one to the same address."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a link leads to, for the page that it opens."""
+
+    invitation: Invitation
+    employee_id: UUID
+    state: Literal["open", "used", "expired"]
+
+
+def invite(session: Session, employee: Employee, now: datetime, *, send_at: datetime | None = None) -> Invitation:
+    """Reserves a credit and leaves the mail to be written, now or at `send_at`.
+
+    Raises `AlreadyInvited`, `HasOptedOut` or `NoCredits`.
+    """
+    if employee.opted_out_at is not None:
+        raise HasOptedOut("This person opted out.")
+    if standing(session, employee.id) is not None:
+        raise AlreadyInvited("This person is invited already.")
+    return invite_all(session, [employee.id], now, send_at=send_at)[0]
+
+
+def invite_all(
+    session: Session, employee_ids: Collection[UUID], now: datetime, *, send_at: datetime | None = None
+) -> list[Invitation]:
+    """The same for many who hold no invitation, in a handful of statements; all of them or none."""
+    tenant = tenant_of(session)
+    credits.reserve_all(session, employee_ids)
+    start = max(now, send_at or now)
+    invited = [
+        Invitation(tenant_id=tenant, employee_id=one, created_at=now, expires_at=start + LIFETIME, mails=1)
+        for one in employee_ids
+    ]
+    if invited:
+        session.execute(insert(Invitation), [invitation.model_dump() for invitation in invited])
+        messages = [(str(invitation.id), "invitation", "1") for invitation in invited]
+        jobs.send_all(session, deliver, messages, due=send_at)
+        ledger.record(session, "invitation.created", objects=[invitation.id for invitation in invited])
+    return invited
+
+
+def standing(session: Session, employee_id: UUID) -> Invitation | None:
+    return session.exec(
+        select(Invitation).where(
+            col(Invitation.tenant_id) == tenant_of(session),
+            col(Invitation.employee_id) == employee_id,
+            col(Invitation.revoked_at).is_(None),
+        )
+    ).one_or_none()
+
+
+@jobs.actor()
+def deliver(attempt: jobs.Attempt, invitation_id: str, template: str, number: str) -> None:
+    """Makes a token and writes the mail that carries it, in one transaction: the token is in no other place."""
+    kernel, now = attempt.kernel, utc_now()
+    with attempt.finishing() as session:
+        invitation = _wanted(session, UUID(invitation_id), template, now)
+        if invitation is None:
+            return
+        employee = employees.get(session, invitation.employee_id)
+        token = new_token(invitation.tenant_id)
+        letter = _letter(session, kernel, employee, template, token, now)
+        campaign = f"{invitation.id}:{number}"
+        mail_id = mail.post(session, kernel.keys, employee.id, letter, template=template, campaign=campaign)
+        if mail_id is None:
+            return
+        link = Link(
+            tenant_id=invitation.tenant_id,
+            employee_id=employee.id,
+            invitation_id=invitation.id,
+            token_hash=token_hash(token),
+            mail_id=mail_id,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+        session.add(link)
+        invitation.expires_at = max(invitation.expires_at, link.expires_at)
+        session.add(invitation)
+        ledger.record(session, "invitation.sent", subject=employee.id, objects=[invitation.id])
+
+
+def look_up(session: Session, token: str, now: datetime) -> Found:
+    """What the page of a link shows; consumes nothing. Raises `LinkUnknown`."""
+    found = session.exec(
+        select(Invitation, Link)
+        .join(
+            Link, (col(Link.tenant_id) == col(Invitation.tenant_id)) & (col(Link.invitation_id) == col(Invitation.id))
+        )
+        .where(
+            col(Link.tenant_id) == tenant_of(session),
+            col(Link.token_hash) == token_hash(token),
+            col(Invitation.revoked_at).is_(None),
+        )
+    ).one_or_none()
+    if found is None:
+        raise LinkUnknown(
+            "This link does not lead anywhere any more. Ask your personnel department for a new invitation."
+        )
+    invitation, link = found
+    state: Literal["open", "used", "expired"] = "open"
+    if link.used_at is not None:
+        state = "used"
+    elif link.expires_at <= now:
+        state = "expired"
+    return Found(invitation, link.employee_id, state)
+
+
+def accept(session: Session, token: str, now: datetime) -> UUID:
+    """Consumes the link and returns the employee's id. Raises `LinkUnknown`, `LinkUsed` or `LinkExpired`."""
+    found = look_up(session, token, now)
+    if found.state == "expired":
+        raise LinkExpired("This link has run out. We can send a fresh one to the same address.")
+    used = session.execute(
+        update(Link)
+        .where(
+            col(Link.tenant_id) == tenant_of(session),
+            col(Link.token_hash) == token_hash(token),
+            col(Link.used_at).is_(None),
+        )
+        .values(used_at=now)
+        .returning(col(Link.id))
+    ).scalar()
+    if used is None:
+        raise LinkUsed("This link was used already. We can send a fresh one to the same address.")
+    invitation = found.invitation
+    # Whoever holds the link got the mail, whatever the mail server said of it.
+    invitation.delivered_at = invitation.delivered_at or now
+    invitation.opened_at = invitation.opened_at or now
+    invitation.bounced_at = None
+    session.add(invitation)
+    ledger.record(
+        session,
+        "invitation.opened",
+        caller=f"employee:{found.employee_id}",
+        subject=found.employee_id,
+        objects=[invitation.id],
+    )
+    return found.employee_id
+
+
+def renew(session: Session, token: str, now: datetime) -> None:
+    """Mails a fresh link to the address of the roster, never to one that the caller names. Raises `LinkUnknown`."""
+    invitation = look_up(session, token, now).invitation
+    newest = session.exec(
+        select(Link.created_at)
+        .where(col(Link.tenant_id) == tenant_of(session), col(Link.invitation_id) == invitation.id)
+        .order_by(col(Link.created_at).desc())
+        .limit(1)
+    ).one()
+    if now - newest >= RENEWAL_PAUSE:
+        _send(session, invitation, "link")
+
+
+def resend(session: Session, employee_id: UUID) -> None:
+    """A fresh link at HR's wish. Raises `EmployeeMissing`, `HasOptedOut` or `LinkUnknown`."""
+    employee = employees.get(session, employee_id)
+    if employee.opted_out_at is not None:
+        raise HasOptedOut("This person opted out.")
+    invitation = standing(session, employee.id)
+    if invitation is None:
+        raise LinkUnknown("This person is not invited.")
+    _send(session, invitation, "link")
+
+
+def readdress(session: Session, employee_id: UUID, now: datetime) -> None:
+    """After an address changed: what went to the old one opens nothing, and the new one gets an invitation."""
+    end_sessions_of(session, employee_id)
+    session.execute(delete(Link).where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id))
+    invitation = standing(session, employee_id)
+    if invitation is not None:
+        invitation.delivered_at = invitation.bounced_at = None
+        invitation.expires_at = now + LIFETIME
+        _send(session, invitation, "invitation")
+
+
+def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> int:
+    """Ends the invitations, links and sessions of these people and gives their credits back; returns how many."""
+    tenant = tenant_of(session)
+    ended = session.execute(
+        update(Invitation)
+        .where(
+            col(Invitation.tenant_id) == tenant,
+            col(Invitation.employee_id).in_(employee_ids),
+            col(Invitation.revoked_at).is_(None),
+        )
+        .values(revoked_at=now)
+        .returning(col(Invitation.id), col(Invitation.employee_id))
+    ).all()
+    people = [one.employee_id for one in ended]
+    session.execute(delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(people)))
+    for one in people:
+        end_sessions_of(session, one)
+    credits.release_all(session, people)
+    if ended:
+        ledger.record(session, "invitation.revoked", objects=[one.id for one in ended])
+    return len(ended)
+
+
+@jobs.every(timedelta(seconds=10))
+def note_deliveries(kernel: Kernel, now: datetime) -> None:
+    """What became of the mails, written on the invitations: bounces show within a minute."""
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            session.execute(DELIVERIES, {"tenant": tenant})
+
+
+# A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address.
+DELIVERIES = text(
+    """
+    update invitation i set delivered_at = m.sent_at, bounced_at = case when m.sent_at is null then m.failed_at end
+    from (
+        select l.invitation_id, max(mail.sent_at) as sent_at, max(mail.failed_at) as failed_at
+        from link l join mail on mail.tenant_id = l.tenant_id and mail.id = l.mail_id
+        where l.tenant_id = :tenant and (mail.sent_at is not null or mail.failed_at is not null)
+        group by l.invitation_id
+    ) m
+    where i.tenant_id = :tenant and i.id = m.invitation_id and i.delivered_at is null and i.opened_at is null
+      and (m.sent_at is not null or i.bounced_at is null)
+    """
+)
+
+
+@jobs.every(timedelta(minutes=15))
+def remind(kernel: Kernel, now: datetime) -> None:
+    """At most three reminders a person, three days apart or a day before the batch is due, on weekdays by day."""
+    if now.weekday() >= 5 or not 8 <= now.hour < 17:
+        return
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            lines = {line.invitation_id: line for line in funnel.lines(session, now) if line.stage in REMIND_ABOUT}
+            for invitation, due_on in _may_remind(session, now, list(lines)):
+                line = lines[invitation.id]
+                enough = line.stage == Stage.UPLOADING and line.photos >= funnel.NEEDED_PHOTOS
+                last = max(line.since, invitation.reminded_at or line.since)
+                near = due_on is not None and timedelta() <= due_on - now <= timedelta(days=1)
+                if enough or now - last < (timedelta(days=1) if near else PAUSE):
+                    continue
+                invitation.reminders += 1
+                invitation.reminded_at = now
+                _send(session, invitation, REMIND_ABOUT[line.stage])
+
+
+def _may_remind(
+    session: Session, now: datetime, invitation_ids: Sequence[UUID | None]
+) -> list[tuple[Invitation, datetime | None]]:
+    """Those that have a reminder left, with the time at which their batch is due."""
+    rows = session.exec(
+        select(Invitation, col(Batch.due_on))
+        .join(
+            Employee,
+            (col(Employee.tenant_id) == col(Invitation.tenant_id)) & (col(Employee.id) == Invitation.employee_id),
+        )
+        .join(Batch, (col(Batch.tenant_id) == col(Employee.tenant_id)) & (col(Batch.id) == Employee.batch_id))
+        .where(
+            col(Invitation.tenant_id) == tenant_of(session),
+            col(Invitation.id).in_([one for one in invitation_ids if one]),
+            col(Invitation.reminders) < MOST_REMINDERS,
+        )
+    )
+    return [(one, datetime(day.year, day.month, day.day, 17, tzinfo=now.tzinfo) if day else None) for one, day in rows]
+
+
+def _send(session: Session, invitation: Invitation, template: str) -> None:
+    invitation.mails += 1
+    session.add(invitation)
+    jobs.send(session, deliver, str(invitation.id), template, str(invitation.mails))
+
+
+def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime) -> Invitation | None:
+    """The invitation, unless the mail has lost its point since it was asked for."""
+    invitation = session.exec(
+        select(Invitation)
+        .where(
+            col(Invitation.tenant_id) == tenant_of(session),
+            col(Invitation.id) == invitation_id,
+            col(Invitation.revoked_at).is_(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    if invitation is None:
+        return None
+    if template.startswith("remind"):
+        stage = employees.stage(session, invitation.employee_id, now)
+        return invitation if REMIND_ABOUT.get(stage) == template else None
+    return invitation
+
+
+def _letter(session: Session, kernel: Kernel, employee: Employee, template: str, token: str, now: datetime) -> Letter:
+    tenant, who = tenants.get(session), employees.profile(kernel.keys, employee)
+    language = texts.language_for(who.language)
+    return texts.letter(
+        template,
+        language,
+        who.email,
+        name=who.full_name,
+        link=address(kernel.settings, token),
+        until=f"{now + LIFETIME:%Y-%m-%d}",
+        photos=str(funnel.lines(session, now, employee_id=employee.id)[0].photos),
+        **notices.terms(tenant, language),
+    )
+
+
+def address(settings: Settings, token: str) -> str:
+    return f"{settings.public_url.rstrip('/')}/i/{token}"
