@@ -96,9 +96,14 @@ class _Xlsx:
 
 
 def _filled(sheet: Any) -> Iterator[Row]:
+    # The library gives one and the same tuple for each row that the file leaves out: up to a million before a far cell.
+    gap: tuple[Any, ...] = ()
     for number, row in enumerate(sheet.iter_rows(max_col=MOST_COLUMNS), 1):
         if number > LAST_ROW:
             raise WorkbookUnreadable("The sheet has more rows than Excel allows. Copy the list to a new workbook.")
+        if row is gap:
+            continue
+        gap = row
         cells = [_cell(cell) for cell in row] if any(cell.value is not None for cell in row) else []
         while cells and not cells[-1].text:
             cells.pop()
@@ -107,7 +112,8 @@ def _filled(sheet: Any) -> Iterator[Row]:
 
 
 def _why(error: Exception) -> str:
-    if "Forbidden" in type(error).__name__:  # defusedxml's errors for entities and document types.
+    # openpyxl hides defusedxml's refusal behind an error of its own.
+    if "Forbidden" in type(error).__name__ + type(error.__cause__).__name__:
         return "The workbook holds XML entities, which no spreadsheet program writes. Save it anew as .xlsx."
     return "The workbook is damaged. Open it in your spreadsheet program and save it anew as .xlsx."
 
