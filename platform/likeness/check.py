@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 
 from gpu_cluster.recipe import RECIPES
 from likeness.db import Database
-from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.keys import DataKey, KeyClass, KeyRef
 from likeness.objects import Objects, tenant_path
 from likeness.settings import Settings
 
@@ -71,15 +71,13 @@ def _objects(settings: Settings) -> Iterator[str]:
     def put_and_delete() -> None:
         objects, owner = Objects(settings.objects_address()), uuid4()
         path = tenant_path(owner, "check", str(uuid4()))
-        keys = KeyFolder(settings.keys_path())
-        key = keys.open_or_create(KeyRef(owner, owner, KeyClass.PROFILE))
+        key = DataKey(KeyRef(owner, owner, KeyClass.PROFILE), os.urandom(32))
         try:
             objects.put(path, b"check", key)
             if objects.get(path, key) != b"check":
                 raise RuntimeError("what was stored came back changed")
         finally:
             objects.delete(path)
-            keys.forget_tenant(owner)
 
     yield from _told("The object store", put_and_delete, "Check LIKENESS_OBJECTS_URL and its credentials.")
 

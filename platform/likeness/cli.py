@@ -1,21 +1,21 @@
-"""The command `likeness`."""
+"""The command `likeness`. Each command imports its own part, because torch and Ray take seconds to load."""
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 import uvicorn
 from rich.console import Console
 
 from likeness import telemetry
-from likeness.check import problems
 from likeness.db import UnknownSchema, UnsafeRole
 from likeness.kernel import Kernel, assemble
 from likeness.settings import Settings
+from likeness.stopping import until_told_to_stop
 
 console = Console(stderr=False)
 
@@ -43,7 +43,8 @@ def up() -> None:
         console.print(f"Likeness runs at [bold]{kernel.settings.public_url}[/]")
         console.print(f"Sign in once within 30 minutes: [bold]{sign_in_address(kernel)}[/]", soft_wrap=True)
         console.print("Ctrl-C stops it; everything is kept for the next start.")
-        _until_told()
+        until_told_to_stop()
+        console.print("\nStopping …")
     except (AlreadyRunning, PostgresFailed, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     finally:
@@ -109,6 +110,8 @@ def migrate() -> None:
 @main.command()
 def check() -> None:
     """Say what is misconfigured."""
+    from likeness.check import problems
+
     found = list(problems(Settings()))
     for sentence in found:
         console.print(f"[red]✗[/] {sentence}", soft_wrap=True, highlight=False)
@@ -147,15 +150,7 @@ def _production_kernel() -> Kernel:
     return kernel
 
 
-def _log_file(settings: Settings) -> object:
+def _log_file(settings: Settings) -> IO[str]:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     return (settings.home / "likeness.log").open("a", buffering=1)
 
-
-def _until_told() -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        console.print("\nStopping …")

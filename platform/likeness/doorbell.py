@@ -58,13 +58,9 @@ class Doorbell:
     def __init__(self, kernel: Kernel, broker: Broker) -> None:
         self.kernel, self.broker = kernel, broker
         self._waiting: queue.Queue[UUID | None] = queue.Queue(maxsize=100_000)
+        # Retries are the row's business, so the broker has no middleware for them.
         self._actor = dramatiq.actor(
-            self._work,
-            actor_name="job",
-            queue_name=QUEUE,
-            broker=broker,
-            max_retries=0,
-            time_limit=TIME_LIMIT_MS,
+            self._work, actor_name="job", queue_name=QUEUE, broker=broker, time_limit=TIME_LIMIT_MS
         )
         self._thread = threading.Thread(target=self._ring_all, name="doorbell", daemon=True)
         self._worker: dramatiq.Worker | None = None

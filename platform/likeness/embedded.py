@@ -11,6 +11,7 @@ from typing import IO
 
 import uvicorn
 
+from gpu_cluster import tending as cluster
 from likeness import jobs
 from likeness.app import create_app
 from likeness.doorbell import Doorbell, broker_for
@@ -84,6 +85,7 @@ class Embedded:
             self._web.join(15)
         if hasattr(self, "tending"):
             self.tending.stop()
+            cluster.close(self.kernel)
         if hasattr(self, "doorbell"):
             self.doorbell.stop()
         if hasattr(self, "kernel"):

@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         return self.profile == "embedded"
 
     def objects_address(self) -> str:
-        return self.objects_url or f"file://{(self.home / 'objects').resolve()}"
+        return self.objects_url or (self.home / "objects").resolve().as_uri()
 
     def keys_path(self) -> Path:
         return self.key_folder or self.home / "keys"

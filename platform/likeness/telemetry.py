@@ -8,6 +8,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import IO
 
 ALLOWED = {
     "job", "kind", "attempt", "tenant", "employee", "sitting", "run", "erasure", "route", "method", "status",
@@ -39,8 +40,8 @@ def _places(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
 
 
-def configure(level: str = "info", stream: object = None) -> None:
-    handler = logging.StreamHandler(stream or sys.stderr)  # type: ignore[arg-type]
+def configure(level: str = "info", stream: IO[str] | None = None) -> None:
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

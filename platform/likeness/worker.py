@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 import batch.api
 import compliance.api
 import gpu_cluster.api
 import tenants.api
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel
+from likeness.stopping import until_told_to_stop
 from likeness.tend import Tending
 
 FLOORS = (tenants.api, batch.api, gpu_cluster.api, compliance.api)
 """Imported for their actors and sweeps as well, which register themselves."""
-
-
-def until_told_to_stop() -> None:
-    """Returns at SIGTERM or SIGINT."""
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    told.wait()
 
 
 def work(kernel: Kernel) -> None:

@@ -1,0 +1,254 @@
+"""The same tests over the in-process broker and over a real RabbitMQ."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pika
+import pytest
+from likeness import jobs
+from likeness.db import PLATFORM, utc_now
+from likeness.doorbell import QUEUE, Doorbell, broker_for
+from likeness.jobs import Attempt, Job, JobState
+from likeness.kernel import Kernel
+from sqlmodel import select
+from tests.kernel.rabbit import Rabbit, installed, rabbit
+
+from tenants.models import Look, Tenant
+
+seen: list[tuple[str, int]] = []
+gate = threading.Event()
+
+
+@jobs.actor(attempts=3, lease=timedelta(seconds=30))
+def note(attempt: Attempt, word: str) -> None:
+    seen.append((word, attempt.number))
+
+
+@jobs.actor(attempts=2, lease=timedelta(seconds=30))
+def stumble(attempt: Attempt, word: str) -> None:
+    seen.append((word, attempt.number))
+    raise RuntimeError("a message with alice@example.com in it")
+
+
+@jobs.actor(attempts=5, lease=timedelta(seconds=30))
+def furnish(attempt: Attempt, word: str) -> None:
+    with attempt.finishing() as session:
+        session.add(
+            Look(tenant_id=attempt.tenant, name=word, backdrop="grey", dress="suit", framing="close-up", light="soft")
+        )
+        gate.wait(5)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    seen.clear()
+    gate.set()
+
+
+@pytest.fixture()
+def tenant(kernel: Kernel) -> UUID:
+    made = uuid4()
+    with kernel.db.transaction(made) as session:
+        session.add(Tenant(id=made, name="Company"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Rabbit | None]:
+    if not installed():
+        yield None
+        return
+    with rabbit() as running:
+        yield running
+
+
+@pytest.fixture(params=["in-process", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def doorbell(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[Doorbell]:
+    url = ""
+    if request.param == "rabbitmq":
+        server = request.getfixturevalue("server")
+        if server is None:
+            pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+        url = server.url
+    bell = Doorbell(kernel, broker_for(url))
+    bell.start()
+    bell.answer(threads=2)
+    yield bell
+    bell.stop(grace_seconds=5)
+    kernel.db.doorbell = lambda job_id: None
+
+
+def send(kernel: Kernel, tenant: UUID, function: object, word: str, **options: object) -> UUID | None:
+    with kernel.db.transaction(tenant) as session:
+        return jobs.send(session, function, word, **options)  # type: ignore[arg-type]
+
+
+def job(kernel: Kernel, job_id: UUID | None) -> Job:
+    with kernel.db.transaction(PLATFORM) as session:
+        return session.exec(select(Job).where(Job.id == job_id)).one()
+
+
+def until(condition: object, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_a_job_runs_once_after_the_commit(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    job_id = send(kernel, tenant, note, "alpha")
+    until(lambda: job(kernel, job_id).state == JobState.DONE)
+    assert seen == [("alpha", 1)]
+    assert job(kernel, job_id).due is None
+
+
+def test_a_rollback_leaves_no_job(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    with pytest.raises(ZeroDivisionError), kernel.db.transaction(tenant) as session:
+        jobs.send(session, note, "never")
+        _ = 1 / 0
+    time.sleep(0.5)
+    assert seen == []
+
+
+def test_the_same_key_is_one_job(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    assert send(kernel, tenant, note, "beta") is not None
+    assert send(kernel, tenant, note, "beta") is None
+    until(lambda: seen == [("beta", 1)])
+
+
+def test_a_lost_message_is_rung_again_by_the_sweep(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    kernel.db.doorbell = lambda job_id: None
+    job_id = send(kernel, tenant, note, "gamma")
+    kernel.db.doorbell = doorbell.ring
+    assert jobs.ring_due(kernel, utc_now()) >= 1
+    until(lambda: job(kernel, job_id).state == JobState.DONE)
+    assert seen == [("gamma", 1)]
+
+
+def test_ringing_three_times_runs_once(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    job_id = send(kernel, tenant, note, "delta")
+    for _ in range(3):
+        doorbell.ring(job_id)  # type: ignore[arg-type]
+    until(lambda: job(kernel, job_id).state == JobState.DONE)
+    time.sleep(0.3)
+    assert seen == [("delta", 1)]
+
+
+def test_a_failure_is_tried_again_later_and_then_called_dead(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    job_id = send(kernel, tenant, stumble, "epsilon")
+    until(lambda: job(kernel, job_id).state == JobState.READY and job(kernel, job_id).attempt == 1)
+    assert job(kernel, job_id).due > utc_now()  # type: ignore[operator]
+    time.sleep(2.2)
+    jobs.ring_due(kernel, utc_now())
+    until(lambda: job(kernel, job_id).state == JobState.DEAD)
+    assert [number for _, number in seen] == [1, 2]
+    assert job(kernel, job_id).error == "RuntimeError"
+
+
+def test_an_unknown_id_and_a_future_job_do_nothing(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+    job_id = send(kernel, tenant, note, "later", due=utc_now() + timedelta(hours=1))
+    for unknown in (uuid4(), job_id):
+        doorbell.ring(unknown)  # type: ignore[arg-type]
+    time.sleep(0.5)
+    assert seen == []
+
+
+def test_whoever_lost_the_lease_writes_nothing(kernel: Kernel, tenant: UUID) -> None:
+    job_id = send(kernel, tenant, furnish, "sofa")
+    assert job_id is not None
+    gate.clear()
+    slow = threading.Thread(target=jobs.work, args=(kernel, job_id))
+    slow.start()
+    until(lambda: job(kernel, job_id).state == JobState.RUNNING)
+    jobs.release_leases(kernel)
+    fast = threading.Thread(target=jobs.work, args=(kernel, job_id))
+    fast.start()
+    until(lambda: job(kernel, job_id).attempt == 2)
+    gate.set()
+    slow.join()
+    fast.join()
+    with kernel.db.transaction(tenant) as session:
+        assert len(session.exec(select(Look)).all()) == 1
+    assert job(kernel, job_id).state == JobState.DONE
+
+
+def test_a_job_that_kills_its_worker_is_capped(kernel: Kernel, tenant: UUID) -> None:
+    job_id = send(kernel, tenant, note, "poison")
+    assert job_id is not None
+    for _ in range(3):  # Claimed, and then the worker was gone.
+        assert jobs._claim(kernel, job_id) is not None
+        jobs.release_leases(kernel)
+    assert jobs.work(kernel, job_id) is False
+    assert (job(kernel, job_id).state, job(kernel, job_id).error) == (JobState.DEAD, "WorkerDied")
+
+
+@pytest.mark.parametrize("argument", ["alice@example.com", "Alice Smith", "", "x" * 81, "a\x00b", "näme"])
+def test_only_opaque_ids_are_taken(kernel: Kernel, tenant: UUID, argument: str) -> None:
+    with pytest.raises(ValueError, match="opaque ids"):
+        send(kernel, tenant, note, argument)
+
+
+def test_another_tenants_transaction_does_not_see_the_job(kernel: Kernel, tenant: UUID) -> None:
+    send(kernel, tenant, note, "mine")
+    stranger = uuid4()
+    with kernel.db.transaction(stranger) as session:
+        session.add(Tenant(id=stranger, name="Stranger"))
+        assert session.exec(select(Job)).all() == []
+
+
+@pytest.mark.rabbitmq()
+def test_rabbitmq_holds_ids_only_in_a_quorum_queue(kernel: Kernel, tenant: UUID, server: Rabbit | None) -> None:
+    if server is None:
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    bell = Doorbell(kernel, broker_for(server.url))
+    bell.start()
+    job_id = send(kernel, tenant, note, "zeta")
+    until(lambda: QUEUE not in bell.broker.queues_pending)  # type: ignore[attr-defined]
+    channel = pika.BlockingConnection(pika.URLParameters(server.url)).channel()
+    bodies: list[bytes] = []
+
+    def arrived() -> bool:
+        method, _, body = channel.basic_get(QUEUE, auto_ack=True)
+        if method:
+            bodies.append(body)
+        return any(str(job_id).encode() in body for body in bodies)
+
+    until(arrived)
+    assert all(b"zeta" not in body for body in bodies)
+    # Declaring it with other arguments is refused, so the arguments are those of a quorum queue.
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="x-queue-type"):
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "classic"})
+    bell.stop()
+    kernel.db.doorbell = lambda job_id: None
+    jobs.work(kernel, job_id)  # type: ignore[arg-type]
+
+
+@pytest.mark.rabbitmq()
+def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID) -> None:
+    if not installed():
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    with rabbit() as server:
+        bell = Doorbell(kernel, broker_for(server.url))
+        bell.start()
+        bell.answer(threads=2)
+        ids = []
+        for number in range(40):
+            if number == 20:
+                server.kill()
+            started = time.monotonic()
+            ids.append(send(kernel, tenant, note, f"n{number}"))
+            assert time.monotonic() - started < 2, "a request must not wait for the broker"
+        server.start()
+        deadline = time.monotonic() + 60
+        while any(job(kernel, job_id).state != JobState.DONE for job_id in ids):
+            assert time.monotonic() < deadline, "all jobs run within a minute of the broker's return"
+            jobs.ring_due(kernel, utc_now())
+            time.sleep(1)
+        assert sorted(word for word, _ in seen if word[0] == "n") == sorted(f"n{number}" for number in range(40))
+        bell.stop(grace_seconds=5)
+        kernel.db.doorbell = lambda job_id: None
