@@ -37,6 +37,7 @@ from likeness.objects import Objects, person_path
 from tenants import tenants
 
 LARGEST = 25 * 2**20
+TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one."
 MOST = 30
 """Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
 NEEDED, ASKED = NEEDED_PHOTOS, 8
@@ -160,7 +161,7 @@ def _check_size(data: bytes) -> None:
     if not data:
         raise PhotoEmpty("This file is empty. Please choose the photo again.")
     if len(data) > LARGEST:
-        raise PhotoTooLarge(f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one.")
+        raise PhotoTooLarge(TOO_LARGE)
 
 
 def _known(session: Session, employee_id: UUID, digest: str) -> Photo | None:

@@ -1,0 +1,461 @@
+"""The JSON edge of photos, sittings, headshots and their delivery. `routes` is a part of the batch floor's router."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath
+from litestar.response import Stream
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from batch import delivery, employees, headshots, photos, sittings
+from batch.models import ACTIVE, Headshot, Photo, Sitting
+from batch.photos import Progress
+from likeness.db import utc_now
+from likeness.errors import LikenessError, Unprocessable
+from likeness.identity import Kind
+from likeness.web import kernel_of, only, signed_in
+from tenants.access import require
+from tenants.models import Role
+
+EMPLOYEE = [only(Kind.EMPLOYEE)]
+DESK = [only(Kind.MEMBER)]
+PRIVATE = {"cache-control": "private, no-store"}
+LARGEST_BODY = photos.LARGEST + 2**20
+PATIENCE = 60.0
+SLOWEST = 16 * 1024
+"""Bytes a second on average, asked for once an upload has taken a minute: a tenth of a 3G connection."""
+
+
+@dataclass
+class PhotoShown:
+    """What the owner sees of a photo; `faces` are for tapping one's own: left, top, right, bottom in its picture."""
+
+    id: UUID
+    state: str
+    findings: list[dict[str, Any]]
+    faces: list[list[int]]
+    width: int
+    height: int
+    used_anyway: bool
+    created_at: datetime
+    due_at: datetime
+
+
+@dataclass
+class PhotoSet:
+    photos: list[PhotoShown]
+    progress: Progress
+
+
+def photo_shown(photo: Photo) -> PhotoShown:
+    return PhotoShown(
+        id=photo.id,
+        state=photo.state,
+        findings=photo.findings,
+        faces=photo.faces,
+        width=photo.width,
+        height=photo.height,
+        used_anyway=photo.used_anyway,
+        created_at=photo.created_at,
+        due_at=photo.due_at,
+    )
+
+
+@post("/visit/photos", guards=EMPLOYEE, status_code=201, summary="Hand in one photo (multipart field `photo`)")
+async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
+    """201 means that the photo is kept and will be checked; the same bytes again give the same photo."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    data = await photo_in(request)
+    photo = await asyncio.to_thread(photos.add, kernel, caller.tenant, caller.id, data, utc_now())
+    return photo_shown(photo)
+
+
+@get("/visit/photos", guards=EMPLOYEE, sync_to_thread=True)
+def list_photos(request: Request[Any, Any, Any]) -> PhotoSet:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return PhotoSet(
+            photos=[photo_shown(photo) for photo in photos.of(session, caller.id)],
+            progress=photos.progress(session, caller.id),
+        )
+
+
+@get("/visit/photos/{photo_id:uuid}/picture", guards=EMPLOYEE, sync_to_thread=True)
+def show_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> Response[bytes]:
+    caller = signed_in(request)
+    picture = photos.picture(kernel_of(request), caller.tenant, caller.id, photo_id, utc_now())
+    return Response(picture, media_type="image/jpeg", headers=PRIVATE)
+
+
+@post("/visit/photos/{photo_id:uuid}/use-anyway", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def use_photo_anyway(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> PhotoShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return photo_shown(photos.use_anyway(session, caller.id, photo_id))
+
+
+@dataclass
+class FaceTapped:
+    """An index into the photo's `faces`."""
+
+    face: int
+
+
+@post("/visit/photos/{photo_id:uuid}/face", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data: FaceTapped) -> PhotoShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return photo_shown(photos.choose_face(session, caller.id, photo_id, data.face))
+
+
+@delete("/visit/photos/{photo_id:uuid}", guards=EMPLOYEE, sync_to_thread=True)
+def remove_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> None:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        photos.remove(session, kernel.objects, caller.id, photo_id)
+
+
+@dataclass
+class SittingShown:
+    """`state` is "none" before the first hand-in; `failure` is a sentence for the person."""
+
+    state: str
+    active: bool = False
+    failure: str | None = None
+    created_at: datetime | None = None
+    changed_at: datetime | None = None
+    reshoot: bool = False
+
+
+def sitting_shown(sitting: Sitting | None) -> SittingShown:
+    if sitting is None:
+        return SittingShown("none")
+    return SittingShown(
+        state=sitting.state,
+        active=sitting.state in ACTIVE,
+        failure=sitting.failure,
+        created_at=sitting.created_at,
+        changed_at=sitting.changed_at,
+        reshoot=sitting.reshoot_of is not None,
+    )
+
+
+@post("/visit/sitting", guards=EMPLOYEE, status_code=201, sync_to_thread=True)
+def hand_in(request: Request[Any, Any, Any]) -> SittingShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return sitting_shown(sittings.submit(session, caller.id, utc_now()))
+
+
+@get("/visit/sitting", guards=EMPLOYEE, sync_to_thread=True)
+def show_sitting(request: Request[Any, Any, Any]) -> SittingShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return sitting_shown(sittings.latest_of(session, caller.id))
+
+
+@dataclass
+class ReshootWish:
+    reason: str
+
+
+@dataclass
+class ReshootAnswer:
+    """Either another sitting, or the company's credit came back because the free reshoots are used up."""
+
+    refunded: bool
+    sitting: SittingShown
+
+
+@post("/visit/reshoot", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def ask_for_reshoot(request: Request[Any, Any, Any], data: ReshootWish) -> ReshootAnswer:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        sitting = sittings.reshoot(session, caller.id, data.reason, utc_now())
+        shown = sitting_shown(sitting or sittings.latest_of(session, caller.id))
+    return ReshootAnswer(refunded=sitting is None, sitting=shown)
+
+
+@dataclass
+class Withdrawn:
+    sittings_ended: int
+
+
+@post("/visit/withdraw", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def withdraw(request: Request[Any, Any, Any]) -> Withdrawn:
+    """One step, like consenting: ends what is under way; what was handed in and made is deleted from here on."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        return Withdrawn(sittings.withdraw(session, caller.id, utc_now()))
+
+
+@dataclass
+class HeadshotShown:
+    id: UUID
+    sitting_id: UUID
+    look_id: UUID
+    number: int
+    favourite: bool
+    released: bool
+    created_at: datetime
+    due_at: datetime
+
+
+def headshot_shown(headshot: Headshot, *, released: bool) -> HeadshotShown:
+    return HeadshotShown(
+        id=headshot.id,
+        sitting_id=headshot.sitting_id,
+        look_id=headshot.look_id,
+        number=headshot.number,
+        favourite=headshot.favourite_at is not None,
+        released=released,
+        created_at=headshot.created_at,
+        due_at=headshot.due_at,
+    )
+
+
+@get("/visit/headshots", guards=EMPLOYEE, sync_to_thread=True)
+def list_headshots(request: Request[Any, Any, Any]) -> list[HeadshotShown]:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        given = {release.headshot_id for release in headshots.releases(session, caller.id)}
+        found = headshots.of(session, caller.id, utc_now())
+    return [headshot_shown(headshot, released=headshot.id in given) for headshot in found]
+
+
+@get("/visit/headshots/{headshot_id:uuid}/picture", guards=EMPLOYEE, sync_to_thread=True)
+def show_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> Response[bytes]:
+    caller = signed_in(request)
+    return _picture(headshots.picture(kernel_of(request), caller.tenant, caller.id, headshot_id, utc_now()))
+
+
+@post("/visit/headshots/{headshot_id:uuid}/favourite", guards=EMPLOYEE, status_code=204, sync_to_thread=True)
+def mark_favourite(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        headshots.favourite(session, caller.id, headshot_id, utc_now())
+
+
+@delete("/visit/headshots/{headshot_id:uuid}/favourite", guards=EMPLOYEE, sync_to_thread=True)
+def unmark_favourite(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        headshots.favourite(session, caller.id, headshot_id, utc_now(), chosen=False)
+
+
+@dataclass
+class ReleaseWish:
+    headshot_ids: list[UUID]
+
+
+@dataclass
+class ReleaseShown:
+    headshot_id: UUID
+    at: datetime
+
+
+@post("/visit/release", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def release(request: Request[Any, Any, Any], data: ReleaseWish) -> list[ReleaseShown]:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        given = headshots.release(session, caller.id, data.headshot_ids, utc_now())
+        return [ReleaseShown(one.headshot_id, one.at) for one in given]
+
+
+@delete("/visit/release/{headshot_id:uuid}", guards=EMPLOYEE, sync_to_thread=True)
+def unrelease(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        headshots.unrelease(session, caller.id, headshot_id)
+
+
+@dataclass
+class DeskHeadshot:
+    """A released headshot, as HR sees it."""
+
+    id: UUID
+    employee_id: UUID
+    full_name: str
+    look_id: UUID
+    released_at: datetime
+    downloaded_at: datetime | None
+
+
+@get("/batches/{batch_id:uuid}/headshots", guards=DESK, sync_to_thread=True)
+def list_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> list[DeskHeadshot]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        require(session, caller, Role.HR)
+        delivery.check_batch(session, batch_id)
+        return [
+            DeskHeadshot(
+                id=item.headshot.id,
+                employee_id=item.employee.id,
+                full_name=employees.profile(kernel.keys, item.employee).full_name,
+                look_id=item.headshot.look_id,
+                released_at=item.release.at,
+                downloaded_at=item.release.downloaded_at,
+            )
+            for item in headshots.released(session, batch_id, utc_now())
+        ]
+
+
+@get("/batches/{batch_id:uuid}/headshots/{headshot_id:uuid}/picture", guards=DESK, sync_to_thread=True)
+def show_released(
+    request: Request[Any, Any, Any], batch_id: FromPath[UUID], headshot_id: FromPath[UUID]
+) -> Response[bytes]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        require(session, caller, Role.HR)
+    return _picture(
+        headshots.picture_for_desk(kernel, caller.tenant, batch_id, headshot_id, utc_now(), caller=str(caller))
+    )
+
+
+@get("/batches/{batch_id:uuid}/archive", guards=DESK, sync_to_thread=True)
+def download(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Stream:
+    """A ZIP of what was released, with `manifest.csv`, made while it is sent."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        require(session, caller, Role.HR)
+    pieces = delivery.archive(kernel, caller.tenant, batch_id, utc_now(), caller=str(caller))
+    return Stream(
+        pieces,
+        media_type="application/zip",
+        headers=PRIVATE | {"content-disposition": 'attachment; filename="headshots.zip"'},
+    )
+
+
+def _picture(picture: bytes) -> Response[bytes]:
+    kind = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}[headshots.kind(picture)]
+    return Response(picture, media_type=kind, headers=PRIVATE)
+
+
+class PhotoNotSent(Unprocessable):
+    """The request holds no multipart field `photo`."""
+
+    title = "There is no photo in this request"
+
+
+class OnePhotoOnly(Unprocessable):
+    title = "Please send one photo at a time"
+
+
+class UploadTooSlow(LikenessError):
+    status, title = 408, "The upload took too long"
+
+
+async def photo_in(request: Request[Any, Any, Any]) -> bytes:
+    """The bytes of the field `photo`, read into memory only: a framework's upload would spill to a temporary file.
+
+    Raises `PhotoNotSent`, `OnePhotoOnly`, `PhotoTooLarge` and `UploadTooSlow`.
+    """
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    if content_type != b"multipart/form-data" or not boundary:
+        raise PhotoNotSent("Please send the photo as the field `photo` of a form.")
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > LARGEST_BODY:
+        raise photos.PhotoTooLarge(
+            f"This photo is larger than {photos.LARGEST // 2**20} MB. Please send a smaller one."
+        )
+    field = _Field()
+    try:
+        parser = MultipartParser(boundary, field.callbacks())
+        async for part in _in_time(request.stream()):
+            parser.write(part)
+        parser.finalize()
+    except FormParserError:
+        raise PhotoNotSent("The upload arrived incomplete. Please send the photo again.") from None
+    if not field.complete:
+        raise PhotoNotSent("Please send the photo as the field `photo` of a form.")
+    return bytes(field.data)
+
+
+async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream, ended when nothing comes for a minute or too little a second."""
+    started, received = time.monotonic(), 0
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(stream), PATIENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
+        received += len(part)
+        taken = time.monotonic() - started
+        if taken > PATIENCE and received < taken * SLOWEST:
+            raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
+        yield part
+
+
+class _Field:
+    """The one field `photo` of a form; what other fields hold is passed over."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.complete = False
+        self._inside = False
+        self._name = bytearray()
+        self._value = bytearray()
+
+    def callbacks(self) -> Any:
+        return {
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_part_data": self._content,
+            "on_part_end": self._end,
+        }
+
+    def _header(self) -> None:
+        if bytes(self._name).lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._inside = options.get(b"name") == b"photo"
+            if self._inside and self.complete:
+                raise OnePhotoOnly("Please send one photo at a time.")
+        self._name.clear()
+        self._value.clear()
+
+    def _content(self, data: bytes, start: int, end: int) -> None:
+        if not self._inside:
+            return
+        self.data += data[start:end]
+        if len(self.data) > photos.LARGEST:
+            raise photos.PhotoTooLarge(photos.TOO_LARGE)
+
+    def _end(self) -> None:
+        self.complete = self.complete or self._inside
+        self._inside = False
+
+
+routes: list[Any] = [
+    hand_in_photo,
+    list_photos,
+    show_photo,
+    use_photo_anyway,
+    choose_face,
+    remove_photo,
+    hand_in,
+    show_sitting,
+    ask_for_reshoot,
+    withdraw,
+    list_headshots,
+    show_headshot,
+    mark_favourite,
+    unmark_favourite,
+    release,
+    unrelease,
+    list_released,
+    show_released,
+    download,
+]
