@@ -1,0 +1,149 @@
+"""How a page is made: loaded rows go into a template, and HTMX gets the one block of it that it asked for.
+
+A block that is fetched again by itself carries the name of the element it replaces, so the page, its URL and its
+fragment cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from litestar import MediaType, Request, Response
+from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.response import Redirect
+from litestar.template import TemplateConfig
+
+from dashboard import words
+from likeness.db import utc_now
+from likeness.errors import LikenessError
+from likeness.identity import Caller, Kind
+from likeness.web import caller_or_none, cookie, kernel_of
+
+FOLDER = Path(__file__).parent
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%-d %b %Y}" if moment else "never"
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if moment else "never"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _ago(span: timedelta | float) -> str:
+    """A duration in its largest unit, as `3 days` or `12 min`."""
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    for size, one, many in ((86400, "day", "days"), (3600, "hour", "hours"), (60, "min", "min")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {one if count == 1 else many}"
+    return f"{int(seconds)} s"
+
+
+def _short(value: UUID | str) -> str:
+    return str(value)[:8]
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+environment = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.filters.update(day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural)
+# Macros as a global, because a block that is rendered by itself sees no imports of its template.
+environment.globals["ui"] = environment.get_template("icons.html").module
+template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
+
+
+def page(
+    request: Request[Any, Any, Any], name: str, context: Mapping[str, Any] | None = None, *, status: int = 200
+) -> Response[str]:
+    """The whole page; only the block that HTMX names as its target when the template has one of that name."""
+    template = environment.get_template(name)
+    values = {**_surroundings(request), **(context or {})}
+    block = request.headers.get("hx-target", "") if request.headers.get("hx-request") else ""
+    body = _block(template, block, values) if block in template.blocks else template.render(values)
+    return Response(
+        body,
+        status_code=status,
+        media_type=MediaType.HTML,
+        # Pages hold people's names and states: neither a shared cache nor the back button may keep them.
+        headers={"cache-control": "no-store", "vary": "hx-request, hx-target"},
+    )
+
+
+def _block(template: Template, block: str, values: Mapping[str, Any]) -> str:
+    return "".join(template.blocks[block](template.new_context(dict(values))))
+
+
+def _surroundings(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """What the layout shows around every page: who is signed in, and where they are."""
+    caller = caller_or_none(request)
+    settings = kernel_of(request).settings
+    return {
+        "caller": caller,
+        "kind": caller.kind if caller else None,
+        "path": request.url.path,
+        "embedded": settings.embedded and not settings.smtp_url,
+        "now": utc_now(),
+        "language": "en",
+        "_": words.translator("en"),
+    }
+
+
+def error_page(request: Request[Any, Any, Any], error: LikenessError) -> Response[str]:
+    """The failure in the words of the error: a page, or a fragment where HTMX waits for one."""
+    fragment = bool(request.headers.get("hx-request"))
+    try:
+        surroundings = _surroundings(request)
+    except LikenessError:  # The database is away: the page that says so must not need it.
+        surroundings = {"caller": None, "kind": None, "path": request.url.path, "embedded": False, "now": utc_now(),
+                        "language": "en", "_": words.translator("en")}  # fmt: skip
+    body = environment.get_template("fragments/error.html" if fragment else "error.html").render(
+        surroundings | {"error": error, "status": error.status}
+    )
+    headers = {"cache-control": "no-store"}
+    if error.status == 503:
+        headers["retry-after"] = "5"
+    if fragment:
+        # HTMX puts nothing in place for an error status by itself; app.js shows it in the page's message area.
+        headers["hx-retarget"], headers["hx-reswap"] = "#messages", "innerHTML"
+    return Response(body, status_code=error.status, media_type=MediaType.HTML, headers=headers)
+
+
+def back(request: Request[Any, Any, Any], path: str) -> Response[Any]:
+    """After a form was carried out: on to `path`, so that reloading does not send the form again."""
+    if request.headers.get("hx-request"):
+        return Response("", status_code=200, media_type=MediaType.HTML, headers={"hx-location": path})
+    return Redirect(path, status_code=303)
+
+
+def signed(request: Request[Any, Any, Any], token: str, path: str) -> Response[Any]:
+    """On to `path` with a session's cookie; an empty token signs out."""
+    response: Response[Any] = Redirect(path, status_code=303)
+    response.set_cookie(**cookie(kernel_of(request).settings, token))
+    return response
+
+
+def home_of(caller: Caller, roles: list[str]) -> str:
+    """The first page of somebody's part."""
+    if caller.kind == Kind.OPERATOR:
+        return "/operations"
+    if caller.kind == Kind.EMPLOYEE:
+        return "/visit"
+    return "/desk" if "hr" in roles else "/legal"

@@ -1,0 +1,24 @@
+"""All pages, and the files that they need."""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.datastructures import CacheControlHeader
+from litestar.static_files import create_static_files_router
+
+from dashboard import sign_in
+from dashboard.pages import FOLDER
+
+routers: list[Router] = [
+    Router(
+        path="/",
+        route_handlers=[sign_in.front, sign_in.confirm, sign_in.sign_in, sign_in.sign_out],
+        include_in_schema=False,
+    ),
+    create_static_files_router(
+        path="/static",
+        directories=[FOLDER / "static"],
+        opt={"public": True},
+        cache_control=CacheControlHeader(max_age=300, public=True),
+    ),
+]
