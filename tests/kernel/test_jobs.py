@@ -222,7 +222,8 @@ def test_rabbitmq_holds_ids_only_in_a_quorum_queue(kernel: Kernel, tenant: UUID,
     assert all(b"zeta" not in body for body in bodies)
     # Declaring it with other arguments is refused, so the arguments are those of a quorum queue.
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="x-queue-type"):
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "classic"})
+        classic = broker_for(server.url)._build_queue_arguments(QUEUE) | {"x-queue-type": "classic"}  # type: ignore[attr-defined]
+        channel.queue_declare(QUEUE, durable=True, arguments=classic)
     bell.stop()
     kernel.db.doorbell = lambda job_id: None
     jobs.work(kernel, job_id)  # type: ignore[arg-type]
