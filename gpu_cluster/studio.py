@@ -25,7 +25,7 @@ from safetensors.torch import save as save_safetensors
 
 from gpu_cluster import checkpoints
 from gpu_cluster.faces import Faces
-from gpu_cluster.judge import Judge, Verdict, split_held_out
+from gpu_cluster.judge import Calibration, Judge, Verdict, decide, split_held_out
 from gpu_cluster.recipe import Recipe, load
 from gpu_cluster.render import Shot, render
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
@@ -120,6 +120,7 @@ class Studio:
         self.recipe = Recipe.from_dict(recipe)
         self.base = load(self.recipe, device, accepted=licences)
         self.faces = Faces()
+        self.calibration = Calibration.of(self.recipe.source())
         self.load_seconds = time.monotonic() - started
         self._progress: dict[UUID, Progress] = {}
         self._cancelled: set[UUID] = set()
@@ -169,10 +170,11 @@ class Studio:
             try:
                 key = keys.open(KeyRef(order.tenant, person.employee, KeyClass.SOURCE))
                 photos = [Image.open(io.BytesIO(objects.get(path, key))).convert("RGB") for path in person.photos]
-                crops = [crop for photo in photos if (crop := self.faces.crop(photo)) is not None]
+                crops = [self.faces.crop(photo, found[0]) for photo in photos if (found := self.faces.find(photo))]
                 if len(crops) < 3:
                     raise TooFewFaces("Too few of the photos show a face that can be learned from.")
-                sets[person.sitting] = split_held_out(crops)
+                chosen, kept = split_held_out(crops)
+                sets[person.sitting] = ([crops[i] for i in chosen], [crops[i] for i in kept])
             except Exception as error:  # One unreadable set must not stop the pack.
                 _failed(outcomes[person.sitting], error)
         return sets
@@ -268,7 +270,7 @@ class Studio:
         """Renders and judges in rounds until enough pass, then keeps the best."""
         training, held_out = sets[person.sitting]
         others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
-        judge = Judge(held_out, training, others, **self.base.judge_calibration())
+        judge = Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
         good: list[tuple[Verdict, LookShot, Image.Image]] = []
         verdicts: list[Verdict] = []
         clock = {"render": 0.0, "judge": 0.0}
@@ -290,7 +292,7 @@ class Studio:
                 marked = time.monotonic()
                 clock["judge"] += marked - now
                 self._tell(person.sitting, stage="rendering", made=len(verdicts), passed=len(good))
-            if judge.decide(verdicts, self.recipe.shown) == "enough":
+            if decide(verdicts, self.recipe.shown) != "make more":
                 break
         good.sort(key=lambda item: item[0].likeness_ratio, reverse=True)
         key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.HEADSHOT))

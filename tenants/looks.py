@@ -22,16 +22,16 @@ DEFAULT: tuple[dict[str, str], ...] = (
         "light": "soft light",
     },
     {
-        "name": "Office",
-        "backdrop": "bright office",
+        "name": "Studio white",
+        "backdrop": "white",
         "dress": "white shirt",
         "framing": "head and shoulders",
-        "light": "daylight",
+        "light": "studio light",
     },
     {
-        "name": "Dark studio",
-        "backdrop": "charcoal",
-        "dress": "black sweater",
+        "name": "Studio dark",
+        "backdrop": "dark grey",
+        "dress": "black turtleneck",
         "framing": "close-up",
         "light": "warm light",
     },
@@ -103,7 +103,10 @@ def retire(session: Session, look_id: UUID, *, caller: str = ledger.SYSTEM) -> N
 
 def prompt(look: Look) -> str:
     """What the model is asked for; `sks` is the rare word that stands for the person."""
-    return f"a photo of sks person in a {look.dress} on a {look.backdrop} backdrop, {look.light}, {look.framing}"
+    return (
+        f"a photo of sks person in a {look.dress}, on a {look.backdrop} backdrop, {look.light}, {look.framing},"
+        " smiling, facing the camera"
+    )
 
 
 def _in_use(session: Session, look_id: UUID) -> Look:
