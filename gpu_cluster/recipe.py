@@ -1,0 +1,136 @@
+"""Recipes: every number of a training and of its pictures, frozen, with the reason beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from gpu_cluster.recipes.base import Base
+from gpu_cluster.recipes.sdxl import Sdxl
+
+__all__ = ["RECIPES", "Base", "LicenceNotAccepted", "Recipe", "load"]
+
+FREE_LICENCE = "Apache-2.0"
+
+
+class LicenceNotAccepted(ValueError):
+    """The base's licence carries conditions that the operator has not accepted."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Plain values only: a recipe is written into its run as JSON and read back years later."""
+
+    name: str
+    base: str
+    """A diffusers folder, or the name of one on the hub. Relative folders are looked for beside this file."""
+    licence: str
+    resolution: int
+    """Pixels of the square that the base works on."""
+    steps: int
+    learning_rate: float
+    rank: int = 16
+    """16 holds a face; 8 loses the finer marks and 32 only costs time."""
+    batch: int = 1
+    """Pictures of one person in one step."""
+    pack: int = 4
+    """People trained in one step over one frozen base. Their results do not depend on it."""
+    targets: str = "all"
+    """"attention", or "all": with feed-forward, projections and convolutions."""
+    dtype: str = "float32"
+    """Of the frozen base. Adapters and their moments are always float32."""
+    warmup: int = 10
+    """Steps to full learning rate: Adam's second moments mean nothing before."""
+    clip: float = 1.0
+    """Largest gradient norm of one person; one bad picture must not throw a run."""
+    weight_decay: float = 1e-4
+    """Only keeps unused directions small; diffusers' script has the same."""
+    flip: bool = False
+    """Mirrored pictures double the data, but a parting or a mole then sits on both sides."""
+    checkpoint_every: int = 50
+    """Steps that a lost machine costs at most."""
+    render_steps: int = 20
+    guidance: float = 3.0
+    render_batch: int = 4
+    """Pictures rendered at once; memory allows more than this only gains a few percent on a CPU."""
+    pictures: int = 40
+    """Headshots that have to pass the judge."""
+    shown: int = 12
+    """The best of them that the person sees first."""
+    smallest: int = 512
+    """Pictures under this side are enlarged to it, so that faces can be judged and looked at."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Raises ValueError for a name that no recipe has: an older program must not drop what it does not know."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"a recipe has no {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+    def source(self) -> str:
+        """Where the base is loaded from: the folder beside this file when there is one."""
+        beside = Path(__file__).parent / self.base
+        return str(beside) if beside.is_dir() else self.base
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="portrait-small",
+            base="portraits/base",
+            licence=FREE_LICENCE,
+            resolution=128,
+            steps=120,
+            batch=4,
+            # Small networks bear, and need, thirty times the rate that SDXL's adapters learn at.
+            learning_rate=3e-3,
+            # The whole of it takes seconds; a checkpoint in the middle is enough.
+            checkpoint_every=60,
+            render_steps=12,
+            guidance=2.0,
+            render_batch=8,
+            pictures=8,
+            shown=8,
+        ),
+        Recipe(
+            name="sdxl",
+            base="stabilityai/stable-diffusion-xl-base-1.0",
+            licence="OpenRAIL++",
+            resolution=1024,
+            # 1,000 sample-steps: between DreamBooth's 800 and 1,200 for faces.
+            steps=1000,
+            learning_rate=1e-4,
+            targets="attention",
+            dtype="bfloat16",
+            pack=8,
+            guidance=5.0,
+            render_steps=25,
+        ),
+    )
+}
+
+FAMILIES: Mapping[str, type[Base]] = {"StableDiffusionXLPipeline": Sdxl}
+
+
+def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = ()) -> Base:
+    """A warm base. Raises LicenceNotAccepted before a byte of it is read, ValueError for a family nobody knows."""
+    if recipe.licence != FREE_LICENCE and recipe.licence not in accepted:
+        raise LicenceNotAccepted(f"{recipe.name} is under {recipe.licence}, which has not been accepted")
+    # Pickled weights run code when they are opened, so only safetensors are.
+    pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+        recipe.source(), dtype=getattr(torch, recipe.dtype), use_safetensors=True
+    )
+    family = FAMILIES.get(type(pipeline).__name__)
+    if family is None:
+        raise ValueError(f"{recipe.name}: no family knows a {type(pipeline).__name__}")
+    return family(pipeline.to(device), recipe.resolution)

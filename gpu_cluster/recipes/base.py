@@ -1,0 +1,133 @@
+"""What a trainer needs to know of a base model, whatever its family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+Text = dict[str, Tensor]
+"""Encoded captions: named tensors whose first axis is the caption."""
+
+
+class Base(ABC):
+    """A frozen base model, warm on one device.
+
+    Everything that differs between families lies behind these methods, so that the training loop reads the same for
+    a UNet that predicts v and for a transformer that predicts a flow.
+    """
+
+    network_name: ClassVar[str]
+    """The pipeline's name for the network that carries adapters; LoRA keys begin with it."""
+
+    def __init__(self, pipeline: Any, resolution: int) -> None:
+        self.pipeline = pipeline
+        self.resolution = resolution
+        self.network: nn.Module = getattr(pipeline, self.network_name)
+        for part in pipeline.components.values():
+            if isinstance(part, nn.Module):
+                part.requires_grad_(False).eval()
+        pipeline.set_progress_bar_config(disable=True)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.network.parameters()).dtype
+
+    def pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        """Square centre crops at the recipe's resolution, (n, 3, resolution, resolution) in -1..1."""
+        side = self.resolution
+        arrays = [np.asarray(_square(image).resize((side, side), Image.Resampling.LANCZOS)) for image in images]
+        stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+        return (stacked.to(torch.float32) / 127.5 - 1).to(self.device, self.pipeline.vae.dtype)
+
+    @abstractmethod
+    def lora_targets(self, which: str) -> list[str]:
+        """Names of the network's layers that get an adapter; `which` is "attention" or "all"."""
+
+    @abstractmethod
+    def encode_text(self, captions: Sequence[str]) -> Text:
+        """What the network is told of each caption; computed once and kept."""
+
+    @abstractmethod
+    def encode_image(self, images: Sequence[Image.Image]) -> Tensor:
+        """Normalised latents, (n, channels, height, width); the mode of the encoder, so that it repeats."""
+
+    @abstractmethod
+    def sample_t(self, uniform: Tensor) -> Tensor:
+        """Turns numbers in 0..1 into the moments of noising that the network is trained at."""
+
+    @abstractmethod
+    def noisy(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Latents on their way to noise."""
+
+    @abstractmethod
+    def target(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What `predict` ought to answer."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, t: Tensor, text: Text) -> Tensor:
+        """The network's answer, of the shape of `noisy` and in the sign of `target`."""
+
+    def weight(self, t: Tensor) -> Tensor:
+        """How much each moment counts in the loss, (n,)."""
+        return torch.ones(len(t), device=t.device)
+
+    @abstractmethod
+    def generate(
+        self,
+        prompts: Sequence[str],
+        negatives: Sequence[str],
+        seeds: Sequence[int],
+        *,
+        steps: int,
+        guidance: float,
+        after_step: Callable[[], None],
+    ) -> list[Image.Image]:
+        """One picture per prompt. `after_step` is called between steps and stops the work by raising."""
+
+    def _run(
+        self, seeds: Sequence[int], steps: int, guidance: float, after_step: Callable[[], None], **words: Any
+    ) -> list[Image.Image]:
+        """Calls the pipeline. Each picture's noise comes from its own generator, whatever batch it is made in."""
+
+        def step_ended(pipeline: Any, step: int, moment: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            after_step()
+            return tensors
+
+        result = self.pipeline(
+            **words,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            height=self.resolution,
+            width=self.resolution,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            callback_on_step_end=step_ended,
+        )
+        images: list[Image.Image] = result.images
+        return images
+
+
+def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("",)) -> list[str]:
+    """Layers whose dotted name ends in one of `endings` and has one of `inside` in it, in the network's order."""
+    suffixes = tuple("." + ending for ending in endings)
+    return [
+        name
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d) and name.endswith(suffixes) and any(word in name for word in inside)
+    ]
+
+
+def _square(image: Image.Image) -> Image.Image:
+    image = image.convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))

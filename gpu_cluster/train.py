@@ -1,0 +1,303 @@
+"""Trains the adapters of several people in one step over one frozen base.
+
+The same numbers come out whether a person is trained alone or in a pack, in one go or resumed: whatever is random in
+a step is drawn from (seed, person, step), and nothing in the step looks across people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gpu_cluster.adapters import Lora, Pack
+from gpu_cluster.recipe import Base, Recipe
+from gpu_cluster.recipes.base import Text
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+# Reading a loss waits for the device, so it is read this often.
+LOOK_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One person's training pictures and what each shows; `key` is an opaque id."""
+
+    key: str
+    photos: list[Image.Image]
+    captions: list[str]
+
+
+class Cancelled(Exception):
+    """The caller asked to stop; nothing of the unfinished work is returned."""
+
+
+class Diverged(ArithmeticError):
+    """The loss of everybody in the pack stopped being a number."""
+
+
+def _silent(step: int, steps: int, loss: float) -> None:
+    """The progress of a caller who does not ask."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class _People:
+    """People who train together, at the same step; row i of every matrix is person i's."""
+
+    keys: list[str]
+    theta: Tensor
+    first: Tensor
+    second: Tensor
+    step: int = 0
+
+    def rows(self, chosen: Sequence[int]) -> _People:
+        index = torch.tensor(chosen, dtype=torch.long, device=self.theta.device)
+        theta, first, second = (part.index_select(0, index) for part in (self.theta, self.first, self.second))
+        return _People([self.keys[i] for i in chosen], theta, first, second, self.step)
+
+
+@dataclass
+class _Data:
+    """Everybody's cached latents and captions, one after the other, and where each person's begin."""
+
+    latents: Tensor
+    text: Text
+    first: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
+
+
+def train(
+    base: Base,
+    recipe: Recipe,
+    subjects: Sequence[Subject],
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int, float], None] = _silent,
+    cancelled: Callable[[], bool] = _never,
+) -> dict[str, Lora]:
+    """Each person's adapter by key, in peft's names, ready for diffusers' `load_lora_weights`.
+
+    `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step.
+    With `checkpoint` the state is written there every `recipe.checkpoint_every` steps, and read from there when the
+    file exists. A person whose loss stops being a number is left out of the answer; a pack that does not fit into
+    memory is split.
+
+    Raises Cancelled, Diverged when nobody is left, ValueError for a checkpoint of another recipe or seed.
+    """
+    data = _encode(base, recipe, subjects)
+    waiting = _resume(base, recipe, subjects, seed, checkpoint)
+    finished: list[_People] = []
+    while waiting:
+        people = waiting.pop(0)
+
+        def report(step: int, loss: float, current: _People = people) -> None:
+            done = sum(len(p.keys) * recipe.steps for p in finished) + sum(len(p.keys) * p.step for p in waiting)
+            progress((done + len(current.keys) * step) // len(subjects), recipe.steps, loss)
+
+        def keep(current: _People) -> None:
+            if checkpoint is not None:
+                _write(checkpoint, recipe, seed, [*finished, current, *waiting])
+
+        try:
+            people = _train_together(base, recipe, people, data, seed, report, keep, cancelled)
+        except torch.OutOfMemoryError:
+            half = len(people.keys) // 2
+            if half == 0:
+                raise
+            # Optimizer steps come after the memory is needed, so `people` is as it was before the step that failed.
+            everybody = range(len(people.keys))
+            waiting[:0] = [people.rows(everybody[:half]), people.rows(everybody[half:])]
+            continue
+        if people.keys:
+            finished.append(people)
+    if subjects and not finished:
+        raise Diverged("the loss of everybody in the pack stopped being a number")
+    return {key: lora for people in finished for key, lora in _export(base, recipe, people).items()}
+
+
+def _train_together(
+    base: Base,
+    recipe: Recipe,
+    people: _People,
+    data: _Data,
+    seed: int,
+    report: Callable[[int, float], None],
+    keep: Callable[[_People], None],
+    cancelled: Callable[[], bool],
+) -> _People:
+    """The loop. Changes `people` in place and returns those of them whose numbers are still numbers."""
+    while people.keys and people.step < recipe.steps:
+        pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
+        pack.theta = people.theta
+        healthy = torch.ones(len(people.keys), dtype=torch.bool)
+        with pack.attached():
+            while healthy.all() and people.step < recipe.steps:
+                if cancelled():
+                    raise Cancelled
+                index, uniform, noise = _draw(recipe, people, data, seed)
+                latents = data.latents[index]
+                text = {name: tensor[index] for name, tensor in data.text.items()}
+                t = base.sample_t(uniform)
+
+                pack.grad.zero_()
+                answer = base.predict(base.noisy(latents, noise, t), t, text)
+                error = (answer - base.target(latents, noise, t)).to(people.theta.dtype).square().flatten(1).mean(1)
+                # Each person's own mean, summed: nobody's gradient depends on how many train along.
+                losses = (error * base.weight(t)).view(len(people.keys), -1).mean(1)
+                losses.sum().backward()  # type: ignore[no-untyped-call]
+                _step(recipe, people, pack.grad)
+
+                people.step += 1
+                if people.step % LOOK_EVERY == 0 or people.step == recipe.steps:
+                    # A number that is lost stays lost in its row and reaches no other, so looking now and then will do.
+                    healthy = torch.isfinite(people.theta).all(1).cpu()
+                    report(people.step, float(losses.detach().nanmean()))
+                if people.step % recipe.checkpoint_every == 0 and healthy.all():
+                    keep(people)
+        if not healthy.all():
+            remaining = people.rows([i for i, well in enumerate(healthy.tolist()) if well])
+            people.keys, people.theta = remaining.keys, remaining.theta
+            people.first, people.second = remaining.first, remaining.second
+    return people
+
+
+def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pictures, which moments (0..1) and which noise this step uses, employee-major.
+
+    Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both.
+    """
+    index, uniform, noise = [], [], []
+    device, dtype = data.latents.device, data.latents.dtype
+    for key in people.keys:
+        count = data.count[key]
+        for number in range(people.step * recipe.batch, (people.step + 1) * recipe.batch):
+            order = torch.randperm(count, generator=_generator(seed, key, f"round {number // count}"))
+            index.append(data.first[key] + int(order[number % count]))
+        generator = _generator(seed, key, f"step {people.step}")
+        uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
+        noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
+    return torch.tensor(index, device=device), torch.cat(uniform).to(device), torch.cat(noise).to(device, dtype)
+
+
+def _step(recipe: Recipe, people: _People, grad: Tensor) -> None:
+    """AdamW with each person's gradient clipped by its own norm, cosine to zero after the warm-up."""
+    norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
+    grad.mul_((recipe.clip / (norm + 1e-6)).clamp(max=1.0))
+    step = people.step + 1
+    rate = recipe.learning_rate * min(1.0, step / max(1, recipe.warmup))
+    rate *= 0.5 * (1 + math.cos(math.pi * people.step / recipe.steps))
+    people.first.lerp_(grad, 1 - BETAS[0])
+    people.second.lerp_(grad.square(), 1 - BETAS[1])
+    spread = (people.second / (1 - BETAS[1] ** step)).sqrt_().add_(EPSILON)
+    people.theta.mul_(1 - rate * recipe.weight_decay)
+    people.theta.addcdiv_(people.first, spread, value=-rate / (1 - BETAS[0] ** step))
+
+
+def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
+    """Latents and captions are computed once; the encoders are not touched again."""
+    photos: list[Image.Image] = []
+    captions: list[str] = []
+    first, count = {}, {}
+    for subject in subjects:
+        if not subject.photos or len(subject.photos) != len(subject.captions):
+            raise ValueError("a subject needs pictures, and one caption for each")
+        turned = (
+            [subject.photos, [ImageOps.mirror(photo) for photo in subject.photos]] if recipe.flip else [subject.photos]
+        )
+        first[subject.key] = len(photos)
+        count[subject.key] = len(turned) * len(subject.photos)
+        for pictures in turned:
+            photos += pictures
+            captions += subject.captions
+    latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
+    different = list(dict.fromkeys(captions))
+    words = base.encode_text(different)
+    where = torch.tensor([different.index(caption) for caption in captions], device=base.device)
+    return _Data(latents, {name: tensor[where] for name, tensor in words.items()}, first, count)
+
+
+def _resume(
+    base: Base, recipe: Recipe, subjects: Sequence[Subject], seed: int, checkpoint: Path | None
+) -> list[_People]:
+    """People in packs of at most `recipe.pack`, who are all at the same step; new people begin at step 0."""
+    kept = _read(checkpoint, recipe, seed) if checkpoint is not None and checkpoint.exists() else {}
+    by_step: dict[int, list[str]] = {}
+    for subject in subjects:
+        by_step.setdefault(kept[subject.key][0] if subject.key in kept else 0, []).append(subject.key)
+    packs = []
+    for step, keys in sorted(by_step.items(), reverse=True):
+        for i in range(0, len(keys), recipe.pack):
+            packs.append(_begin(base, recipe, keys[i : i + recipe.pack], seed, step, kept))
+    return packs
+
+
+def _begin(
+    base: Base, recipe: Recipe, keys: list[str], seed: int, step: int, kept: dict[str, tuple[int, list[Tensor]]]
+) -> _People:
+    # float32 also when the base is in half precision: small steps would vanish in eight bits of mantissa.
+    dtype = torch.promote_types(base.dtype, torch.float32)
+    pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(keys), dtype)
+    people = _People(keys, pack.theta, torch.zeros_like(pack.theta), torch.zeros_like(pack.theta), step)
+    for row, key in enumerate(keys):
+        if key in kept:
+            for matrix, value in zip((people.theta, people.first, people.second), kept[key][1], strict=True):
+                matrix[row] = value.to(matrix)
+        else:
+            pack.reset(row, _generator(seed, key, "start"))
+    return people
+
+
+def _export(base: Base, recipe: Recipe, people: _People) -> dict[str, Lora]:
+    pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
+    pack.theta = people.theta
+    return {key: pack.export(row, base.network_name) for row, key in enumerate(people.keys)}
+
+
+def _write(path: Path, recipe: Recipe, seed: int, everybody: Sequence[_People]) -> None:
+    """Whole or not at all: a reader never sees half a file, and it is on the disk before the old one goes."""
+    tensors: dict[str, Tensor] = {}
+    people: list[tuple[str, int]] = []
+    for group in everybody:
+        for row, key in enumerate(group.keys):
+            for name, matrix in (("theta", group.theta), ("first", group.first), ("second", group.second)):
+                tensors[f"{len(people)}.{name}"] = matrix[row].cpu().clone()
+            people.append((key, group.step))
+    about = {"recipe": json.dumps(recipe.as_dict(), sort_keys=True), "seed": str(seed), "people": json.dumps(people)}
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as file:
+        file.write(save(tensors, about))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+def _read(path: Path, recipe: Recipe, seed: int) -> dict[str, tuple[int, list[Tensor]]]:
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+        if about["recipe"] != json.dumps(recipe.as_dict(), sort_keys=True) or about["seed"] != str(seed):
+            raise ValueError("the checkpoint belongs to another recipe or seed")
+        return {
+            key: (step, [file.get_tensor(f"{i}.{name}") for name in ("theta", "first", "second")])
+            for i, (key, step) in enumerate(json.loads(about["people"]))
+        }
+
+
+def _generator(seed: int, key: str, purpose: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed}/{key}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

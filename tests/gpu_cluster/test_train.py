@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionXLPipeline
+
+from gpu_cluster import train as module
+from gpu_cluster.adapters import Pack, merged
+from gpu_cluster.recipe import Base, Recipe
+from gpu_cluster.train import Cancelled, Diverged, Subject, train
+
+Make = Callable[..., Subject]
+
+
+def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=tolerance)
+
+
+def test_a_pack_gives_what_each_would_get_alone(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    people = [make_subject("ada", 3), make_subject("bob", 4), make_subject("cleo", 2)]
+    together = train(exact_base, tiny_recipe, people)
+    for person in people:
+        alone = train(exact_base, tiny_recipe, [person])
+        _same(together[person.key], alone[person.key], 1e-11)
+    assert not torch.allclose(
+        *(together[key]["unet.mid_block.resnets.0.conv1.lora_B.weight"] for key in ("ada", "bob"))
+    )
+
+
+def test_a_pack_larger_than_the_recipes_is_cut(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    people = [make_subject(key) for key in ("ada", "bob", "cleo")]
+    whole = train(exact_base, tiny_recipe, people)
+    steps: list[int] = []
+    cut = train(exact_base, replace(tiny_recipe, pack=2), people, progress=lambda step, total, loss: steps.append(step))
+    assert steps == sorted(steps)
+    assert steps[-1] == tiny_recipe.steps
+    for key in whole:
+        _same(whole[key], cut[key], 1e-11)
+
+
+def test_the_step_is_adamw_with_a_clip_for_each_person(exact_base: Base, tiny_recipe: Recipe) -> None:
+    theta = torch.randn(2, 7, dtype=torch.float64)
+    people = module._People(["a", "b"], theta.clone(), torch.zeros_like(theta), torch.zeros_like(theta))
+    theirs = [torch.nn.Parameter(row.clone()) for row in theta]
+    optimizers = [torch.optim.AdamW([row], lr=1.0, weight_decay=tiny_recipe.weight_decay) for row in theirs]
+    for step in range(tiny_recipe.steps):
+        grad = torch.randn_like(theta) * torch.tensor([[10.0], [0.01]])
+        warm = min(1.0, (step + 1) / tiny_recipe.warmup)
+        rate = tiny_recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / tiny_recipe.steps))
+        for row, optimizer, part in zip(theirs, optimizers, grad, strict=True):
+            row.grad = part.clone()
+            torch.nn.utils.clip_grad_norm_([row], tiny_recipe.clip)
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+        module._step(tiny_recipe, people, grad)
+        people.step += 1
+    torch.testing.assert_close(people.theta, torch.stack([row.detach() for row in theirs]))
+
+
+def test_plain_diffusers_loads_the_adapter(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    lora = train(tiny_base, tiny_recipe, [make_subject("ada")])["ada"]
+    plain = StableDiffusionXLPipeline.from_pretrained(tiny_recipe.base)
+    plain.load_lora_weights(dict(lora))
+    latents, t = torch.randn(2, 4, 8, 8), torch.tensor([100, 700])
+    text = tiny_base.encode_text(["a face", "a tree"])
+    with torch.no_grad():
+        without = tiny_base.predict(latents, t, text)
+        with merged(tiny_base.network, lora, "unet"):
+            ours = tiny_base.predict(latents, t, text)
+        tiny_base.network = plain.unet
+        theirs = tiny_base.predict(latents, t, text)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert (ours - without).abs().max() > 1e-3
+
+
+def test_training_lowers_the_loss_and_leaves_the_base_alone(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Make
+) -> None:
+    before = {name: value.clone() for name, value in tiny_base.network.state_dict().items()}
+    recipe = replace(tiny_recipe, steps=40, batch=8, rank=4)
+    person = make_subject("ada", 1)
+    lora = train(tiny_base, recipe, [person])["ada"]
+    latents, text = tiny_base.encode_image(person.photos * 8), tiny_base.encode_text(person.captions * 8)
+    noise, t = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0)), torch.arange(50, 1000, 120)
+
+    def error() -> float:
+        answer = tiny_base.predict(tiny_base.noisy(latents, noise, t), t, text)
+        return float((answer - tiny_base.target(latents, noise, t)).square().mean())
+
+    with torch.no_grad():
+        untrained = error()
+        with merged(tiny_base.network, lora, "unet"):
+            trained = error()
+    assert trained < 0.9 * untrained
+    after = tiny_base.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
+) -> None:
+    people, path = [make_subject("ada"), make_subject("bob")], tmp_path / "checkpoint"
+    whole = train(exact_base, tiny_recipe, people)
+    asked = 0
+
+    def at_the_fifth_step() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 5
+
+    with pytest.raises(Cancelled):
+        train(exact_base, tiny_recipe, people, checkpoint=path, cancelled=at_the_fifth_step)
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+    asked = 100
+    resumed = train(exact_base, tiny_recipe, people, checkpoint=path, cancelled=at_the_fifth_step)
+    assert asked == 100 + 2  # four of six steps were behind it
+    for key in whole:
+        _same(whole[key], resumed[key])
+    with pytest.raises(ValueError, match="another recipe or seed"):
+        train(exact_base, tiny_recipe, people, seed=1, checkpoint=path)
+    newcomer = train(exact_base, tiny_recipe, [people[1], make_subject("cleo")], checkpoint=path)
+    _same(newcomer["bob"], whole["bob"], 1e-11)
+    assert newcomer.keys() == {"bob", "cleo"}
+
+
+def test_a_picture_that_breaks_the_loss_breaks_its_own_person_only(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [make_subject(key) for key in ("ada", "bob", "cleo")]
+    healthy = train(exact_base, tiny_recipe, people)
+    encode = module._encode
+
+    def poisoned(base: Base, recipe: Recipe, subjects: list[Subject]) -> module._Data:
+        data = encode(base, recipe, subjects)
+        data.latents[data.first["bob"]] = float("nan")
+        return data
+
+    monkeypatch.setattr(module, "_encode", poisoned)
+    left = train(exact_base, tiny_recipe, people)
+    assert left.keys() == {"ada", "cleo"}
+    for key in left:
+        _same(left[key], healthy[key], 1e-11)
+    with pytest.raises(Diverged):
+        train(exact_base, tiny_recipe, [people[1]])
+
+
+def test_a_pack_that_does_not_fit_is_split(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [make_subject(key) for key in ("ada", "bob", "cleo")]
+    fits = train(exact_base, tiny_recipe, people)
+    predict, sizes = type(exact_base).predict, []
+
+    def cramped(self: Base, noisy: torch.Tensor, t: torch.Tensor, text: dict[str, torch.Tensor]) -> torch.Tensor:
+        sizes.append(len(noisy))
+        if len(noisy) > tiny_recipe.batch:
+            raise torch.OutOfMemoryError
+        return predict(self, noisy, t, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(exact_base), "predict", cramped)
+    split = train(exact_base, tiny_recipe, people)
+    assert sizes[0] == 3 * tiny_recipe.batch
+    for key in fits:
+        _same(fits[key], split[key], 1e-11)
+
+
+def test_cancelling_puts_the_network_back(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    names = [name for name, _ in tiny_base.network.named_modules()]
+    with pytest.raises(Cancelled):
+        train(tiny_base, tiny_recipe, [make_subject("ada")], cancelled=lambda: True)
+    assert [name for name, _ in tiny_base.network.named_modules()] == names
+
+
+def test_a_caption_for_each_picture(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    with pytest.raises(ValueError, match="one caption"):
+        train(tiny_base, tiny_recipe, [Subject("ada", make_subject("ada").photos, ["one"])])
+
+
+def test_a_fresh_pack_changes_nothing(tiny_base: Base, tiny_recipe: Recipe) -> None:
+    latents, t, text = torch.randn(4, 4, 8, 8), torch.tensor([5, 100, 300, 900]), tiny_base.encode_text(["a"] * 4)
+    pack = Pack(tiny_base.network, tiny_base.lora_targets("all"), 2, 2, torch.float32)
+    for row in range(2):
+        pack.reset(row, torch.Generator().manual_seed(row))
+    with torch.no_grad():
+        without = tiny_base.predict(latents, t, text)
+        with pack.attached():
+            torch.testing.assert_close(tiny_base.predict(latents, t, text), without)
