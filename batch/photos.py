@@ -44,7 +44,7 @@ NEEDED, ASKED = NEEDED_PHOTOS, 8
 USED_ANYWAY = 2
 """How often a person may overrule advice; more poor photos than that make poor headshots."""
 COMPARED = 3
-"""With how many accepted photos a new one is compared; each costs one more inspection."""
+"""With how many accepted photos a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
 ORPHAN_AGE = timedelta(hours=1)
 CHECK_AGAIN = timedelta(minutes=2)
 
@@ -394,12 +394,17 @@ def _comparable(session: Session, photo: Photo) -> bool:
 
 
 def _another_person(objects: Objects, key: DataKey, seen: Inspection, peers: Iterable[Photo]) -> bool:
-    others = []
+    """Whether it is somebody else than on the others, one after the other: most photos agree with the first at once."""
+    others: list[tuple[float, ...]] = []
+    likeness = ""
     for peer in peers:
         measured = inspection.inspect(objects.get(peer.path, key)).embedding
-        if measured:
+        if measured and seen.embedding:
             others.append(measured)
-    return bool(seen.embedding) and inspection.compare(seen.embedding or (), others) == "another person"
+            likeness = inspection.compare(seen.embedding, others)
+            if likeness == "same person":
+                break
+    return likeness == "another person"
 
 
 def _state(seen: Inspection, findings: Iterable[Finding]) -> PhotoState:
