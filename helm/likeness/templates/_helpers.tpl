@@ -1,0 +1,188 @@
+{{- define "likeness.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* 40 characters, because KubeRay puts its own endings behind the name of the Ray cluster. */}}
+{{- define "likeness.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "likeness.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "likeness.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "likeness.ray" -}}
+{{- printf "%s-ray" (include "likeness.fullname" .) -}}
+{{- end }}
+
+{{- define "likeness.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "likeness.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end }}
+
+{{- define "likeness.claim" -}}
+{{- $claim := index .root.Values .name -}}
+{{- default (printf "%s-%s" (include "likeness.fullname" .root) .name) $claim.existingClaim -}}
+{{- end }}
+
+{{- define "likeness.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end }}
+
+{{/* What selects pods; the component is added where it is used. These never change between versions. */}}
+{{- define "likeness.selector" -}}
+app.kubernetes.io/name: {{ include "likeness.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "likeness.labels" -}}
+{{ include "likeness.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "likeness.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{/* One variable out of a Secret: dict "name" "existingSecret" "key". */}}
+{{- define "likeness.secretEnv" -}}
+- name: {{ .name }}
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .key | quote }}}}
+{{- end }}
+
+{{/* What opens the bucket; Ray's workers need it as well as the program. */}}
+{{- define "likeness.bucketEnv" -}}
+{{- with .Values.objects }}
+{{- if .region }}
+- {name: AWS_REGION, value: {{ .region | quote }}}
+{{- end }}
+{{- if .endpoint }}
+- {name: AWS_ENDPOINT_URL, value: {{ .endpoint | quote }}}
+{{- end }}
+{{- if .existingSecret }}
+{{ include "likeness.secretEnv" (dict "name" "AWS_ACCESS_KEY_ID" "existingSecret" .existingSecret "key" .accessKeyIdKey) }}
+{{ include "likeness.secretEnv" (dict "name" "AWS_SECRET_ACCESS_KEY" "existingSecret" .existingSecret "key" .secretAccessKeyKey) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "likeness.rayTokenEnv" -}}
+- {name: RAY_AUTH_MODE, value: token}
+{{ include "likeness.secretEnv" (dict "name" "RAY_AUTH_TOKEN" "existingSecret" (required "ray.auth.existingSecret names the Secret with the token of the Ray cluster" .Values.ray.auth.existingSecret) "key" "auth_token") }}
+{{- end }}
+
+{{- define "likeness.env" -}}
+{{- $v := .Values -}}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_DATABASE_URL" "existingSecret" (required "database.existingSecret names the Secret with the database address of the program's own role" $v.database.existingSecret) "key" $v.database.key) }}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_BROKER_URL" "existingSecret" (required "broker.existingSecret names the Secret with the address of RabbitMQ" $v.broker.existingSecret) "key" $v.broker.key) }}
+{{- if $v.mail.existingSecret }}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_SMTP_URL" "existingSecret" $v.mail.existingSecret "key" $v.mail.key) }}
+{{- end }}
+{{- include "likeness.bucketEnv" . }}
+{{- with $v.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Worker and tend verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
+{{- define "likeness.backstageEnv" -}}
+{{- if .Values.database.rescan.existingSecret }}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" .Values.database.rescan.existingSecret "key" .Values.database.rescan.key) }}
+{{- end }}
+{{ include "likeness.rayTokenEnv" . }}
+{{- end }}
+
+{{- define "likeness.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+- {name: keys, mountPath: /var/lib/likeness/keys}
+- {name: tombstones, mountPath: /var/lib/likeness/tombstones}
+{{- end }}
+
+{{- define "likeness.volumes" -}}
+- {name: tmp, emptyDir: {sizeLimit: 2Gi}}
+- {name: keys, persistentVolumeClaim: {claimName: {{ include "likeness.claim" (dict "root" . "name" "keys") }}}}
+- {name: tombstones, persistentVolumeClaim: {claimName: {{ include "likeness.claim" (dict "root" . "name" "tombstones") }}}}
+{{- end }}
+
+{{/* Everything in a pod that is the same for web, worker and tend: dict "root" "component". */}}
+{{- define "likeness.podStart" -}}
+{{- $part := index .root.Values .component -}}
+serviceAccountName: {{ include "likeness.serviceAccount" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with $part.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $part.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $part.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "likeness.selector" .root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+volumes: {{- include "likeness.volumes" .root | nindent 2 }}
+{{- end }}
+
+{{- define "likeness.host" -}}
+{{- (urlParse (required "publicUrl is the address that people see in links" .Values.publicUrl)).hostname -}}
+{{- end }}
+
+{{/* Where Ray's pods run and what pulls their image: dict "root" "part". */}}
+{{- define "likeness.rayPlacement" -}}
+{{- if .root.Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range .root.Values.image.pullSecrets }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .part.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .part.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Who reaches whom is told by components: dict "root" "components". */}}
+{{- define "likeness.peers" -}}
+- podSelector:
+    matchLabels:
+      {{- include "likeness.selector" .root | nindent 6 }}
+    matchExpressions:
+      - {key: app.kubernetes.io/component, operator: In, values: [{{ join ", " .components }}]}
+{{- end }}
+
+{{- define "likeness.dns" -}}
+- ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- end }}

@@ -1,0 +1,403 @@
+"""The chart, against a real Kubernetes API server: rendered, validated, installed and refused where it has to be.
+
+Pods are played there: objects are admitted, scheduled and reported ready, but no container runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "likeness"
+VALUES = CHART / "ci" / "values.yaml"
+SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS", ROOT / ".." / "shared" / "servers")).resolve()
+NAMESPACE = "headshots"
+RELEASE = "acme"
+KUBE_VERSION = "1.36.0"
+# What the API server behind these tests knows nothing of, because it belongs to another operator.
+UNKNOWN_KINDS = {"ServiceMonitor"}
+
+pytestmark = pytest.mark.skipif(
+    not (SERVERS / "kubernetes").exists(),
+    reason=f"The folder with a Kubernetes API server is not here ({SERVERS}); name it in LIKENESS_TEST_SERVERS.",
+)
+
+
+class Cluster:
+    """kubectl, helm and kubeconform, pointed at one API server."""
+
+    def __init__(self, tools: Path, kubeconfig: Path) -> None:
+        self.tools = tools
+        self.environment = os.environ | {"KUBECONFIG": str(kubeconfig), "HELM_NAMESPACE": NAMESPACE}
+
+    def kubectl(self, *arguments: str, stdin: object = None) -> subprocess.CompletedProcess[str]:
+        return self._run([str(self.tools / "kube"), "kubectl", "--namespace", NAMESPACE, *arguments], stdin)
+
+    def helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._run([str(self.tools / "helm"), *arguments], None)
+
+    def kubeconform(self, schemas: Path, *, stdin: object) -> subprocess.CompletedProcess[str]:
+        location = f"{schemas}/{{{{.ResourceKind}}}}.json"
+        command = [str(self.tools / "kubeconform"), "-strict", "-summary", "-schema-location", location, "-"]
+        return self._run(command, stdin)
+
+    def get(self, *arguments: str) -> Any:
+        return json.loads(ok(self.kubectl("get", *arguments, "-o", "json")))
+
+    def _run(self, command: list[str], stdin: object) -> subprocess.CompletedProcess[str]:
+        # JSON is YAML too, so objects need no second spelling; a List of them would hide which one is wrong.
+        documents = stdin if isinstance(stdin, list) else [stdin]
+        text = "\n---\n".join(json.dumps(document) for document in documents) if stdin is not None else ""
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, env=self.environment, timeout=120, check=False
+        )
+
+
+def ok(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, f"{done.args} said:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    tools = Path(ok(subprocess.run([SERVERS / "unpack"], capture_output=True, text=True, check=False)).strip()) / "bin"
+    data = tmp_path_factory.mktemp("kubernetes")
+    server = subprocess.Popen(
+        [SERVERS / "kubernetes", "--data", data, "--nodes", "2", "--port", str(six_free_ports())],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: (data / "ready").exists(), server)
+        yield Cluster(tools, data / "kubeconfig")
+    finally:
+        # All at once and without a word: nothing of it is kept, and a polite end takes the API server 20 s.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def six_free_ports() -> int:
+    """The first of six ports in a row that nobody listens on: the server takes them all."""
+    for first in range(21000 + os.getpid() % 500 * 10, 32000, 10):
+        sockets = []
+        try:
+            for port in range(first, first + 6):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
+        finally:
+            for taken in sockets:
+                taken.close()
+        return first
+    raise RuntimeError("There are no six free ports in a row.")
+
+
+def wait_for(condition: Any, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert server.poll() is None, f"The API server ended with status {server.returncode} while it started."
+        assert time.monotonic() < deadline, f"The API server was not ready after {seconds} s."
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def rendered(cluster: Cluster) -> list[dict[str, Any]]:
+    return render(cluster)
+
+
+def render(cluster: Cluster, *arguments: str) -> list[dict[str, Any]]:
+    text = ok(
+        cluster.helm("template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION, *arguments)
+    )
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def one(rendered: list[dict[str, Any]], kind: str, name: str = "") -> dict[str, Any]:
+    (found,) = [d for d in rendered if d["kind"] == kind and d["metadata"]["name"].endswith(name)]
+    return found
+
+
+def pods(rendered: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every pod that the chart causes, also those that only the KubeRay operator would make."""
+    templates = {}
+    for document in rendered:
+        if document["kind"] in ("Deployment", "Job"):
+            templates[document["metadata"]["name"]] = document["spec"]["template"]
+    ray = one(rendered, "RayCluster")["spec"]
+    autoscaler = {"name": "autoscaler", "image": "any"} | {
+        key: value for key, value in ray["autoscalerOptions"].items() if key in ("env", "resources", "securityContext")
+    }
+    head = deepcopy(ray["headGroupSpec"]["template"])
+    head["spec"]["containers"].append(autoscaler)
+    templates["head"] = head
+    for group in ray["workerGroupSpecs"]:
+        templates[group["groupName"]] = group["template"]
+    return {
+        name: {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": template["metadata"]["labels"]},
+            # The service account exists only once the chart is installed.
+            "spec": {key: value for key, value in template["spec"].items() if key != "serviceAccountName"},
+        }
+        for name, template in templates.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> str:
+    ok(
+        cluster.kubectl(
+            "create",
+            "-f",
+            "-",
+            stdin={
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            },
+        )
+    )
+    # Pods are refused until the namespace has its default account, which a controller makes a moment later.
+    ok(cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s"))
+    return NAMESPACE
+
+
+SECRETS = {
+    "likeness-database": {"database-url": "postgresql+psycopg://likeness_app@db/likeness"},
+    "likeness-database-owner": {"owner-database-url": "postgresql+psycopg://likeness_owner@db/likeness"},
+    "likeness-database-rescan": {"rescan-database-url": "postgresql+psycopg://likeness_rescan@db/likeness"},
+    "likeness-broker": {"broker-url": "amqp://broker"},
+    "likeness-objects": {"access-key-id": "a", "secret-access-key": "b"},
+    "likeness-mail": {"smtp-url": "smtp://mail:25"},
+    "likeness-ray": {"auth_token": "a-token-for-a-test"},
+}
+
+
+@pytest.fixture(scope="module")
+def installed(cluster: Cluster, namespace: str) -> None:
+    """The chart, installed into a namespace that enforces Pod Security *restricted*."""
+    objects: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+        for name, data in SECRETS.items()
+    ]
+    # No provisioner runs here, so the volumes that the chart claims are laid out by hand.
+    objects += [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"shared-{number}"},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "capacity": {"storage": "1Gi"},
+                "storageClassName": "shared",
+                "nfs": {"server": "192.0.2.10", "path": f"/{number}"},
+            },
+        }
+        for number in range(2)
+    ]
+    ok(cluster.kubectl("create", "-f", "-", stdin=objects))
+    ok(
+        cluster.helm(
+            "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "60s",
+            "--set", "serviceMonitor.enabled=false",
+            "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared",
+        )
+    )  # fmt: skip
+
+
+def test_the_chart_lints_with_and_without_values(cluster: Cluster) -> None:
+    ok(cluster.helm("lint", "--strict", str(CHART), "-f", str(VALUES)))
+
+
+def test_every_template_holds_one_object(cluster: Cluster) -> None:
+    text = ok(cluster.helm("template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION))
+    sources = [line for line in text.splitlines() if line.startswith("# Source: ")]
+    files = {path.name for path in (CHART / "templates").glob("*.yaml")}
+    assert sorted(source.rsplit("/", 1)[1] for source in sources) == sorted(files)
+
+
+def test_every_object_matches_the_schemas_of_the_api_server(
+    cluster: Cluster, rendered: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    schemas(cluster, tmp_path)
+    known = [document for document in rendered if document["kind"] not in UNKNOWN_KINDS]
+    assert "Invalid: 0, Errors: 0" in ok(cluster.kubeconform(tmp_path, stdin=known))
+
+    typo = deepcopy(one(known, "RayCluster"))
+    typo["spec"]["enableInTreeAutoScaling"] = typo["spec"].pop("enableInTreeAutoscaling")
+    refused = cluster.kubeconform(tmp_path, stdin=[typo])
+    assert refused.returncode != 0
+    assert "enableInTreeAutoScaling" in refused.stdout
+
+
+def schemas(cluster: Cluster, folder: Path) -> None:
+    """Writes the API server's own description of each kind as a JSON schema that allows no unknown field."""
+    described = json.loads(ok(cluster.kubectl("get", "--raw", "/openapi/v2")))["definitions"]
+    # Numbers or strings with a meaning: the plain description calls them strings only.
+    described["io.k8s.apimachinery.pkg.api.resource.Quantity"] = {"type": ["string", "number"]}
+    described["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {"type": ["string", "integer"]}
+    for name, definition in described.items():
+        for kind in definition.get("x-kubernetes-group-version-kind", []):
+            # The stable version of a kind wins over an older one that is served as well.
+            if "alpha" not in kind["version"] and "beta" not in kind["version"]:
+                needed: dict[str, Any] = {}
+                collect(name, described, needed)
+                schema = {"$ref": f"#/definitions/{name}", "definitions": needed}
+                (folder / f"{kind['kind'].lower()}.json").write_text(json.dumps(schema))
+
+
+def collect(name: str, described: dict[str, Any], needed: dict[str, Any]) -> None:
+    """One definition and all that it refers to, each closed against unknown fields."""
+    if name in needed:
+        return
+    needed[name] = described[name]
+    waiting = [described[name]]
+    while waiting:
+        node = waiting.pop()
+        if "$ref" in node:
+            collect(node["$ref"].rsplit("/", 1)[1], described, needed)
+        if "properties" in node and not node.get("x-kubernetes-preserve-unknown-fields"):
+            node.setdefault("additionalProperties", False)
+        inner = [*node.get("properties", {}).values(), node.get("items"), node.get("additionalProperties")]
+        waiting += [item for item in inner if isinstance(item, dict)]
+
+
+def test_the_installed_release_comes_up(cluster: Cluster, installed: None) -> None:
+    deployments = {item["metadata"]["name"]: item for item in cluster.get("deployments")["items"]}
+    assert set(deployments) == {"acme-likeness-web", "acme-likeness-worker", "acme-likeness-tend"}
+    for deployment in deployments.values():
+        conditions = {item["type"]: item["status"] for item in deployment["status"]["conditions"]}
+        assert conditions["Available"] == "True"
+    job = cluster.get("job", "acme-likeness-migrate")
+    assert job["status"]["succeeded"] == 1
+
+
+def test_the_migrations_ran_before_the_program_started(cluster: Cluster, installed: None) -> None:
+    job = cluster.get("job", "acme-likeness-migrate")
+    web = cluster.get("deployment", "acme-likeness-web")
+    assert job["status"]["completionTime"] <= web["metadata"]["creationTimestamp"]
+
+
+def test_the_api_server_takes_the_ray_cluster_strictly(
+    cluster: Cluster, namespace: str, rendered: list[dict[str, Any]]
+) -> None:
+    ray = deepcopy(one(rendered, "RayCluster"))
+    ray["metadata"]["name"] = "strictly"
+    strictly = ("create", "--validate=strict", "--dry-run=server", "-f", "-")
+    ok(cluster.kubectl(*strictly, stdin=ray))
+
+    ray["spec"]["workerGroupSpecs"][0]["minReplica"] = 0
+    refused = cluster.kubectl(*strictly, stdin=ray)
+    assert refused.returncode != 0
+    assert 'unknown field "spec.workerGroupSpecs[0].minReplica"' in refused.stderr
+
+
+def test_the_ray_cluster_asks_for_a_token_and_scales_from_nothing(rendered: list[dict[str, Any]]) -> None:
+    ray = one(rendered, "RayCluster")["spec"]
+    assert ray["authOptions"] == {"mode": "token", "secretName": "likeness-ray"}
+    assert ray["enableInTreeAutoscaling"] is True
+    assert ray["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert {group["groupName"]: group["minReplicas"] for group in ray["workerGroupSpecs"]} == {"l40s": 0, "h200": 0}
+    groups = [group["template"]["spec"]["containers"][0] for group in ray["workerGroupSpecs"]]
+    containers = [ray["autoscalerOptions"], ray["headGroupSpec"]["template"]["spec"]["containers"][0], *groups]
+    for container in containers:
+        assert {"name": "RAY_AUTH_MODE", "value": "token"} in container["env"]
+
+
+def test_pods_satisfy_restricted_and_a_careless_one_is_refused(
+    cluster: Cluster, namespace: str, rendered: list[dict[str, Any]]
+) -> None:
+    create = ("create", "--dry-run=server", "-f", "-")
+    for pod in pods(rendered).values():
+        ok(cluster.kubectl(*create, stdin=pod))
+
+    careless = deepcopy(pods(rendered)["acme-likeness-web"])
+    careless["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    refused = cluster.kubectl(*create, stdin=careless)
+    assert refused.returncode != 0
+    assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+def test_no_pod_can_write_its_own_image(rendered: list[dict[str, Any]]) -> None:
+    for pod in pods(rendered).values():
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_only_the_head_of_ray_holds_a_service_account_token(rendered: list[dict[str, Any]]) -> None:
+    mounts = {name: pod["spec"].get("automountServiceAccountToken", True) for name, pod in pods(rendered).items()}
+    assert [name for name, mounted in mounts.items() if mounted] == ["head"]
+
+
+def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: list[dict[str, Any]]) -> None:
+    held: dict[str, set[str]] = {}
+    for name, pod in pods(rendered).items():
+        variables = [item for container in pod["spec"]["containers"] for item in container.get("env", [])]
+        held[name] = {item["valueFrom"]["secretKeyRef"]["name"] for item in variables if "valueFrom" in item}
+    program = {"likeness-database", "likeness-broker", "likeness-objects", "likeness-mail"}
+    backstage = program | {"likeness-database-rescan", "likeness-ray"}
+    studio = {"likeness-ray", "likeness-objects"}
+    assert held == {
+        "acme-likeness-web": program,
+        "acme-likeness-worker": backstage,
+        "acme-likeness-tend": backstage,
+        "acme-likeness-migrate": {"likeness-database-owner"},
+        "head": {"likeness-ray"},
+        "l40s": studio,
+        "h200": studio,
+    }
+    assert not any(document["kind"] == "Secret" for document in rendered)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("web.replicas=two", "replicas"),
+        ("publicUrl=headshots.example.com", "publicUrl"),
+        ("database.url=postgresql://likeness:password@db/likeness", "url"),
+        ("logLevel=loud", "logLevel"),
+        ("ray.workerGroups[0].name=L40S", "name"),
+        ("settings.PATH=/tmp", "PATH"),
+    ],
+)
+def test_the_schema_refuses_a_wrong_value(cluster: Cluster, wrong: str, named: str) -> None:
+    refused = cluster.helm(
+        "template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION, "--set", wrong
+    )
+    assert refused.returncode != 0
+    assert "don't meet the specifications of the schema" in refused.stderr
+    assert named in refused.stderr
+
+
+def test_a_missing_secret_is_named_in_a_sentence(cluster: Cluster) -> None:
+    refused = cluster.helm(
+        "template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION,
+        "--set", "database.owner.existingSecret=",
+    )  # fmt: skip
+    assert "database.owner.existingSecret names the Secret" in refused.stderr
+
+
+def test_every_value_is_explained() -> None:
+    """A `# --` comment stands above each value; quantities and pod security are known from Kubernetes itself."""
+    known = ("requests:", "limits:", "resources:", "run", "fsGroup", "seccompProfile:", "- ports:")
+    above = ""
+    for line in map(str.strip, (CHART / "values.yaml").read_text().splitlines()):
+        if line and not line.startswith(("#", "- #", *known)) and not line.endswith(":"):
+            assert above.startswith(("#", "- #")), f"{line} has no comment above it"
+        above = line
