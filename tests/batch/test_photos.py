@@ -17,18 +17,10 @@ from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
 from likeness.objects import person_path
 from tests import pictures
-from tests.factories import give_consent, make_employee, make_tenant, run_jobs
+from tests.factories import give_consent, make_employee, run_jobs
+from tests.handed_in import make_person, make_photos
 
 NOW = utc_now()
-
-
-def make_person(kernel: Kernel, *, consented: bool = True, **terms: object) -> Employee:
-    tenant = make_tenant(kernel, **terms)
-    with kernel.db.transaction(tenant) as session:
-        employee = make_employee(session, kernel)
-        if consented:
-            give_consent(session, kernel, employee)
-    return employee
 
 
 @pytest.fixture
@@ -306,16 +298,8 @@ def test_a_photo_deleted_while_it_is_checked_stays_deleted(
 # What the person does
 
 
-def make_advised(kernel: Kernel, person: Employee, count: int) -> list[Photo]:
-    made = [add(kernel, person, f"photo {number}".encode()) for number in range(count)]
-    with kernel.db.transaction(person.tenant_id) as session:
-        for photo in made:
-            photos.get(session, person.id, photo.id).state = PhotoState.ADVISED
-    return made
-
-
 def test_advice_is_overruled_twice_by_the_person(kernel: Kernel, alice: Employee) -> None:
-    made = make_advised(kernel, alice, 3)
+    made = make_photos(kernel, alice, 3, PhotoState.ADVISED)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert photos.progress(session, alice.id).accepted == 0
         for photo in made[:2]:
@@ -342,7 +326,7 @@ def test_a_photo_is_deleted_at_any_time_with_its_object(kernel: Kernel, alice: E
 
 
 def test_a_photo_whose_time_is_up_is_not_shown(kernel: Kernel, alice: Employee) -> None:
-    photo = make_advised(kernel, alice, 1)[0]
+    photo = make_photos(kernel, alice, 1, PhotoState.ADVISED)[0]
     assert photos.picture(kernel, alice.tenant_id, alice.id, photo.id, photo.due_at - timedelta(seconds=1))
     with pytest.raises(photos.PhotoMissing):
         photos.picture(kernel, alice.tenant_id, alice.id, photo.id, photo.due_at)
@@ -351,7 +335,7 @@ def test_a_photo_whose_time_is_up_is_not_shown(kernel: Kernel, alice: Employee) 
 def test_photos_are_hidden_from_another_company_and_from_a_colleague(
     kernel: Kernel, alice: Employee, bob: Employee
 ) -> None:
-    photo = make_advised(kernel, alice, 1)[0]
+    photo = make_photos(kernel, alice, 1, PhotoState.ADVISED)[0]
     with kernel.db.transaction(alice.tenant_id) as session:
         colleague = make_employee(session, kernel)
         give_consent(session, kernel, colleague)
