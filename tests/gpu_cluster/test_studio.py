@@ -1,0 +1,126 @@
+"""A studio's whole order over real objects and keys, with the base that ships and very few steps."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from likeness.db import utc_now
+from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.objects import Objects, person_path
+
+from gpu_cluster.portraits.draw import selfies
+from gpu_cluster.recipe import RECIPES
+from gpu_cluster.studio import LookShot, Order, Person, Studio
+
+RECIPE = replace(RECIPES["portrait-small"], steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
+PROMPT = "a photo of sks person in a navy suit, on a light grey backdrop, soft light, close-up, smiling"
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio(RECIPE.as_dict(), ())
+
+
+class Stores:
+    def __init__(self, folder: Path) -> None:
+        self.url, self.keys_at = (folder / "objects").as_uri(), folder / "keys"
+        self.objects, self.keys = Objects(self.url), KeyFolder(self.keys_at)
+
+    def person(self, tenant: UUID, seed: int, count: int = 6) -> Person:
+        employee = uuid4()
+        key = self.keys.open_or_create(KeyRef(tenant, employee, KeyClass.SOURCE))
+        paths = []
+        for image, _ in selfies(seed, count, 512):
+            buffer = io.BytesIO()
+            image.save(buffer, "JPEG", quality=92)
+            path = person_path(tenant, employee, KeyClass.SOURCE, uuid4())
+            self.objects.put(path, buffer.getvalue(), key)
+            paths.append(path)
+        return Person(uuid4(), employee, 1, seed, tuple(paths))
+
+    def order(self, tenant: UUID, *people: Person) -> Order:
+        looks = (LookShot(uuid4(), PROMPT),)
+        return Order(uuid4(), tenant, people, looks, RECIPE.as_dict(), self.url, str(self.keys_at), ())
+
+
+@pytest.fixture()
+def stores(tmp_path: Path) -> Stores:
+    return Stores(tmp_path)
+
+
+def test_two_people_are_trained_in_one_order_and_sealed_apart(studio: Studio, stores: Stores) -> None:
+    tenant = uuid4()
+    one, two = stores.person(tenant, 41), stores.person(tenant, 42)
+    outcomes = {o.sitting: o for o in studio.work(stores.order(tenant, one, two))}
+    assert set(outcomes) == {one.sitting, two.sitting}
+    for person in (one, two):
+        outcome = outcomes[person.sitting]
+        assert outcome.made >= RECIPE.pictures
+        assert {"load", "train", "render", "judge"} <= set(outcome.seconds)
+        # Eight steps make nobody: either a picture passed, or the person is told what to do.
+        assert outcome.pictures or outcome.error == "NothingPassed"
+        key = stores.keys.open(KeyRef(tenant, person.employee, KeyClass.MODEL))
+        assert len(stores.objects.get(outcome.adapter_path, key)) > 10_000
+        assert str(person.employee) in outcome.adapter_path
+        assert studio.progress()[person.sitting].checkpoint.startswith(f"tenants/{tenant}/employees/{person.employee}/")
+
+
+def test_one_persons_bad_photos_leave_the_other_alone(studio: Studio, stores: Stores) -> None:
+    tenant = uuid4()
+    good, bad = stores.person(tenant, 43), stores.person(tenant, 44)
+    stores.keys.destroy(KeyRef(tenant, bad.employee, KeyClass.SOURCE), utc_now())
+    outcomes = {o.sitting: o for o in studio.work(stores.order(tenant, good, bad))}
+    assert outcomes[good.sitting].adapter_path
+    assert outcomes[bad.sitting].failure
+    assert outcomes[bad.sitting].error == "KeyDestroyed"
+    assert not outcomes[bad.sitting].adapter_path
+
+
+def test_a_lost_run_goes_on_from_its_checkpoint(studio: Studio, stores: Stores) -> None:
+    tenant = uuid4()
+    person = stores.person(tenant, 45)
+    studio.work(stores.order(tenant, person))
+    checkpoint = studio.progress()[person.sitting].checkpoint
+    again = replace(person, checkpoint=checkpoint)
+    studio._progress.clear()
+    seen: list[int] = []
+    tell = studio._tell
+    studio._tell = lambda sitting, **changes: (seen.append(changes.get("step", 0)), tell(sitting, **changes))  # type: ignore[method-assign, assignment, func-returns-value]
+    try:
+        outcome = studio.work(stores.order(tenant, again))[0]
+    finally:
+        studio._tell = tell  # type: ignore[method-assign]
+    assert outcome.adapter_path
+    assert min(step for step in seen if step) > RECIPE.checkpoint_every
+
+
+def test_a_cancelled_sitting_ends_soon_and_leaves_nothing(studio: Studio, stores: Stores) -> None:
+    tenant = uuid4()
+    person = stores.person(tenant, 46)
+    order = replace(stores.order(tenant, person), recipe=replace(RECIPE, steps=500).as_dict())
+    studio.recipe = replace(RECIPE, steps=500)
+    before = {found.path for found in stores.objects.list(f"tenants/{tenant}/")}
+    threading.Timer(3, studio.cancel, [person.sitting]).start()
+    started = time.monotonic()
+    try:
+        outcome = studio.work(order)[0]
+    finally:
+        studio.recipe = RECIPE
+    assert time.monotonic() - started < 18
+    assert outcome.cancelled
+    assert not outcome.pictures
+    left = {found.path for found in stores.objects.list(f"tenants/{tenant}/")} - before
+    assert all("/model/" in path for path in left), "only sealed checkpoints may be left, which the erasure takes"
+
+
+def test_nothing_unsealed_is_left_in_scratch(studio: Studio, stores: Stores) -> None:
+    before = set(Path("/dev/shm").glob("likeness-*"))
+    tenant = uuid4()
+    studio.work(stores.order(tenant, stores.person(tenant, 47)))
+    assert set(Path("/dev/shm").glob("likeness-*")) == before

@@ -1,0 +1,138 @@
+"""Sittings through a real Ray on this machine: taken fairly, watched, cancelled, and taken up again after a kill."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+from likeness.db import utc_now
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from likeness.objects import person_path
+from sqlmodel import select
+from tests.factories import give_consent, make_employee, make_tenant
+
+from batch import sittings
+from batch.models import Headshot, Photo, PhotoState, Sitting, SittingState
+from gpu_cluster import tending
+from gpu_cluster.models import Run, RunState, Weights
+from gpu_cluster.portraits.draw import selfies
+from gpu_cluster.recipe import RECIPES
+from tenants import looks
+
+QUICK = replace(RECIPES["portrait-small"], name="quick", steps=40, checkpoint_every=5, pictures=2, shown=2, render_steps=2)
+
+
+@pytest.fixture(scope="module")
+def cluster(kernel: Kernel) -> Iterator[Kernel]:
+    RECIPES["quick"] = QUICK  # type: ignore[index]
+    quick = replace(kernel, settings=kernel.settings.model_copy(update={"recipe": "quick"}))
+    yield quick
+    tending.close(quick)
+    del RECIPES["quick"]  # type: ignore[attr-defined]
+
+
+def sit(kernel: Kernel, tenant: UUID, seed: int) -> tuple[UUID, UUID]:
+    """A person of the tenant with six accepted photos who has handed in; returns employee and sitting."""
+    now = utc_now()
+    with kernel.db.transaction(tenant) as session:
+        employee = make_employee(session, kernel)
+        consent = give_consent(session, kernel, employee)[0]
+        if not looks.list_looks(session):
+            looks.add(session, "Studio", "light grey", "navy suit", "close-up", "soft light")
+        key = kernel.keys.open_or_create(KeyRef(tenant, employee.id, KeyClass.SOURCE))
+        for number, (image, _) in enumerate(selfies(seed, 6, 512)):
+            buffer = io.BytesIO()
+            image.save(buffer, "JPEG")
+            path = person_path(tenant, employee.id, KeyClass.SOURCE, uuid4())
+            kernel.objects.put(path, buffer.getvalue(), key)
+            session.add(
+                Photo(
+                    tenant_id=tenant, employee_id=employee.id, consent_id=consent.id, state=PhotoState.ACCEPTED,
+                    path=path, digest=str(number), due_at=now + timedelta(days=3),
+                )
+            )  # fmt: skip
+        session.flush()
+        sitting = sittings.submit(session, employee.id, now)
+    return employee.id, sitting.id
+
+
+def state(kernel: Kernel, tenant: UUID, sitting_id: UUID) -> str:
+    with kernel.db.transaction(tenant) as session:
+        return session.exec(select(Sitting.state).where(Sitting.id == sitting_id)).one()
+
+
+def runs(kernel: Kernel, tenant: UUID, sitting_id: UUID) -> list[Run]:
+    with kernel.db.transaction(tenant) as session:
+        return list(session.exec(select(Run).where(Run.sitting_id == sitting_id).order_by(Run.fence)))  # type: ignore[arg-type]
+
+
+def tend_until(kernel: Kernel, condition: object, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        tending.tend(kernel, utc_now())
+        time.sleep(0.3)
+
+
+ENDED = {SittingState.DONE, SittingState.FAILED, SittingState.CANCELLED}
+
+
+def test_sittings_of_two_companies_are_done_and_kept_apart(cluster: Kernel) -> None:
+    alice, bob = make_tenant(cluster), make_tenant(cluster)
+    first = [(alice, *sit(cluster, alice, 51)), (bob, *sit(cluster, bob, 52))]
+    tend_until(cluster, lambda: all(state(cluster, t, s) in ENDED for t, _, s in first))
+    for tenant, employee, sitting in first:
+        (run,) = runs(cluster, tenant, sitting)
+        assert run.state in {RunState.SUCCEEDED, RunState.FAILED}
+        assert run.made >= QUICK.pictures
+        assert run.error in {None, "NothingPassed"}
+        with cluster.db.transaction(tenant) as session:
+            weights = session.exec(select(Weights)).all()
+            shots = session.exec(select(Headshot)).all()
+        assert {row.employee_id for row in [*weights, *shots]} <= {employee}
+        if state(cluster, tenant, sitting) == SittingState.DONE:
+            assert [row.kind for row in weights] == ["adapter"]
+            # Weights go with the first of the photos they were made of.
+            assert weights[0].due_at < utc_now() + timedelta(days=3, minutes=1)
+
+
+def test_a_killed_studio_costs_no_sitting(cluster: Kernel) -> None:
+    tenant = make_tenant(cluster)
+    _, sitting = sit(cluster, tenant, 53)
+
+    def kept() -> list[str]:
+        with cluster.db.transaction(tenant) as session:
+            return [row.kind for row in session.exec(select(Weights))]
+
+    tend_until(cluster, lambda: kept() == ["checkpoint"])
+    studios = [p for p in psutil.Process().children(recursive=True) if "Studio" in " ".join(p.cmdline())]
+    assert studios
+    for process in studios:
+        process.kill()
+    tend_until(cluster, lambda: state(cluster, tenant, sitting) in ENDED)
+    made = runs(cluster, tenant, sitting)
+    assert [run.state for run in made][:-1] == [RunState.LOST] * (len(made) - 1)
+    assert len(made) >= 2
+    assert made[-1].state in {RunState.SUCCEEDED, RunState.FAILED}
+    assert made[-1].error in {None, "NothingPassed"}
+
+
+def test_a_cancelled_sitting_leaves_nothing_behind(cluster: Kernel) -> None:
+    tenant = make_tenant(cluster)
+    employee, sitting = sit(cluster, tenant, 54)
+    tend_until(cluster, lambda: bool(runs(cluster, tenant, sitting)))
+    with cluster.db.transaction(tenant) as session:
+        sittings.cancel(session, employee)
+    started = time.monotonic()
+    tend_until(cluster, lambda: runs(cluster, tenant, sitting)[-1].state != RunState.RUNNING)
+    assert time.monotonic() - started < 60
+    assert state(cluster, tenant, sitting) == SittingState.CANCELLED
+    with cluster.db.transaction(tenant) as session:
+        assert session.exec(select(Headshot)).all() == []
