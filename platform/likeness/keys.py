@@ -111,7 +111,8 @@ class KeyFolder:
     tenants/T/tenant.key             wrapped by the master key
     tenants/T/tenant.destroyed       the tenant left: nothing of it opens or is created again
     tenants/T/OWNER/CLASS.key        wrapped by the tenant key
-    tenants/T/OWNER/CLASS.destroyed  when the key was destroyed; holds ids and a time, nothing else
+    tenants/T/OWNER/CLASS.destroyed  the key was destroyed for ever; holds the time, nothing else
+    tenants/T/OWNER/CLASS.retired    when the key before was destroyed; a fresh, unrelated one may follow
     """
 
     def __init__(self, folder: Path) -> None:
@@ -122,16 +123,16 @@ class KeyFolder:
             self._master = self._master_key()
 
     def open_or_create(self, ref: KeyRef) -> DataKey:
-        """The key, made now if there was none. A destroyed key is never made again: KeyDestroyed."""
+        """The key, made now if there was none. After a final destruction none is made again: KeyDestroyed."""
         with suppress(FileNotFoundError):
             return self._open(ref)
-        if self.destroyed_at(ref):
+        if self._ended_at(ref):
             raise KeyDestroyed
         tenant = self._tenant_key(ref.tenant, create=True)
         with self._folder(ref, create=True) as folder, suppress(FileExistsError):
             lay_down(folder, _file(ref), [seal(tenant, token_bytes(KEY_BYTES), _wrapping(ref))])
         # Another process may have destroyed the key between the look and the write.
-        if self.destroyed_at(ref):
+        if self._ended_at(ref):
             self._wipe(ref)
             raise KeyDestroyed
         try:
@@ -146,16 +147,16 @@ class KeyFolder:
             raise KeyDestroyed from None
 
     def state(self, ref: KeyRef) -> Literal["live", "destroyed", "absent"]:
-        if self.destroyed_at(ref):
-            return "destroyed"
-        try:
-            self._read(_file(ref), ref)
-        except FileNotFoundError:
-            return "absent"
-        return "live"
+        return "destroyed" if self.destroyed_at(ref) else "live" if self._held(ref) else "absent"
 
-    def destroy(self, ref: KeyRef, now: datetime) -> None:
-        """Safe to repeat; the first date stays. Destroying a key that never was also forbids creating it later."""
+    def destroy(self, ref: KeyRef, now: datetime, final: bool = True) -> None:
+        """Safe to repeat; the first date stays. Destroying a key that never was also forbids creating it later.
+
+        With `final=False`, the end of a retention period, `open_or_create` makes a fresh, unrelated key afterwards.
+        """
+        if not final:
+            self._retire(ref, now)
+            return
         # The marker comes first: after a crash in between, the key is refused already and wiped by the next try. When
         # there is no room for the marker the key goes all the same, and the error asks the caller to come again.
         try:
@@ -165,16 +166,24 @@ class KeyFolder:
             self._wipe(ref)
 
     def destroyed_at(self, ref: KeyRef) -> datetime | None:
-        for marker in ((f"{ref.cls}.destroyed", ref), (TENANT_MARKER, ref.tenant)):
-            with suppress(FileNotFoundError):
-                return datetime.fromisoformat(json.loads(self._read(*marker))["destroyed_at"])
+        """When the key was destroyed, None while there is one, also a fresh one after an earlier destruction."""
+        ended = self._ended_at(ref)
+        if ended or self._held(ref):
+            return ended
+        return self._marked_at(f"{ref.cls}.retired", ref)
+
+    def made_at(self, ref: KeyRef) -> datetime | None:
+        with suppress(FileNotFoundError), self._folder(ref) as folder:
+            made = os.stat(_file(ref), dir_fd=folder, follow_symlinks=False).st_mtime
+            return datetime.fromtimestamp(made, UTC)
         return None
 
     def refs(self, tenant: UUID, owner: UUID | None = None) -> list[KeyRef]:
         """Every key file that is still on the disk, also one whose destruction was interrupted."""
-        pattern = f"{owner or '*'}/*.key"
-        files = sorted((self._root / "tenants" / str(tenant)).glob(pattern))
-        return [KeyRef(tenant, UUID(file.parent.name), KeyClass(file.stem)) for file in files]
+        pattern = f"{owner or '*'}/*.key*"
+        files = (self._root / "tenants" / str(tenant)).glob(pattern)
+        found = {KeyRef(tenant, UUID(file.parent.name), KeyClass(file.name.split(".")[0])) for file in files}
+        return sorted(found, key=str)
 
     def destroy_tenant(self, tenant: UUID, now: datetime) -> None:
         """Nothing of the tenant opens from here on. The markers of keys destroyed earlier stay, with their dates."""
@@ -196,7 +205,7 @@ class KeyFolder:
         wrapped = self._read(_file(ref), ref)
         tenant = self._tenant_key(ref.tenant)
         # Destruction writes its marker before it touches the key, so half-overwritten bytes always have a marker.
-        if self.destroyed_at(ref):
+        if self._ended_at(ref):
             raise KeyDestroyed
         return DataKey(ref, unseal(tenant, wrapped, _wrapping(ref)))
 
@@ -229,9 +238,46 @@ class KeyFolder:
             raise MasterKeyMissing(f"master.key holds {len(master)} bytes instead of {KEY_BYTES}")
         return master
 
+    def _retire(self, ref: KeyRef, now: datetime) -> None:
+        try:
+            with self._folder(ref) as folder:
+                # The key leaves its name in one step before it is overwritten, so no reader meets half of it, and a
+                # fresh key that somebody makes meanwhile is another file.
+                os.rename(_file(ref), f"{_file(ref)}.{token_bytes(8).hex()}", src_dir_fd=folder, dst_dir_fd=folder)
+                marker = f"{ref.cls}.retired"
+                with suppress(FileNotFoundError):
+                    os.unlink(marker, dir_fd=folder)
+                with suppress(FileExistsError):
+                    lay_down(folder, marker, [_marker(now)])
+        except FileNotFoundError:
+            pass  # There is no key now; one whose retirement was interrupted is wiped all the same.
+        finally:
+            self._wipe_retired(ref)
+
     def _wipe(self, ref: KeyRef) -> None:
         with suppress(FileNotFoundError), self._folder(ref) as folder:
             _overwrite_and_unlink(folder, _file(ref))
+        self._wipe_retired(ref)
+
+    def _wipe_retired(self, ref: KeyRef) -> None:
+        with suppress(FileNotFoundError), self._folder(ref) as folder:
+            for name in os.listdir(folder):
+                if name.startswith(f"{_file(ref)}."):
+                    _overwrite_and_unlink(folder, name)
+
+    def _held(self, ref: KeyRef) -> bool:
+        with suppress(FileNotFoundError), self._folder(ref) as folder:
+            return _there(folder, _file(ref))
+        return False
+
+    def _ended_at(self, ref: KeyRef) -> datetime | None:
+        """When the key was destroyed for ever."""
+        return self._marked_at(f"{ref.cls}.destroyed", ref) or self._marked_at(TENANT_MARKER, ref.tenant)
+
+    def _marked_at(self, marker: str, below: UUID | KeyRef) -> datetime | None:
+        with suppress(FileNotFoundError):
+            return datetime.fromisoformat(json.loads(self._read(marker, below))["destroyed_at"])
+        return None
 
     def _read(self, name: str, below: UUID | KeyRef | None = None) -> bytes:
         with self._folder(below) as folder:

@@ -139,6 +139,47 @@ def test_destroying_a_key_that_never_was_forbids_making_it(keys: KeyFolder) -> N
         keys.open_or_create(ref)
 
 
+def test_after_a_retention_period_a_fresh_and_unrelated_key_may_follow(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    sealed = keys.open_or_create(ref).seal(b"x", "c")
+    wrapped = (tmp_path / "keys" / "tenants" / str(ref.tenant) / str(ref.owner) / "source.key").read_bytes()
+    keys.destroy(ref, NOW, final=False)
+    keys.destroy(ref, NOW.replace(year=2027), final=False)
+    assert keys.state(ref) == "destroyed"
+    assert keys.destroyed_at(ref) == NOW
+    assert keys.refs(ref.tenant) == []
+    assert wrapped[16:] not in every_byte(tmp_path)
+    with pytest.raises(KeyDestroyed):
+        keys.open(ref)
+    fresh = keys.open_or_create(ref)
+    assert (keys.state(ref), keys.destroyed_at(ref)) == ("live", None)
+    with pytest.raises(SealBroken):
+        fresh.open(sealed, "c")
+    keys.destroy(ref, NOW.replace(year=2028), final=False)
+    assert keys.destroyed_at(ref) == NOW.replace(year=2028)
+
+
+def test_after_an_erasure_no_key_follows_also_when_a_retention_period_ends_later(keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    keys.destroy(ref, NOW, final=False)
+    keys.destroy(ref, NOW.replace(year=2027))
+    keys.destroy(ref, NOW.replace(year=2028), final=False)
+    assert keys.destroyed_at(ref) == NOW.replace(year=2027)
+    with pytest.raises(KeyDestroyed):
+        keys.open_or_create(ref)
+
+
+def test_an_interrupted_retirement_is_listed_and_finished_later(tmp_path: Path, keys: KeyFolder) -> None:
+    ref = make_ref()
+    keys.open_or_create(ref)
+    file = tmp_path / "keys" / "tenants" / str(ref.tenant) / str(ref.owner) / "source.key"
+    file.rename(file.with_name("source.key.0123456789abcdef"))
+    assert keys.refs(ref.tenant) == [ref]
+    keys.destroy(ref, NOW, final=False)
+    assert keys.refs(ref.tenant) == []
+
+
 def test_a_key_that_never_was_is_absent_and_does_not_open(keys: KeyFolder) -> None:
     ref = make_ref()
     assert keys.state(ref) == "absent"
@@ -252,7 +293,7 @@ def test_a_kill_in_the_middle_leaves_a_folder_that_works(tmp_path: Path) -> None
         "    keys.destroy(KeyRef(tenant, uuid4(), KeyClass.MODEL), datetime.now(UTC))\n"
     )
     for _ in range(5):
-        with subprocess.Popen([sys.executable, "-c", churn, str(tmp_path)], stdout=subprocess.PIPE) as child:  # noqa: S603
+        with subprocess.Popen([sys.executable, "-c", churn, str(tmp_path)], stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             child.stdout.readline()
             threading.Event().wait(0.05)
