@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, post
-from litestar.params import FromPath
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -70,7 +71,17 @@ def photo_shown(photo: Photo) -> PhotoShown:
     )
 
 
-@post("/visit/photos", guards=EMPLOYEE, status_code=201, summary="Hand in one photo (multipart field `photo`)")
+@dataclass
+class PhotoForm(Operation):
+    """The body, described by hand because it is read by hand."""
+
+    def __post_init__(self) -> None:
+        picture = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        form = Schema(type=OpenAPIType.OBJECT, properties={"photo": picture}, required=["photo"])
+        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=form)}, required=True)
+
+
+@post("/visit/photos", guards=EMPLOYEE, status_code=201, operation_class=PhotoForm)
 async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
     """201 means that the photo is kept and will be checked; the same bytes again give the same photo."""
     kernel, caller = kernel_of(request), signed_in(request)
@@ -111,7 +122,7 @@ class FaceTapped:
 
 
 @post("/visit/photos/{photo_id:uuid}/face", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
-def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data: FaceTapped) -> PhotoShown:
+def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data: JSONBody[FaceTapped]) -> PhotoShown:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         return photo_shown(photos.choose_face(session, caller.id, photo_id, data.face))
@@ -177,7 +188,7 @@ class ReshootAnswer:
 
 
 @post("/visit/reshoot", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
-def ask_for_reshoot(request: Request[Any, Any, Any], data: ReshootWish) -> ReshootAnswer:
+def ask_for_reshoot(request: Request[Any, Any, Any], data: JSONBody[ReshootWish]) -> ReshootAnswer:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         sitting = sittings.reshoot(session, caller.id, data.reason, utc_now())
@@ -264,7 +275,7 @@ class ReleaseShown:
 
 
 @post("/visit/release", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
-def release(request: Request[Any, Any, Any], data: ReleaseWish) -> list[ReleaseShown]:
+def release(request: Request[Any, Any, Any], data: JSONBody[ReleaseWish]) -> list[ReleaseShown]:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         given = headshots.release(session, caller.id, data.headshot_ids, utc_now())

@@ -1,0 +1,226 @@
+"""Photos, sittings, headshots and delivery over HTTP."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import State
+from litestar.testing import TestClient
+
+from batch import api_photos, photos
+from batch.models import Employee, PhotoState
+from likeness.kernel import Kernel
+from likeness.web import as_likeness_error, problem
+from tenants.models import Role
+from tests import pictures
+from tests.factories import make_employee, run_jobs, sign_in_employee, sign_in_member
+from tests.handed_in import make_headshots, make_person, make_photos, picture
+
+API = "/api/v1"
+
+
+def answer_error(_: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    return problem(as_likeness_error(error))
+
+
+@pytest.fixture(scope="module")
+def app(kernel: Kernel) -> Litestar:
+    return Litestar(
+        route_handlers=[Router(path=API, route_handlers=api_photos.routes)],
+        state=State({"kernel": kernel}),
+        exception_handlers={Exception: answer_error},
+        request_max_body_size=26 * 2**20,
+    )
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app=app, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def alice(kernel: Kernel) -> Employee:
+    return make_person(kernel)
+
+
+@pytest.fixture
+def bob(kernel: Kernel) -> Employee:
+    """Of another company."""
+    return make_person(kernel)
+
+
+def send(client: TestClient[Any], data: bytes, field: str = "photo") -> Any:
+    return client.post(f"{API}/visit/photos", files={field: ("my face.jpg", data, "image/jpeg")})
+
+
+def test_a_photo_goes_from_the_phone_to_accepted(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
+    sign_in_employee(client, kernel, alice)
+    sent = send(client, pictures.drawn(1)[0])
+    assert sent.status_code == 201
+    assert sent.json()["state"] == PhotoState.CHECKING
+    run_jobs(kernel, tenant=alice.tenant_id)
+    shown = client.get(f"{API}/visit/photos").json()
+    assert [photo["state"] for photo in shown["photos"]] == [PhotoState.ACCEPTED]
+    assert shown["progress"]["accepted"] == 1
+    assert shown["progress"]["hint"].startswith("1 of 8")
+    assert "path" not in shown["photos"][0]
+    seen = client.get(f"{API}/visit/photos/{sent.json()['id']}/picture")
+    assert seen.headers["cache-control"] == "private, no-store"
+    assert seen.headers["content-type"] == "image/jpeg"
+    assert seen.content.startswith(b"\xff\xd8")
+    assert client.delete(f"{API}/visit/photos/{sent.json()['id']}").status_code == 204
+    assert client.get(f"{API}/visit/photos").json()["photos"] == []
+
+
+def test_the_same_upload_again_is_the_same_photo(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
+    sign_in_employee(client, kernel, alice)
+    assert send(client, b"one").json()["id"] == send(client, b"one").json()["id"]
+
+
+def test_without_consent_an_upload_is_forbidden(client: TestClient[Any], kernel: Kernel) -> None:
+    sign_in_employee(client, kernel, make_person(kernel, consented=False))
+    answer = send(client, b"a byte")
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:likeness:consent-missing"
+
+
+def test_25_mb_are_taken_and_one_byte_more_is_not(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
+    sign_in_employee(client, kernel, alice)
+    assert send(client, bytes(photos.LARGEST)).status_code == 201
+    for size in (photos.LARGEST + 1, photos.LARGEST + 2**20):
+        answer = send(client, bytes(size))
+        assert answer.status_code == 413
+        assert "25 MB" in answer.json()["detail"]
+
+
+def test_what_is_no_photo_form_is_refused_with_a_sentence(
+    client: TestClient[Any], kernel: Kernel, alice: Employee
+) -> None:
+    sign_in_employee(client, kernel, alice)
+    url = f"{API}/visit/photos"
+    assert send(client, b"x", field="picture").status_code == 422
+    assert send(client, b"").status_code == 422
+    assert client.post(url, content=b"x").status_code == 422
+    assert client.post(url, json={"photo": "x"}).status_code == 422
+    form = {"content-type": "multipart/form-data; boundary=edge"}
+    for body in (b"", b"nonsense", b'--edge\r\ncontent-disposition: form-data; name="photo"\r\n\r\nhalf a pho'):
+        assert client.post(url, content=body, headers=form).status_code == 422
+    twice = client.post(url, files=[("photo", ("a", b"one")), ("photo", ("b", b"two"))])
+    assert twice.status_code == 422
+    assert twice.json()["type"] == "urn:likeness:one-photo-only"
+    assert client.get(url).json()["photos"] == []
+
+
+def test_from_photos_to_a_sitting_to_released_headshots(
+    client: TestClient[Any], kernel: Kernel, alice: Employee
+) -> None:
+    sign_in_employee(client, kernel, alice)
+    assert client.get(f"{API}/visit/sitting").json()["state"] == "none"
+    assert client.post(f"{API}/visit/sitting").status_code == 409
+    make_photos(kernel, alice, 5)
+    advised = make_photos(kernel, alice, 1, PhotoState.ADVISED)[0]
+    assert client.post(f"{API}/visit/photos/{advised.id}/use-anyway").json()["state"] == PhotoState.ACCEPTED
+    assert client.post(f"{API}/visit/photos/{advised.id}/face", json={"face": 0}).status_code == 409
+    assert client.post(f"{API}/visit/sitting").json()["state"] == "ready"
+    assert client.get(f"{API}/visit/sitting").json()["active"] is True
+    made = make_headshots(kernel, alice, 2)
+    shown = client.get(f"{API}/visit/headshots").json()
+    assert [one["id"] for one in shown] == [str(headshot.id) for headshot in made]
+    seen = client.get(f"{API}/visit/headshots/{made[0].id}/picture")
+    assert seen.content == picture(0)
+    assert seen.headers["content-type"] == "image/png"
+    assert seen.headers["cache-control"] == "private, no-store"
+    assert client.post(f"{API}/visit/headshots/{made[0].id}/favourite").status_code == 204
+    given = client.post(f"{API}/visit/release", json={"headshot_ids": [str(made[0].id)]})
+    assert [one["headshot_id"] for one in given.json()] == [str(made[0].id)]
+    shown = client.get(f"{API}/visit/headshots").json()
+    assert [(one["favourite"], one["released"]) for one in shown] == [(True, True), (False, False)]
+    assert client.delete(f"{API}/visit/release/{made[0].id}").status_code == 204
+    assert client.post(f"{API}/visit/reshoot", json={"reason": " "}).status_code == 422
+    again = client.post(f"{API}/visit/reshoot", json={"reason": "Not me"}).json()
+    assert again["refunded"] is False
+    assert again["sitting"]["reshoot"] is True
+    assert client.post(f"{API}/visit/withdraw").json() == {"sittings_ended": 1}
+    assert send(client, b"a byte").status_code == 403
+
+
+def test_hr_sees_and_downloads_released_headshots_only(
+    client: TestClient[Any], kernel: Kernel, alice: Employee
+) -> None:
+    kept, given = make_headshots(kernel, alice, 2)
+    sign_in_employee(client, kernel, alice)
+    client.post(f"{API}/visit/release", json={"headshot_ids": [str(given.id)]})
+    sign_in_member(client, kernel, alice.tenant_id, Role.HR)
+    batch = f"{API}/batches/{alice.batch_id}"
+    listed = client.get(f"{batch}/headshots").json()
+    assert [(one["id"], one["full_name"], one["downloaded_at"]) for one in listed] == [
+        (str(given.id), "Nadia Ümit", None)
+    ]
+    assert client.get(f"{batch}/headshots/{given.id}/picture").content == picture(1)
+    assert client.get(f"{batch}/headshots/{kept.id}/picture").status_code == 404
+    sent = client.get(f"{batch}/archive")
+    assert sent.headers["content-type"] == "application/zip"
+    assert sent.headers["cache-control"] == "private, no-store"
+    assert zipfile.ZipFile(io.BytesIO(sent.content)).namelist() == ["Nadia-Ümit.png", "manifest.csv"]
+    assert client.get(f"{batch}/headshots").json()[0]["downloaded_at"]
+    for path in ("visit/photos", "visit/headshots", f"visit/headshots/{given.id}/picture"):
+        assert client.get(f"{API}/{path}").status_code == 403
+
+
+def strangers(kernel: Kernel, alice: Employee, bob: Employee) -> Iterator[Employee]:
+    yield bob
+    with kernel.db.transaction(alice.tenant_id) as session:
+        colleague = make_employee(session, kernel)
+    yield colleague
+
+
+def test_every_route_of_a_person_hides_it_from_strangers(
+    client: TestClient[Any], kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    headshot = make_headshots(kernel, alice, 1)[0]
+    with kernel.db.transaction(alice.tenant_id) as session:
+        photo = photos.of(session, alice.id)[0]
+    routes = [
+        ("GET", "photos/{}/picture", photo.id, None),
+        ("DELETE", "photos/{}", photo.id, None),
+        ("GET", "headshots/{}/picture", headshot.id, None),
+        ("POST", "headshots/{}/favourite", headshot.id, None),
+        ("DELETE", "headshots/{}/favourite", headshot.id, None),
+        ("DELETE", "release/{}", headshot.id, None),
+    ]
+    for stranger in strangers(kernel, alice, bob):
+        sign_in_employee(client, kernel, stranger)
+        for method, path, real, body in routes:
+            answers = [client.request(method, f"{API}/visit/{path.format(one)}", json=body) for one in (real, uuid4())]
+            assert [answer.status_code for answer in answers] == [404, 404], path
+            assert answers[0].json() == answers[1].json()
+        wish = client.post(f"{API}/visit/release", json={"headshot_ids": [str(headshot.id)]})
+        assert wish.status_code == 404
+        assert client.get(f"{API}/visit/photos").json()["photos"] == []
+        assert client.get(f"{API}/visit/headshots").json() == []
+
+
+def test_the_desk_of_another_company_and_of_another_role_get_nothing(
+    client: TestClient[Any], kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    headshot = make_headshots(kernel, alice, 1)[0]
+    paths = [
+        f"{API}/batches/{alice.batch_id}/{path}"
+        for path in ("headshots", "archive", f"headshots/{headshot.id}/picture")
+    ]
+    sign_in_member(client, kernel, bob.tenant_id, Role.HR)
+    assert [client.get(path).status_code for path in paths] == [404] * 3
+    sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    assert [client.get(path).status_code for path in paths] == [403] * 3
+    sign_in_employee(client, kernel, alice)
+    assert [client.get(path).status_code for path in paths] == [403] * 3
+    client.cookies.clear()
+    assert [client.get(path).status_code for path in paths] == [401] * 3
+    assert send(client, b"a byte").status_code == 401
