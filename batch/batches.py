@@ -176,6 +176,15 @@ def drop_again(
     return batch, reading
 
 
+def change(session: Session, batch_id: UUID, *, name: str, due_on: date | None, caller: str) -> Batch:
+    """Another name or due day; reminders follow the day."""
+    batch = _locked(session, batch_id)
+    batch.name, batch.due_on = one_line(name, 120, "name of the batch"), due_on
+    session.add(batch)
+    ledger.record(session, "batch.changed", caller=caller, objects=[batch.id])
+    return batch
+
+
 def preview(
     session: Session,
     keys: KeyFolder,
@@ -239,7 +248,7 @@ def commit(
 
 def invite(session: Session, batch_id: UUID, now: datetime, *, send_at: datetime | None = None) -> int:
     """Invites everybody of the batch who was not invited yet; returns how many. Raises `NoCredits`."""
-    added = [line.employee_id for line in _lines(session, batch_id, now) if line.stage == Stage.ADDED]
+    added = [line.employee_id for line in lines(session, batch_id, now) if line.stage == Stage.ADDED]
     return len(invitations.invite_all(session, added, now, send_at=send_at))
 
 
@@ -256,7 +265,7 @@ def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> Und
     batch = _locked(session, batch_id)
     if batch.imported_at is None or now - batch.imported_at > UNDO_WITHIN:
         raise TooLateToUndo("An import can be undone within 15 minutes. You can still revoke the invitations.")
-    lines = _lines(session, batch_id, now)
+    everybody = lines(session, batch_id, now)
     fresh = set(
         session.exec(
             select(Employee.id).where(
@@ -267,19 +276,19 @@ def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> Und
         )
     )
     untouched = (Stage.ADDED, Stage.INVITED, Stage.DELIVERED, Stage.BOUNCED)
-    gone = [line.employee_id for line in lines if line.employee_id in fresh and line.stage in untouched]
+    gone = [line.employee_id for line in everybody if line.employee_id in fresh and line.stage in untouched]
     invitations.revoke(session, gone, now)
     for table, column in ((Mail, Mail.owner_id), (Employee, Employee.id)):
         session.execute(delete(table).where(col(table.tenant_id) == batch.tenant_id, col(column).in_(gone)))
     for start in range(0, len(gone), 100):
         part = [str(one) for one in gone[start : start + 100]]
         jobs.send(session, destroy_keys, *part, key=f"undo:{part[0]}")
-    if len(gone) == len(lines):
+    if len(gone) == len(everybody):
         # The same file may be dropped anew, which then makes a new batch.
         batch.undone_at, batch.workbook_digest, batch.workbook_due_at = now, None, now
         session.add(batch)
     ledger.record(session, "batch.undone", caller=caller, objects=[batch.id])
-    return UndoResult(removed=len(gone), kept=len(lines) - len(gone))
+    return UndoResult(removed=len(gone), kept=len(everybody) - len(gone))
 
 
 @jobs.actor()
@@ -300,7 +309,7 @@ def destroy_keys(attempt: jobs.Attempt, *employee_ids: str) -> None:
 def revoke(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> int:
     """Takes back every invitation that nobody has answered yet; returns how many."""
     unanswered = (Stage.INVITED, Stage.DELIVERED, Stage.OPENED, Stage.BOUNCED)
-    people = [line.employee_id for line in _lines(session, batch_id, now) if line.stage in unanswered]
+    people = [line.employee_id for line in lines(session, batch_id, now) if line.stage in unanswered]
     revoked = invitations.revoke(session, people, now)
     ledger.record(session, "batch.revoked", caller=caller, objects=[batch_id])
     return revoked
@@ -308,17 +317,17 @@ def revoke(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> i
 
 def funnel(session: Session, batch_id: UUID, now: datetime) -> dict[Stage, int]:
     """How many stand where; the numbers sum to the roster."""
-    return funnels.counts(_lines(session, batch_id, now))
+    return funnels.counts(lines(session, batch_id, now))
 
 
 def people(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> list[RosterLine]:
     """Everybody of the batch as HR may see them, in the order of the workbook."""
-    lines = _lines(session, batch_id, now)
+    everybody = lines(session, batch_id, now)
     sealed = session.exec(
         select(Employee).where(col(Employee.tenant_id) == tenant_of(session), col(Employee.batch_id) == batch_id)
     )
     by_id = {employee.id: employee for employee in sealed}
-    return [_roster_line(keys, line, by_id[line.employee_id]) for line in lines if line.employee_id in by_id]
+    return [_roster_line(keys, line, by_id[line.employee_id]) for line in everybody if line.employee_id in by_id]
 
 
 def status_export(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> bytes:
@@ -444,7 +453,8 @@ def _locked(session: Session, batch_id: UUID) -> Batch:
     return batch
 
 
-def _lines(session: Session, batch_id: UUID, now: datetime) -> list[Line]:
+def lines(session: Session, batch_id: UUID, now: datetime) -> list[Line]:
+    """Everybody's place, without anything personal. Raises `BatchMissing`."""
     get(session, batch_id)
     return funnels.lines(session, now, batch_id=batch_id)
 

@@ -124,6 +124,15 @@ def require(session: Session, employee_id: UUID) -> Consent:
     return given[Purpose.HEADSHOTS]
 
 
+def is_current(session: Session, employee_id: UUID) -> bool:
+    """Whether `require` would pass."""
+    try:
+        require(session, employee_id)
+    except ConsentMissing:
+        return False
+    return True
+
+
 def of(session: Session, employee_id: UUID) -> list[Consent]:
     """The person's whole history, oldest first."""
     return list(

@@ -50,6 +50,14 @@ class HasOptedOut(Conflict):
     """The person said no; only they can change that."""
 
 
+class NotInvited(Conflict):
+    """The person holds no invitation."""
+
+
+class SentJustNow(Conflict):
+    """Two links within two minutes help nobody."""
+
+
 class LinkUnknown(Gone):
     """No such link, or the invitation was withdrawn."""
 
@@ -204,25 +212,24 @@ def accept(session: Session, token: str, now: datetime) -> UUID:
 def renew(session: Session, token: str, now: datetime) -> None:
     """Mails a fresh link to the address of the roster, never to one that the caller names. Raises `LinkUnknown`."""
     invitation = look_up(session, token, now).invitation
-    newest = session.exec(
-        select(Link.created_at)
-        .where(col(Link.tenant_id) == tenant_of(session), col(Link.invitation_id) == invitation.id)
-        .order_by(col(Link.created_at).desc())
-        .limit(1)
-    ).one()
-    if now - newest >= RENEWAL_PAUSE:
+    newest = _newest_link(session, invitation)
+    if newest is None or now - newest >= RENEWAL_PAUSE:
         _send(session, invitation, "link")
 
 
-def resend(session: Session, employee_id: UUID) -> None:
-    """A fresh link at HR's wish. Raises `EmployeeMissing`, `HasOptedOut` or `LinkUnknown`."""
+def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -> None:
+    """A fresh link at HR's wish. Raises `EmployeeMissing`, `HasOptedOut`, `NotInvited` or `SentJustNow`."""
     employee = employees.get(session, employee_id)
     if employee.opted_out_at is not None:
         raise HasOptedOut("This person opted out.")
     invitation = standing(session, employee.id)
     if invitation is None:
-        raise LinkUnknown("This person is not invited.")
+        raise NotInvited("This person is not invited.")
+    newest = _newest_link(session, invitation)
+    if newest is not None and now - newest < RENEWAL_PAUSE:
+        raise SentJustNow("A link went out a moment ago. Please wait two minutes.")
     _send(session, invitation, "link")
+    ledger.record(session, "invitation.resent", caller=caller, subject=employee.id, objects=[invitation.id])
 
 
 def readdress(session: Session, employee_id: UUID, now: datetime) -> None:
@@ -321,6 +328,15 @@ def _may_remind(
         )
     )
     return [(one, datetime(day.year, day.month, day.day, 17, tzinfo=now.tzinfo) if day else None) for one, day in rows]
+
+
+def _newest_link(session: Session, invitation: Invitation) -> datetime | None:
+    return session.exec(
+        select(Link.created_at)
+        .where(col(Link.tenant_id) == tenant_of(session), col(Link.invitation_id) == invitation.id)
+        .order_by(col(Link.created_at).desc())
+        .limit(1)
+    ).first()
 
 
 def _send(session: Session, invitation: Invitation, template: str) -> None:

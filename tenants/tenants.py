@@ -78,6 +78,12 @@ def all_ids(kernel: Kernel) -> list[UUID]:
         )
 
 
+def all_tenants(session: Session) -> list[Tenant]:
+    """The same with names, for a transaction of the operators; any other sees its own company only."""
+    query = select(Tenant).where(col(Tenant.id) != PLATFORM, col(Tenant.left_at).is_(None))
+    return list(session.exec(query.order_by(col(Tenant.created_at))))
+
+
 def _apply(tenant: Tenant, terms: dict[str, Any]) -> None:
     unknown = terms.keys() - set(TERMS)
     if unknown:

@@ -1,0 +1,11 @@
+"""The JSON edge of the roster: HR's part, the employee's visit, and their photos."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from batch import api_desk, api_photos, api_visit
+
+router = Router(
+    path="/api/v1", route_handlers=[*api_desk.routes, *api_visit.routes, *api_photos.routes], tags=["roster"]
+)

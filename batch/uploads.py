@@ -1,0 +1,134 @@
+"""Forms with a file, read into memory only: a framework's upload would leave a copy in a temporary file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from likeness.errors import LikenessError, TooLarge, Unprocessable
+
+PATIENCE = 60.0
+SLOWEST = 16 * 1024
+"""Bytes a second on average, asked for once an upload has taken a minute: a tenth of a 3G connection."""
+LONGEST_VALUE = 10_000
+MOST_PARTS = 20
+
+
+class FormUnreadable(Unprocessable):
+    title = "The form could not be read"
+
+
+class FileTooLarge(TooLarge):
+    title = "The file is too large"
+
+
+class UploadTooSlow(LikenessError):
+    status, title = 408, "The upload took too long"
+
+
+@dataclass
+class Form:
+    """The text fields, and the one file."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    data: bytes = b""
+    filename: str = ""
+
+
+async def form_in(request: Request[Any, Any, Any], file_field: str, largest: int) -> Form:
+    """Raises `FormUnreadable`, `FileTooLarge` and `UploadTooSlow`."""
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    if content_type != b"multipart/form-data" or not boundary:
+        raise FormUnreadable(f"Please send a form with the file as its field `{file_field}`.")
+    parts = _Parts(file_field, largest)
+    try:
+        parser = MultipartParser(boundary, parts.callbacks())
+        async for piece in _in_time(request.stream()):
+            parser.write(piece)
+        parser.finalize()
+    except FormParserError:
+        raise FormUnreadable("The upload arrived incomplete. Please send it again.") from None
+    if parts.open or not parts.has_file:
+        raise FormUnreadable(f"Please send a form with the file as its field `{file_field}`.")
+    return parts.form
+
+
+async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The stream, ended when nothing comes for a minute or too little a second."""
+    started, received = time.monotonic(), 0
+    while True:
+        try:
+            piece = await asyncio.wait_for(anext(stream), PATIENCE)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
+        received += len(piece)
+        taken = time.monotonic() - started
+        if taken > PATIENCE and received < taken * SLOWEST:
+            raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
+        yield piece
+
+
+class _Parts:
+    """Collects the parts of a form; what is too long ends it at once."""
+
+    def __init__(self, file_field: str, largest: int) -> None:
+        self.form, self.open, self.has_file = Form(), False, False
+        self._file_field, self._largest = file_field, largest
+        self._name, self._value = bytearray(), bytearray()
+        self._field, self._text, self._file = "", bytearray(), bytearray()
+        self._count = 0
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._header,
+            "on_part_data": self._content,
+            "on_part_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._count += 1
+        self.open, self._field = True, ""
+        self._text.clear()
+        if self._count > MOST_PARTS:
+            raise FormUnreadable("The form has too many fields.")
+
+    def _header(self) -> None:
+        if bytes(self._name).lower() == b"content-disposition":
+            _, options = parse_options_header(bytes(self._value))
+            self._field = options.get(b"name", b"").decode("utf-8", "replace")
+            if self._field == self._file_field:
+                if self.has_file:
+                    raise FormUnreadable("Please send one file at a time.")
+                self.form.filename = options.get(b"filename", b"").decode("utf-8", "replace")
+        self._name.clear()
+        self._value.clear()
+
+    def _content(self, data: bytes, start: int, end: int) -> None:
+        if self._field == self._file_field:
+            self._file += data[start:end]
+            if len(self._file) > self._largest:
+                raise FileTooLarge(f"The file is larger than {self._largest // 2**20} MB.")
+        else:
+            self._text += data[start:end]
+            if len(self._text) > LONGEST_VALUE:
+                raise FormUnreadable("A field of the form is too long.")
+
+    def _end(self) -> None:
+        self.open = False
+        if self._field == self._file_field:
+            self.form.data, self.has_file = bytes(self._file), True
+        else:
+            self.form.values[self._field] = self._text.decode("utf-8", "replace")

@@ -1,0 +1,377 @@
+"""The JSON edge of companies, members, looks and credits, and the way in for members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, delete, get, patch, post
+from litestar.params import FromPath
+from msgspec import UNSET, Struct, UnsetType
+
+from likeness import ledger
+from likeness.db import utc_now
+from likeness.identity import Kind, LinkUsed, end_session, make_link, redeem, start_session, tenant_in
+from likeness.kernel import Kernel
+from likeness.web import caller_or_none, cookie, kernel_of, only, signed_in
+from tenants import access, credits, looks, members, tenants
+from tenants.models import Look, Member, Role, Tenant
+from tenants.tries import counted
+
+DESK = [only(Kind.MEMBER)]
+OPERATORS = [only(Kind.OPERATOR)]
+PUBLIC = {"public": True}
+
+
+@dataclass
+class SignedIn:
+    """Who the cookie now stands for."""
+
+    kind: str
+
+
+@dataclass
+class TenantShown:
+    id: UUID
+    name: str
+    contact: str
+    authority: str
+    source_days: int
+    headshot_days: int
+    employee_quota: int
+    credits: int
+
+
+@dataclass
+class TenantLine:
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+class TenantTerms(Struct, forbid_unknown_fields=True):
+    """What the company may change itself; days may be shortened, never lengthened."""
+
+    contact: str | UnsetType = UNSET
+    authority: str | UnsetType = UNSET
+    source_days: int | UnsetType = UNSET
+    headshot_days: int | UnsetType = UNSET
+
+
+class NewTenant(Struct, forbid_unknown_fields=True):
+    name: str
+    admin_name: str
+    admin_email: str
+    contact: str = ""
+    authority: str = ""
+    employee_quota: int = 500
+    credits: int = 0
+
+
+@dataclass
+class TenantFounded:
+    """`sign_in` is a one-time address for the first member; it lasts half an hour."""
+
+    id: UUID
+    sign_in: str
+
+
+@dataclass
+class MemberShown:
+    id: UUID
+    name: str
+    email: str
+    roles: list[str]
+    disabled: bool
+
+
+class NewMember(Struct, forbid_unknown_fields=True):
+    name: str
+    email: str
+    roles: list[Role]
+
+
+@dataclass
+class MemberInvited:
+    member: MemberShown
+    sign_in: str
+
+
+class NewRoles(Struct, forbid_unknown_fields=True):
+    roles: list[Role]
+
+
+@dataclass
+class LookShown:
+    id: UUID
+    name: str
+    version: int
+    backdrop: str
+    dress: str
+    framing: str
+    light: str
+
+
+class NewLook(Struct, forbid_unknown_fields=True):
+    name: str
+    backdrop: str
+    dress: str
+    framing: str
+    light: str
+
+
+class LookWords(Struct, forbid_unknown_fields=True):
+    backdrop: str
+    dress: str
+    framing: str
+    light: str
+
+
+class Grant(Struct, forbid_unknown_fields=True):
+    """`order` names what was bought; the same order is granted once."""
+
+    amount: int
+    order: UUID
+
+
+@dataclass
+class Balance:
+    credits: int
+
+
+@post("/sign-in/{token:str}", opt=PUBLIC, status_code=200, sync_to_thread=True)
+def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[SignedIn]:
+    """Consumes a one-time link and sets the session's cookie."""
+    kernel = kernel_of(request)
+    with counted(request):
+        kind, value = enter(kernel, token, utc_now())
+    response = Response(SignedIn(kind), headers={"cache-control": "no-store"})
+    response.set_cookie(**cookie(kernel.settings, value))
+    return response
+
+
+def enter(kernel: Kernel, token: str, now: datetime) -> tuple[Kind, str]:
+    """Whom a one-time link signs in, and the new session's cookie. Raises `LinkUsed`."""
+    tenant = tenant_in(token)
+    if tenant is None:
+        raise LinkUsed("This sign-in link is not complete. Copy the whole address and try again.")
+    with kernel.db.transaction(tenant) as session:
+        kind, subject = redeem(session, token, now)
+        value = start_session(session, kind, subject, now)
+        ledger.record(session, "session.started", caller=f"{kind}:{subject}")
+    return kind, value
+
+
+@post("/sign-out", opt=PUBLIC, status_code=204, sync_to_thread=True)
+def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
+    kernel, caller = kernel_of(request), caller_or_none(request)
+    if caller is not None:
+        with kernel.db.transaction(caller.tenant) as session:
+            end_session(session, caller.session)
+    response = Response(None, status_code=204)
+    response.set_cookie(**cookie(kernel.settings, ""))
+    return response
+
+
+@get("/tenant", guards=DESK, sync_to_thread=True)
+def show_tenant(request: Request[Any, Any, Any]) -> TenantShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR, Role.LEGAL)
+        return _tenant_shown(tenants.get(session), credits.balance(session))
+
+
+@patch("/tenant", guards=DESK, sync_to_thread=True)
+def change_tenant(request: Request[Any, Any, Any], data: TenantTerms) -> TenantShown:
+    """A changed term makes a new notice, which everybody is asked about anew before anything else is taken."""
+    caller = signed_in(request)
+    terms = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.LEGAL)
+        return _tenant_shown(tenants.change(session, caller=str(caller), **terms), credits.balance(session))
+
+
+@get("/tenants", guards=OPERATORS, sync_to_thread=True)
+def list_tenants(request: Request[Any, Any, Any]) -> list[TenantLine]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.OPERATOR)
+        return [TenantLine(one.id, one.name, one.created_at) for one in tenants.all_tenants(session)]
+
+
+@post("/tenants", guards=OPERATORS, sync_to_thread=True)
+def found_tenant(request: Request[Any, Any, Any], data: NewTenant) -> TenantFounded:
+    """A company with its first member, who works HR and legal until they invite others."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.OPERATOR)
+    members.check_new(data.admin_email, data.admin_name)
+    tenant = tenants.found(
+        kernel, data.name, contact=data.contact, authority=data.authority, employee_quota=data.employee_quota
+    )
+    with kernel.db.transaction(tenant) as session:
+        member = members.invite_member(
+            session, kernel.keys, data.admin_email, data.admin_name, [Role.HR, Role.LEGAL], caller=str(caller)
+        )
+        if data.credits:
+            credits.grant(session, data.credits, "first", caller=str(caller))
+        return TenantFounded(tenant, _sign_in_address(kernel, make_link(session, Kind.MEMBER, member.id, utc_now())))
+
+
+@post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
+def grant_credits(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Grant) -> Balance:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.OPERATOR)
+    with kernel.db.transaction(tenant_id) as session:
+        tenants.get(session)
+        credits.grant(session, data.amount, str(data.order), caller=str(caller))
+        return Balance(credits.balance(session))
+
+
+@get("/members", guards=DESK, sync_to_thread=True)
+def list_members(request: Request[Any, Any, Any]) -> list[MemberShown]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR, Role.LEGAL)
+        return [_member_shown(kernel, one) for one in members.all(session)]
+
+
+@post("/members", guards=DESK, sync_to_thread=True)
+def invite_member(request: Request[Any, Any, Any], data: NewMember) -> MemberInvited:
+    """Nobody hands out a role that they do not hold."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        inviter = access.require(session, caller, Role.HR, Role.LEGAL)
+        members.check_may_give(inviter, data.roles)
+        member = members.invite_member(session, kernel.keys, data.email, data.name, data.roles, caller=str(caller))
+        token = make_link(session, Kind.MEMBER, member.id, utc_now())
+        return MemberInvited(_member_shown(kernel, member), _sign_in_address(kernel, token))
+
+
+@post("/members/{member_id:uuid}/link", guards=DESK, sync_to_thread=True)
+def new_sign_in_link(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> MemberInvited:
+    """A fresh one-time address for a member whose roles the caller holds too."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        inviter = access.require(session, caller, Role.HR, Role.LEGAL)
+        member = members.active(session, member_id)
+        members.check_may_give(inviter, [Role(role) for role in member.roles])
+        token = make_link(session, Kind.MEMBER, member.id, utc_now())
+        ledger.record(session, "member.link-made", caller=str(caller), objects=[member.id])
+        return MemberInvited(_member_shown(kernel, member), _sign_in_address(kernel, token))
+
+
+@patch("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
+def change_roles(request: Request[Any, Any, Any], member_id: FromPath[UUID], data: NewRoles) -> MemberShown:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        giver = access.require(session, caller, Role.HR, Role.LEGAL)
+        before = {Role(role) for role in members.get(session, member_id).roles}
+        members.check_may_give(giver, before ^ set(data.roles))
+        return _member_shown(kernel, members.give_roles(session, member_id, data.roles, caller=str(caller)))
+
+
+@delete("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
+def disable_member(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> None:
+    """Signs the member out everywhere; what they did stays on record."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        giver = access.require(session, caller, Role.HR, Role.LEGAL)
+        members.check_may_give(giver, [Role(role) for role in members.get(session, member_id).roles])
+        members.disable(session, member_id, utc_now(), caller=str(caller))
+
+
+@get("/looks", guards=DESK, sync_to_thread=True)
+def list_looks(request: Request[Any, Any, Any]) -> list[LookShown]:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR, Role.LEGAL)
+        return [_look_shown(look) for look in looks.list_looks(session)]
+
+
+@post("/looks", guards=DESK, sync_to_thread=True)
+def add_look(request: Request[Any, Any, Any], data: NewLook) -> LookShown:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR)
+        look = looks.add(session, data.name, data.backdrop, data.dress, data.framing, data.light, caller=str(caller))
+        return _look_shown(look)
+
+
+@post("/looks/{look_id:uuid}/revise", guards=DESK, status_code=200, sync_to_thread=True)
+def revise_look(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: LookWords) -> LookShown:
+    """The next version; headshots that were made keep naming the old one."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR)
+        look = looks.revise(
+            session,
+            look_id,
+            backdrop=data.backdrop,
+            dress=data.dress,
+            framing=data.framing,
+            light=data.light,
+            caller=str(caller),
+        )
+        return _look_shown(look)
+
+
+@delete("/looks/{look_id:uuid}", guards=DESK, sync_to_thread=True)
+def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> None:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        access.require(session, caller, Role.HR)
+        looks.retire(session, look_id, caller=str(caller))
+
+
+def _tenant_shown(tenant: Tenant, balance: int) -> TenantShown:
+    return TenantShown(
+        id=tenant.id,
+        name=tenant.name,
+        contact=tenant.contact,
+        authority=tenant.authority,
+        source_days=tenant.source_days,
+        headshot_days=tenant.headshot_days,
+        employee_quota=tenant.employee_quota,
+        credits=balance,
+    )
+
+
+def _member_shown(kernel: Kernel, member: Member) -> MemberShown:
+    who = members.profile(kernel.keys, member)
+    return MemberShown(member.id, who.name, who.email, list(member.roles), member.disabled_at is not None)
+
+
+def _look_shown(look: Look) -> LookShown:
+    return LookShown(look.id, look.name, look.version, look.backdrop, look.dress, look.framing, look.light)
+
+
+def _sign_in_address(kernel: Kernel, token: str) -> str:
+    return f"{kernel.settings.public_url.rstrip('/')}/sign-in/{token}"
+
+
+router = Router(
+    path="/api/v1",
+    route_handlers=[
+        sign_in,
+        sign_out,
+        show_tenant,
+        change_tenant,
+        list_tenants,
+        found_tenant,
+        grant_credits,
+        list_members,
+        invite_member,
+        new_sign_in_link,
+        change_roles,
+        disable_member,
+        list_looks,
+        add_look,
+        revise_look,
+        retire_look,
+    ],
+    tags=["company"],
+)
