@@ -2,7 +2,7 @@
 
     similarity = max(0, 1 - distance / impostor_distance)
 
-`distance` is dlib's between two faces, `impostor_distance` the median one between different people: the same picture
+`distance` is dlib's between two faces, `impostor_distance` the mean one between different people: the same picture
 has 1, a stranger about 0. `genuine` is the mean similarity of a held-out selfie to the person's other selfies, and
 the likeness ratio of a headshot is its mean similarity to the held-out selfies, divided by `genuine`.
 Embeddings live in the judge's memory and nowhere else.
@@ -49,7 +49,7 @@ class Calibration:
     """dlib's distances in one kind of picture."""
 
     impostor_distance: float
-    """Median between different people."""
+    """Mean between different people."""
     genuine_distance: float
     """Mean between pictures of one person; used when there is only one selfie to measure by."""
     false_match_distance: float
@@ -62,7 +62,11 @@ class Calibration:
         if not path.is_file():
             return PHOTOGRAPHS
         values = json.loads(path.read_text())
-        return cls(**{name: float(values[name]) for name in cls.__dataclass_fields__ if name in values})
+        return cls(
+            impostor_distance=float(values["impostor_distance_mean"]),
+            genuine_distance=float(values["genuine_distance_mean"]),
+            false_match_distance=float(values["impostor_p001"]),
+        )
 
 
 # dlib's model card: 0.6 separates people best (99.38 % on LFW). The rest is read off its distances on LFW pairs.

@@ -1,0 +1,252 @@
+"""How much the headshots of the small base look like their people, on drawn people it has never seen.
+
+    python -m benchmarks.quality --people 8 --seed 1 --out quality.json
+
+Every person hands in eight selfies, of which two are kept from the training and judged by, exactly as in the product.
+The prompts are scenes that none of the selfies shows. Beside the JSON lies a contact sheet. Figures:
+
+* `likeness_ratio_*`: similarity to the held-out selfies over that of the selfies among themselves (see `judge.py`);
+  `real_ratio_mean` is what new, truthful drawings of the person get, `base_ratio_mean` the base without an adapter.
+* `false_match_rate`: share of headshots that would pass as each other person of the run.
+* `prompt_followed`: share of backdrops and dresses that come nearest to the drawing of the asked one among drawings
+  of all the others, and `prompt_followed_ceiling` that share for truthful drawings through the autoencoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from gpu_cluster.faces import Faces
+from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
+from gpu_cluster.portraits.draw import BACKDROPS, DRESSES, Person, Scene, caption, draw, selfies
+from gpu_cluster.recipe import RECIPES, Base, Recipe, load
+from gpu_cluster.render import Shot, render
+from gpu_cluster.train import Subject, train
+
+CAPTION = "a photo of sks person"
+SELFIES = 8
+
+
+def run(
+    recipe: Recipe,
+    people: int,
+    seed: int,
+    shots: int,
+    captions: str,
+    sheet: Path | None = None,
+    base: Base | None = None,
+) -> dict[str, Any]:
+    """Trains, renders and judges `people` drawn people in packs; `captions` is "generic" or "scene"."""
+    started = time.perf_counter()
+    base = base or load(recipe)
+    faces, calibration = Faces(), Calibration.of(recipe.source())
+    clock = {"load": time.perf_counter() - started, "train": 0.0, "render": 0.0, "judge": 0.0}
+    seeds = [1000 * seed + i for i in range(people)]
+    photos, told, kept = {}, {}, {}
+    for person in seeds:
+        drawn = selfies(person, SELFIES, 512)
+        training, held_out = split_held_out([picture for picture, _ in drawn])
+        photos[person] = [drawn[i][0] for i in training]
+        told[person] = [drawn[i][1] if captions == "scene" else CAPTION for i in training]
+        kept[person] = [drawn[i][0] for i in held_out]
+
+    marked = time.perf_counter()
+    losses: list[tuple[int, float]] = []
+    adapters = train(
+        base,
+        recipe,
+        [Subject(str(person), photos[person], told[person]) for person in seeds],
+        seed=seed,
+        progress=lambda step, steps, loss: losses.append((step, round(loss, 4))),
+    )
+    clock["train"] = time.perf_counter() - marked
+
+    marked = time.perf_counter()
+    judges = {person: Judge(kept[person], photos[person], calibration=calibration, faces=faces) for person in seeds}
+    clock["judge"] += time.perf_counter() - marked
+    scenes = {person: [Scene.drawn(np.random.default_rng((seed, person, i))) for i in range(shots)] for person in seeds}
+    images: dict[int, list[Image.Image]] = {}
+    verdicts: dict[int, list[Verdict]] = {}
+    for person in seeds:
+        marked = time.perf_counter()
+        wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
+        images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted)]
+        clock["render"] += time.perf_counter() - marked
+        marked = time.perf_counter()
+        verdicts[person] = [judges[person].look(image) for image in images[person]]
+        clock["judge"] += time.perf_counter() - marked
+
+    nobody = [Shot(caption(scenes[person][0]), 100 * person) for person in seeds]
+    without = [image for _, image in render(base, recipe, None, nobody)]
+    real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
+    ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
+    everything = [verdict for person in seeds for verdict in verdicts[person]]
+    strangers = [
+        judges[other].look(image).passed
+        for person in seeds
+        for other in seeds
+        if other != person
+        for image in images[person][:2]
+    ]
+    flat = [
+        (scene, image) for person in seeds for scene, image in zip(scenes[person][:4], images[person], strict=False)
+    ]
+    figures = {
+        "people": people,
+        "seed": seed,
+        "headshots_each": shots,
+        "captions": captions,
+        "recipe": recipe.as_dict(),
+        "base_ratio_mean": _mean(judges[p].look(image).likeness_ratio for p, image in zip(seeds, without, strict=True)),
+        "real_ratio_mean": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in real[p]),
+        "likeness_ratio_mean": _mean(ratio for person in seeds for ratio in ratios[person]),
+        "likeness_ratio_worst": round(min(float(np.mean(ratios[person])) for person in seeds), 4),
+        "likeness_ratio_of_passed": _mean(verdict.likeness_ratio for verdict in everything if verdict.passed),
+        "passed": _mean(verdict.passed for verdict in everything),
+        "false_match_rate": _mean(strangers) if strangers else None,
+        "prompt_followed": _followed([(scene, np.asarray(image)) for scene, image in flat], seeds[0]),
+        "prompt_followed_ceiling": _followed(
+            _through_the_autoencoder(base, [(s, seeds[0]) for s, _ in flat]), seeds[0]
+        ),
+        "alike": _mean(alike(images[person]) for person in seeds),
+        "alike_real": _mean(alike(real[person]) for person in seeds),
+        "reasons": _count(reason for verdict in everything for reason in verdict.reasons),
+        "by_person": {str(person): round(float(np.mean(ratios[person])), 4) for person in seeds},
+        "seconds": {stage: round(seconds, 1) for stage, seconds in clock.items()},
+        "seconds_per_person": round(sum(clock.values()) / people, 1),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "machine": machine(),
+        "loss": losses,
+    }
+    if sheet is not None:
+        contact_sheet([(kept[p] + photos[p][:1], images[p], ratios[p]) for p in seeds], without).save(sheet)
+    return figures
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": [round(load, 1) for load in os.getloadavg()],
+        "torch": torch.__version__,
+    }
+
+
+def contact_sheet(
+    rows: Sequence[tuple[list[Image.Image], list[Image.Image], list[float]]],
+    without: Sequence[Image.Image],
+    side: int = 128,
+) -> Image.Image:
+    """A row for each person: three selfies, the base without adapter, then the headshots with their ratios."""
+    columns = max(len(real) + 1 + len(made) for real, made, _ in rows)
+    sheet = Image.new("RGB", (columns * (side + 4), len(rows) * (side + 18)), "white")
+    for row, (real, made, ratios) in enumerate(rows):
+        labels = ["selfie"] * len(real) + ["base"] + [f"{ratio:.2f}" for ratio in ratios]
+        for column, (image, label) in enumerate(zip([*real, without[row], *made], labels, strict=True)):
+            place = (column * (side + 4), row * (side + 18))
+            sheet.paste(image.resize((side, side), Image.Resampling.LANCZOS), place)
+            ImageDraw.Draw(sheet).text((place[0] + 4, place[1] + side + 2), label, fill="black")
+    return sheet
+
+
+def _followed(made: Sequence[tuple[Scene, NDArray[np.uint8]]], person: int) -> float:
+    """Share of backdrops and dresses that come out nearest to the asked one, of 14 and 20."""
+    right = []
+    for scene, image in made:
+        for kind, choices, part in (("backdrop", BACKDROPS, _behind), ("dress", DRESSES, _below)):
+            seen = part(image)
+            off = {
+                choice: float(np.abs(part(np.asarray(_drawn(replace(scene, **{kind: choice}), person))) - seen).mean())
+                for choice in choices
+            }
+            right.append(min(off, key=off.__getitem__) == getattr(scene, kind))
+    return _mean(right)
+
+
+def _drawn(scene: Scene, person: int) -> Image.Image:
+    return draw(Person.drawn(person), scene, 128)
+
+
+def _through_the_autoencoder(base: Base, scenes: Sequence[tuple[Scene, int]]) -> list[tuple[Scene, NDArray[np.uint8]]]:
+    vae, answer = base.pipeline.vae, []
+    for scene, person in scenes:
+        with torch.no_grad():
+            latents = base.encode_image([_drawn(scene, person)])
+            image = vae.decode(latents / vae.config.scaling_factor).sample
+        answer.append((scene, np.asarray(base.pipeline.image_processor.postprocess(image)[0])))
+    return answer
+
+
+def _behind(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Both upper corners, where no head reaches, as 4 x 6 colours."""
+    side = len(image)
+    corners = (image[: side // 3, : side // 6], image[: side // 3, -side // 6 :])
+    return np.concatenate([_small(corner, 4, 6) for corner in corners])
+
+
+def _below(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The middle of the lowest sixth, as 8 x 3 colours."""
+    side = len(image)
+    return _small(image[-side // 6 :, side // 5 : -side // 5], 8, 3)
+
+
+def _small(part: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:
+    resized = Image.fromarray(np.ascontiguousarray(part)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(resized, dtype=np.float64) / 255
+
+
+def _mean(values: Any) -> float:
+    found = [float(value) for value in values]
+    return round(float(np.mean(found)), 4) if found else 0.0
+
+
+def _count(words: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for word in words:
+        found[word] = found.get(word, 0) + 1
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--headshots", type=int, default=8)
+    parser.add_argument("--recipe", default="portrait-small", choices=sorted(RECIPES))
+    parser.add_argument("--captions", default="generic", choices=("generic", "scene"))
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=JSON", help="change one number of the recipe"
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    changes = {name: json.loads(value) for name, _, value in (change.partition("=") for change in arguments.set)}
+    recipe = replace(RECIPES[arguments.recipe], **changes)
+    figures = run(
+        recipe,
+        arguments.people,
+        arguments.seed,
+        arguments.headshots,
+        arguments.captions,
+        arguments.out.with_suffix(".png"),
+    )
+    arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps({name: value for name, value in figures.items() if name not in ("recipe", "loss")}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
