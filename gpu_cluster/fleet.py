@@ -23,10 +23,10 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 if not os.environ.get("RAY_AUTH_TOKEN") and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
-import ray  # noqa: E402
-from ray.exceptions import GetTimeoutError, RayError  # noqa: E402
+import ray
+from ray.exceptions import GetTimeoutError, RayError
 
-from gpu_cluster.studio import Order, Outcome, Progress, Studio  # noqa: E402
+from gpu_cluster.studio import Order, Outcome, Progress, Studio
 
 log = logging.getLogger(__name__)
 

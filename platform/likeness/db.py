@@ -55,7 +55,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def Moment(**options: Any) -> Any:  # noqa: N802 - reads as a kind of Field
+def Moment(**options: Any) -> Any:
     """A `timestamptz` column."""
     return Field(sa_type=DateTime(timezone=True), **options)
 

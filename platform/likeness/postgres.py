@@ -59,8 +59,7 @@ class EmbeddedPostgres:
             os.chown(self._socket, self._user.pw_uid, self._user.pw_gid)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.data, "-h", "", "-k", self._socket, "-c", "logging_collector=off",
-                 "-c", "log_min_messages=warning", "-c", "log_min_error_statement=panic", "-c", "log_error_verbosity=terse", "-c", "max_connections=60"],
+                [self._bin / "postgres", "-D", self.data, "-h", "", "-k", self._socket, *_options()],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent,
                 **self._as_user(),
             )  # fmt: skip
@@ -189,6 +188,18 @@ def _postmaster(file: Path, data: Path) -> psutil.Process | None:
     except (psutil.Error, ValueError, IndexError):
         return None
     return process if words and words[0].endswith("postgres") and str(data) in words else None
+
+
+def _options() -> list[str]:
+    """The log must not quote statements or rows, which may hold what people typed."""
+    values = {
+        "logging_collector": "off",
+        "log_min_messages": "warning",
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
+        "max_connections": "60",
+    }
+    return [word for name, value in values.items() for word in ("-c", f"{name}={value}")]
 
 
 def _die_with_parent() -> None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     tombstone_folder: Path | None = Field(
         None, description="Folder of erasure tombstones, kept apart from database and keys; replayed after a restore."
     )
-    public_url: str = Field("http://127.0.0.1:8000", description="The address that people see in links.")
+    public_url: str = Field("", description="The address that people see in links; empty means this machine's own.")
     host: str = Field("127.0.0.1", description="The address the web server listens on.")
     port: int = Field(8000, description="The port the web server listens on.", ge=0, le=65535)
     smtp_url: str = Field("", description="`smtp://user:password@host:587`; empty keeps mails in the mailbox page.")
@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     )
     worker_threads: int = Field(2, description="Threads of one worker process.", ge=1, le=64)
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @model_validator(mode="after")
+    def _own_address(self) -> Settings:
+        self.public_url = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        return self
 
     @property
     def licences(self) -> frozenset[str]:

@@ -1,17 +1,10 @@
 """The first schema."""
 
 from alembic import op
-from likeness.migrations.protect import PLATFORM, protect
 from sqlmodel import SQLModel
 
-import batch.models
-import compliance.models
-import gpu_cluster.models
-import likeness.identity
-import likeness.jobs
-import likeness.ledger
-import likeness.mail
 import tenants.models  # noqa: F401
+from likeness.migrations.protect import PLATFORM, protect
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,121 @@
+"""HR's part of the demo, over HTTP: companies, rosters, and the download."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from sqlmodel import col, select
+
+from likeness import identity
+from likeness.db import PLATFORM, utc_now
+from likeness.demo.cast import Player, write_workbook
+from likeness.first_admin import sign_in_address
+from likeness.kernel import Kernel
+from tenants.models import Member
+
+TIMEOUT_SECONDS = 120
+
+
+class DemoFailed(RuntimeError):
+    """Likeness answered something that the demo did not expect."""
+
+
+class Browser:
+    """An HTTP client with a cookie jar of its own, as every person has."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.http = httpx.Client(base_url=kernel.settings.public_url, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def call(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """Raises `DemoFailed` with Likeness' own sentence."""
+        response = self.http.request(method, f"/api/v1{path}", **content)
+        if response.is_error:
+            raise DemoFailed(f"{method} {path} was answered {response.status_code}: {response.text[:300]}")
+        return response
+
+    def sign_in(self, address: str) -> None:
+        self.call("POST", f"/sign-in/{address.rsplit('/', 1)[1]}")
+
+
+@dataclass
+class Company:
+    name: str
+    tenant: UUID
+    hr: Browser
+    batch: str = ""
+    workbook: Path = Path()
+    invited: int = 0
+
+    def download(self, folder: Path) -> int:
+        """Fetches the ZIP of released headshots; returns how many are in it."""
+        path = folder / f"{self.workbook.stem}-headshots.zip"
+        path.write_bytes(self.hr.call("GET", f"/batches/{self.batch}/archive").content)
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise DemoFailed(f"{path} arrived damaged")
+            return sum(name.lower().endswith((".png", ".webp", ".jpg")) for name in archive.namelist())
+
+
+def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
+    """The companies of the demo, made by the operator where they do not exist yet, each with HR signed in."""
+    operator = Browser(kernel)
+    operator.sign_in(sign_in_address(kernel))
+    known = {line["name"]: UUID(line["id"]) for line in operator.call("GET", "/tenants").json()}
+    companies = []
+    for number, name in enumerate(names):
+        hr = Browser(kernel)
+        if name in known:
+            tenant = known[name]
+            hr.sign_in(_link_for_first_member(kernel, tenant))
+        else:
+            founded = operator.call(
+                "POST",
+                "/tenants",
+                json={
+                    "name": name,
+                    "admin_name": "Dana Whitfield" if number == 0 else "Ilse Vandenberg",
+                    "admin_email": f"hr@{'alpenglow' if number == 0 else 'harbourfinch'}.example",
+                    "contact": f"privacy@{'alpenglow' if number == 0 else 'harbourfinch'}.example",
+                    "authority": "the data protection authority of your country",
+                    "credits": 1000,
+                },
+            ).json()
+            tenant = UUID(founded["id"])
+            hr.sign_in(founded["sign_in"])
+        companies.append(Company(name, tenant, hr))
+    return companies
+
+
+def import_rosters(kernel: Kernel, companies: list[Company], players: dict[str, list[Player]], folder: Path) -> None:
+    """Each HR drops an Excel sheet, looks at the dry run, and imports it with invitations. Twice changes nothing."""
+    for company in companies:
+        seed = players[company.name][0].key.split("-")[0]
+        company.workbook = folder / f"{company.name.split()[0].lower()}-{seed}-{len(players[company.name])}.xlsx"
+        if not company.workbook.exists():
+            write_workbook(players[company.name], company.workbook)
+        files = {"workbook": (company.workbook.name, company.workbook.read_bytes())}
+        dropped = company.hr.call("POST", "/batches", files=files, data={"name": f"Portraits {seed}"}).json()
+        if dropped["reading"]["failed_rows"]:
+            raise DemoFailed(f"the dry run of {company.workbook} found problems: {dropped['reading']['problems']}")
+        company.batch = dropped["batch"]["id"]
+        if dropped["batch"]["imported_at"] is None:
+            company.hr.call("POST", f"/batches/{company.batch}/commit", json={"invite": True})
+        company.invited = len(company.hr.call("GET", f"/batches/{company.batch}/people").json())
+
+
+def _link_for_first_member(kernel: Kernel, tenant: UUID) -> str:
+    """Whoever runs this program on their own machine may print a sign-in link, as at the first start."""
+    with kernel.db.transaction(tenant) as session:
+        member = session.exec(
+            select(Member)
+            .where(col(Member.tenant_id) == tenant, col(Member.disabled_at).is_(None))
+            .order_by(col(Member.created_at))
+        ).first()
+        if member is None or tenant == PLATFORM:
+            raise DemoFailed("the company of an earlier demo has no member left")
+        return f"/{identity.make_link(session, identity.Kind.MEMBER, member.id, utc_now())}"

@@ -1,0 +1,207 @@
+"""The demo from start to end, with its clock, its report and its contact sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from compliance.certificates import verify
+from gpu_cluster import tending
+from likeness import telemetry
+from likeness.demo.cast import cast
+from likeness.demo.desk import found_companies, import_rosters
+from likeness.demo.sheet import contact_sheet
+from likeness.demo.show import Board
+from likeness.demo.visit import Visitor, erase
+from likeness.embedded import AlreadyRunning, Embedded
+from likeness.first_admin import sign_in_address
+from likeness.kernel import Kernel
+from likeness.postgres import PostgresFailed
+from likeness.settings import Settings
+from likeness.stopping import until_told_to_stop
+
+PATIENCE_SECONDS = 30 * 60
+
+
+def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
+    """Plays the demo; returns the process's exit status."""
+    console, clock = Console(), Clock()
+    settings = Settings()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    telemetry.configure(settings.log_level, stream=(settings.home / "likeness.log").open("a", buffering=1))
+    console.print(
+        "[bold]Likeness[/] · a demo in a [italic]drawn world[/]: the people are drawn by this program,"
+        " everything else is the product.\n"
+    )
+    running, memory = Embedded(settings), PeakMemory()
+    memory.start()
+    try:
+        with clock.stage("start"), console.status("Starting database, worker and web server …"):
+            kernel = running.start()
+            running.serve()
+            threading.Thread(target=tending.warm_up, args=(kernel,), name="warm-up", daemon=True).start()
+        console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
+        result = play(kernel, console, clock, employees, seed)
+        result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
+        target = report or settings.home / "demo" / "report.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        _summary(console, result, target)
+        if stay:
+            console.print(f"\nDashboard: [bold]{kernel.settings.public_url}[/]")
+            console.print(f"Sign in once within 30 minutes: [bold]{sign_in_address(kernel)}[/]", soft_wrap=True)
+            console.print("Ctrl-C stops everything; the data is kept and `likeness up` continues with it.")
+            until_told_to_stop()
+        return 0 if result["certificate_verified"] and result["headshots_delivered"] else 1
+    except KeyboardInterrupt:
+        console.print("\nStopping … the data is kept, a second start continues with it.")
+        return 130
+    except (AlreadyRunning, PostgresFailed) as error:
+        console.print(f"[red]✗[/] {error}")
+        return 1
+    finally:
+        running.stop()
+        memory.stop()
+
+
+def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int) -> dict[str, Any]:
+    """HR imports, the people visit, the cluster works, HR downloads, one person leaves."""
+    folder = kernel.settings.home / "demo"
+    folder.mkdir(exist_ok=True)
+    players = cast(employees, seed)
+    with clock.stage("import"):
+        companies = found_companies(kernel, list(players))
+        import_rosters(kernel, companies, players, folder)
+    for company in companies:
+        console.print(f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited")
+    visitors = [Visitor(kernel, company, player) for company in companies for player in players[company.name]]
+    with Board(console, visitors) as board:
+        with clock.stage("visit"):
+            _together([visitor.hand_in for visitor in visitors if not visitor.already_left()], board)
+        with clock.stage("train and render"):
+            _wait(visitors, board)
+        with clock.stage("release"):
+            for visitor in visitors:
+                visitor.choose_and_release()
+            board.refresh()
+    with clock.stage("download"):
+        delivered = sum(company.download(folder) for company in companies)
+    console.print(f"[green]✓[/] HR downloaded {delivered} released headshots")
+    with clock.stage("contact sheet"):
+        picture = contact_sheet(visitors, folder / "contact-sheet.png")
+    with clock.stage("erasure"):
+        certificate = erase(visitors[-1], folder)
+        verified = verify(certificate.read_text(), json.loads((folder / "certificate-key.json").read_text()))
+    console.print(f"[green]✓[/] {visitors[-1].player.name} asked to be forgotten: certificate verified offline")
+    ratios = [ratio for visitor in visitors for ratio in visitor.ratios]
+    return {
+        "employees": employees,
+        "seed": seed,
+        "photos_submitted": sum(visitor.submitted for visitor in visitors),
+        "photos_accepted": sum(visitor.accepted for visitor in visitors),
+        "sittings": {visitor.player.key: visitor.state for visitor in visitors},
+        "headshots_made": sum(len(visitor.ratios) for visitor in visitors),
+        "headshots_delivered": delivered,
+        "likeness_ratio_mean": round(sum(ratios) / len(ratios), 4) if ratios else None,
+        "likeness_ratio_worst": round(min(ratios), 4) if ratios else None,
+        "certificate_verified": verified["stage"] == 1,
+        "certificate": str(certificate),
+        "contact_sheet": str(picture),
+        "seconds_per_person": {visitor.player.key: visitor.run_seconds for visitor in visitors},
+    }
+
+
+def _together(acts: list[Any], board: Board) -> None:
+    """Several people at once, as in a company; the first failure ends the demo."""
+    failures: list[BaseException] = []
+
+    def guarded(act: Any) -> None:
+        try:
+            act()
+        except BaseException as error:  # Told by the main thread, once everybody has stopped.
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(act,), daemon=True) for act in acts]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        board.refresh()
+        time.sleep(0.2)
+    if failures:
+        raise failures[0]
+
+
+def _wait(visitors: list[Visitor], board: Board) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not all([visitor.look() for visitor in visitors]):
+        if time.monotonic() > deadline:
+            raise TimeoutError("The sittings did not end within half an hour; see likeness.log.")
+        board.refresh()
+        time.sleep(0.5)
+    board.refresh()
+
+
+def _summary(console: Console, result: dict[str, Any], target: Path) -> None:
+    table = Table(title="What happened", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    for name in ("employees", "photos_submitted", "photos_accepted", "headshots_made", "headshots_delivered",
+                 "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total", "peak_rss_mb"):  # fmt: skip
+        table.add_row(name.replace("_", " "), str(result[name]))
+    for stage, seconds in result["seconds"].items():
+        table.add_row(f"  {stage}", f"{seconds} s")
+    console.print(table)
+    console.print(f"Contact sheet: {result['contact_sheet']}\nCertificate:   {result['certificate']}\nReport:        {target}")
+
+
+class Clock:
+    """Wall-clock seconds of each stage."""
+
+    def __init__(self) -> None:
+        self.started, self.seconds = time.monotonic(), dict[str, float]()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 1)
+
+    def total(self) -> float:
+        return round(time.monotonic() - self.started, 1)
+
+
+class PeakMemory(threading.Thread):
+    """Samples the proportional memory of this process and everything below it, each page counted once."""
+
+    def __init__(self) -> None:
+        super().__init__(name="memory", daemon=True)
+        self._peak, self._ended = 0, threading.Event()
+
+    def run(self) -> None:
+        me = psutil.Process(os.getpid())
+        while not self._ended.wait(1.0):
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except (psutil.Error, AttributeError):
+                    continue
+            self._peak = max(self._peak, total)
+
+    def peak_mb(self) -> int:
+        return round(self._peak / 2**20)
+
+    def stop(self) -> None:
+        self._ended.set()

@@ -1,0 +1,37 @@
+"""The contact sheet: each person's photos beside the headshots that were made."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from likeness.demo.visit import Visitor
+
+SIDE, GAP, NAME, SHOWN = 150, 8, 230, 6
+PAPER, INK, FAINT = (250, 249, 247), (32, 33, 36), (110, 112, 118)
+
+
+def contact_sheet(visitors: Sequence[Visitor], path: Path) -> Path:
+    """Writes a PNG: a line a person, photos on the left, headshots on the right."""
+    photos_at, headshots_at = NAME, NAME + SHOWN * (SIDE + GAP) + 3 * GAP
+    width, top = headshots_at + SHOWN * (SIDE + GAP) + GAP, 64
+    sheet = Image.new("RGB", (width, top + len(visitors) * (SIDE + GAP) + GAP), PAPER)
+    pen, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(18), ImageFont.load_default(13)
+    pen.text((photos_at, 22), "Photos they sent (drawn people)", INK, font)
+    pen.text((headshots_at, 22), "Headshots that were made of them", INK, font)
+    for row, visitor in enumerate(visitors):
+        y = top + row * (SIDE + GAP)
+        pen.text((GAP, y + 40), visitor.player.name, INK, font)
+        pen.text((GAP, y + 66), visitor.company.name, FAINT, small)
+        if visitor.ratios:
+            pen.text((GAP, y + 86), f"likeness {sum(visitor.ratios) / len(visitor.ratios):.2f}", FAINT, small)
+        for at, pictures in ((photos_at, visitor.photos_shown()), (headshots_at, visitor.headshots_shown())):
+            for column, data in enumerate(pictures[:SHOWN]):
+                with Image.open(io.BytesIO(data)) as picture:
+                    square = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+                sheet.paste(square, (at + column * (SIDE + GAP), y))
+    sheet.save(path)
+    return path
