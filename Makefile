@@ -40,8 +40,8 @@ bench: $(DEV) ## Measure speed against the figures to meet
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-training
-bench-training: $(DEV) ## Measure training against another trainer: OUT=training.json PEER=script.py
-	@$(BIN)/python -m benchmarks.training $(if $(OUT),--out "$(OUT)") $(if $(PEER),--peer "$(PEER)") $(ARGS)
+bench-training: $(DEV) ## Measure training beside diffusers' own script: OUT=training.json PEER=path/to/diffusers
+	@$(BIN)/python -m benchmarks.training --out "$(or $(OUT),training.json)" $(if $(PEER),--peer "$(PEER)") $(ARGS)
 
 .PHONY: quality
 quality: $(DEV) ## Measure likeness of headshots: PEOPLE=8 SEED=1 OUT=quality.json
