@@ -29,6 +29,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from gpu_cluster.studio import Order, Outcome, Progress, Studio
 
 log = logging.getLogger(__name__)
+logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
 
 POLL_SECONDS = 2.0
 OBJECT_STORE_BYTES = 128 * 2**20

@@ -34,6 +34,7 @@ TRIES = 3
 """Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
 
 _fleets: dict[int, Fleet] = {}
+_wanted: set[int] = set()
 
 
 @jobs.every(timedelta(seconds=1))
@@ -42,7 +43,7 @@ def tend(kernel: Kernel, now: datetime) -> None:
     fleet = _fleets.get(id(kernel))
     if fleet is None:
         _declare_lost(kernel, now)
-        if not any(_ready(kernel)):
+        if id(kernel) not in _wanted and not any(_ready(kernel)):
             return
         fleet = _fleets[id(kernel)] = open_fleet(kernel)
     for finished in fleet.finished():
@@ -63,13 +64,16 @@ def open_fleet(kernel: Kernel) -> Fleet:
 
 
 def warm_up(kernel: Kernel) -> None:
-    """Starts Ray and loads the base model before the first sitting asks for it."""
-    if id(kernel) not in _fleets:
-        _fleets[id(kernel)] = open_fleet(kernel)
+    """Has the next round start Ray and load the base model before the first sitting asks for it.
+
+    The round's own thread does it, because Ray's processes end with the thread that started them.
+    """
+    _wanted.add(id(kernel))
 
 
 def close(kernel: Kernel) -> None:
     """Ends the studios; their sittings are taken up again at the next start."""
+    _wanted.discard(id(kernel))
     fleet = _fleets.pop(id(kernel), None)
     if fleet:
         fleet.close()

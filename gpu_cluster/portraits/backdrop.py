@@ -25,7 +25,8 @@ def _plain(scene: Scene, main: Colour, second: Colour) -> Field:
     x, y, _ = LIGHTS[scene.light][2]
     u, v = _axes()
     part = np.clip(np.hypot(u - 0.5 - 0.15 * x, v - 0.40 - 0.1 * y) * 1.25, 0.0, 1.0)[..., None]
-    return (np.asarray(main, np.float32) * (1.0 - part) + np.asarray(second, np.float32) * part).astype(np.float32)
+    mixed: Field = np.asarray(main, np.float32) * (1.0 - part) + np.asarray(second, np.float32) * part
+    return mixed.astype(np.float32)
 
 
 def _axes() -> tuple[Field, Field]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 Shape = Callable[[Field, Field], Field]
 Box = tuple[float, float, float, float]

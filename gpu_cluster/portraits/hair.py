@@ -64,9 +64,8 @@ def paint_front(canvas: Canvas, head: Head) -> None:
             _shadow(head),
             alpha=0.30,
             soft=0.08,
-            clip=None,
         )
-    canvas.paint(head.frame, LONG, cap, _locks(head, 1.0), alpha=0.80 if shaved else 1.0, soft=0.05 if shaved else 0.012)
+    canvas.paint(head.frame, LONG, cap, _locks(head, 1.0), alpha=0.8 if shaved else 1.0, soft=0.05 if shaved else 0.012)
 
 
 def _shadow(head: Head) -> tuple[float, float, float]:
@@ -133,7 +132,8 @@ def _locks(head: Head, tone: float) -> Callable[[Field, Field], Field]:
 
     def colour(u: Field, v: Field) -> Field:
         if curly:
-            strands = np.sin(13.0 * u + 2.0 * np.sin(9.0 * v + phase)) * np.sin(13.0 * v + 2.0 * np.sin(9.0 * u + phase))
+            across, down = 2.0 * np.sin(9.0 * v + phase), 2.0 * np.sin(9.0 * u + phase)
+            strands = np.sin(13.0 * u + across) * np.sin(13.0 * v + down)
         else:
             bend = 1.2 * np.sin(2.0 * v + phase) if person.style == "wavy" else 0.0
             across = (u - 0.35 * person.parting) / (1.15 + 0.35 * v.clip(-1.2, 1.0)) + 0.1 * bend

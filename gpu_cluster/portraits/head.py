@@ -348,5 +348,3 @@ def paint_glasses(canvas: Canvas, head: Head) -> None:
     middle, half = ((left + a) + (right - b)) / 2, max(0.02, ((right - b) - (left + a)) / 2)
     bridge = arc(middle, y - 0.02, half, 0.03, width)
     canvas.paint(frame, (middle - 0.3, y - 0.2, middle + 0.3, y + 0.2), bridge, colour)
-
-

@@ -10,10 +10,10 @@ import copy
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -21,11 +21,13 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
+from gpu_cluster.portraits.kindle import kindle
+from gpu_cluster.portraits.model import Diffusers
 
-# Half of a run's minutes would be too many for the autoencoder: it is good enough at a third.
-VAE_SHARE = 0.33
-VAE_BATCH = 12
-VAE_RATE = 2e-3
+# The autoencoder starts from a linear code (kindle.py), so most of a run goes to the UNet.
+VAE_SHARE = 0.24
+VAE_BATCH = 4
+VAE_RATE = 1e-3
 # Keeps latents near a unit ball without blurring what they hold.
 KL_WEIGHT = 3e-5
 UNET_BATCH = 32
@@ -51,7 +53,37 @@ class Clock:
         return self.used / self.minutes
 
     def rate(self, peak: float, step: int, warm: int = 50) -> float:
-        return peak * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.part))))
+        """Warm-up, then half a cosine down to a fiftieth of the peak."""
+        fall = 0.5 * (1.0 + math.cos(math.pi * min(1.0, self.part)))
+        return peak * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * fall)
+
+
+class Threads:
+    """Chooses between one thread and all of them by timing both every so often.
+
+    Threads that meet at a barrier wait for the slowest: beside other busy programs, two took twice as long as one.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.count, self.turn = most, most, 0
+        self.seconds = {1: math.inf, most: math.inf}
+        self.since = time.monotonic()
+
+    def step(self) -> None:
+        """Called once after each training step."""
+        now = time.monotonic()
+        took, self.since, self.turn = now - self.since, now, self.turn + 1
+        place = self.turn % 60
+        if place in (1, 5):
+            # The first step after a change is not typical.
+            self.seconds[self.count] = math.inf
+        else:
+            self.seconds[self.count] = min(took, self.seconds[self.count]) if place < 9 else took
+        if place in (0, 4):
+            self.count = 1 if self.count == self.most else self.most
+        elif place == 8:
+            self.count = min(self.seconds, key=self.seconds.__getitem__)
+        torch.set_num_threads(self.count)
 
 
 def to_unit(batch: NDArray[np.uint8]) -> Tensor:
@@ -59,28 +91,27 @@ def to_unit(batch: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1.0
 
 
-def _resume(path: Path) -> dict[str, object] | None:
-    return torch.load(path, weights_only=False) if path.exists() else None  # noqa: S301 - our own scratch file.
+def _resume(path: Path) -> dict[str, Any] | None:
+    return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def train_autoencoder(scratch: Path, minutes: float, seed: int) -> AutoencoderKL:
+def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int) -> Diffusers:
     done, ongoing = scratch / "vae.pt", scratch / "vae-ongoing.pt"
-    vae = model.autoencoder().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    vae = model.autoencoder().to(memory_format=torch.channels_last)
     if done.exists():
         vae.load_state_dict(torch.load(done, weights_only=True))
         return vae
     drawn, _ = pictures.load_all(scratch)
-    for name, parameter in vae.named_parameters():
-        # Residual branches start silent: the skeleton of resampling convolutions learns first, and fast.
-        if name.endswith("conv2.weight"):
-            torch.nn.init.zeros_(parameter)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=VAE_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
     step, clock = 0, Clock(minutes)
+    if not ongoing.exists():
+        kindle(vae, to_unit(drawn[:160]))
     if (state := _resume(ongoing)) is not None:
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
         step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said = np.random.default_rng((seed, step)), clock.used, time.monotonic()
+    crew = Threads(threads)
     while clock.part < 1.0:
         # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms.
         crop, count = (64, 4 * VAE_BATCH) if clock.part < 0.75 else (128, VAE_BATCH)
@@ -95,11 +126,12 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int) -> AutoencoderKL
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
+        crew.step()
         step += 1
         if step % 50 == 0:
-            error = functional.mse_loss(decoded.float().clamp(-1, 1), batch).item() / 4.0
+            quality = -10 * math.log10(functional.mse_loss(decoded.float().clamp(-1, 1), batch).item() / 4.0)
             pace = 50 / (time.monotonic() - said)
-            print(f"vae {clock.used:5.1f} min  step {step}  {pace:.2f}/s  {-10 * math.log10(error):.2f} dB", flush=True)
+            print(f"vae {clock.used:5.1f} min  step {step}  {pace:.2f}/s on {crew.count}  {quality:.2f} dB", flush=True)
             said = time.monotonic()
         if clock.used - saved > 3.0:
             saved = clock.used
@@ -133,7 +165,7 @@ def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def whiten(vae: AutoencoderKL, drawn: NDArray[np.uint8]) -> None:
+def whiten(vae: Diffusers, drawn: NDArray[np.uint8]) -> None:
     """Folds each latent channel's mean and spread into the 1x1 convolutions around it: latents become mean 0, std 1.
 
     Trainers and pipelines then need neither shift nor scale, whatever they do with those settings.
@@ -152,7 +184,7 @@ def whiten(vae: AutoencoderKL, drawn: NDArray[np.uint8]) -> None:
 
 
 @torch.no_grad()
-def encode_all(vae: AutoencoderKL, drawn: NDArray[np.uint8]) -> Tensor:
+def encode_all(vae: Diffusers, drawn: NDArray[np.uint8]) -> Tensor:
     parts = []
     for start in range(0, len(drawn), 50):
         batch = to_unit(drawn[start : start + 50]).contiguous(memory_format=torch.channels_last)
@@ -169,7 +201,7 @@ class Denoiser(torch.nn.Module):
         self.words = model.tokenizer()
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
-        self.unet: UNet2DConditionModel = model.unet()
+        self.unet = model.unet()
 
     def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""
@@ -197,7 +229,7 @@ def reword(line: str, rng: np.random.Generator) -> str:
     return text.replace(f"{SUBJECT_TOKEN} person", "a person") if rng.random() < 0.25 else text
 
 
-def train_denoiser(scratch: Path, out: Path, vae: AutoencoderKL, minutes: float, seed: int) -> None:
+def train_denoiser(scratch: Path, out: Path, vae: Diffusers, minutes: float, seed: int, threads: int) -> None:
     drawn, captions = pictures.load_all(scratch)
     kept = scratch / "latents.pt"
     if not kept.exists():
@@ -214,6 +246,7 @@ def train_denoiser(scratch: Path, out: Path, vae: AutoencoderKL, minutes: float,
         optimizer.load_state_dict(state["optimizer"])
         step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said, recent = np.random.default_rng((seed, 1, step)), clock.used, time.monotonic(), 0.0
+    crew = Threads(threads)
     torch.manual_seed(seed + step)
     while clock.part < 1.0:
         chosen = rng.integers(len(latents), size=UNET_BATCH)
@@ -236,15 +269,16 @@ def train_denoiser(scratch: Path, out: Path, vae: AutoencoderKL, minutes: float,
         for group in optimizer.param_groups:
             group["lr"] = clock.rate(UNET_RATE, step, warm=150)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(whole.parameters(), 1.0)
         optimizer.step()
+        crew.step()
         step += 1
         _average(averaged, whole, min(EMA, step / (step + 10.0)))
         recent += loss.item() / 50
         if step % 50 == 0:
             pace = 50 / (time.monotonic() - said)
-            print(f"unet {clock.used:5.1f} min  step {step}  {pace:.2f}/s  loss {recent:.4f}", flush=True)
+            print(f"unet {clock.used:5.1f} min  step {step}  {pace:.2f}/s on {crew.count}  loss {recent:.4f}", flush=True)
             said, recent = time.monotonic(), 0.0
         if clock.used - saved > SNAPSHOT_MINUTES or clock.part >= 1.0:
             saved = clock.used
@@ -259,7 +293,7 @@ def _average(averaged: Denoiser, whole: Denoiser, keep: float) -> None:
     torch._foreach_lerp_(list(averaged.parameters()), list(whole.parameters()), 1.0 - keep)
 
 
-def export(vae: AutoencoderKL, denoiser: Denoiser, out: Path) -> None:
+def export(vae: Diffusers, denoiser: Denoiser, out: Path) -> None:
     # Copies, because saving rounds the weights to half precision in place.
     parts = copy.deepcopy(denoiser)
     whole = model.pipeline(copy.deepcopy(vae), parts.unet, parts.first, parts.second, parts.words)
@@ -278,9 +312,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     pictures.draw_all(arguments.scratch, arguments.people, arguments.threads)
-    vae = train_autoencoder(arguments.scratch, arguments.minutes * VAE_SHARE, arguments.seed)
+    vae = train_autoencoder(arguments.scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads)
     remaining = arguments.minutes * (1.0 - VAE_SHARE)
-    train_denoiser(arguments.scratch, arguments.out, vae, remaining, arguments.seed)
+    train_denoiser(arguments.scratch, arguments.out, vae, remaining, arguments.seed, arguments.threads)
 
 
 if __name__ == "__main__":

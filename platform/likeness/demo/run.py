@@ -31,6 +31,10 @@ from likeness.settings import Settings
 from likeness.stopping import until_told_to_stop
 
 PATIENCE_SECONDS = 30 * 60
+SHOWN = (
+    "employees", "photos_submitted", "photos_accepted", "headshots_made", "headshots_delivered",
+    "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total", "peak_rss_mb",
+)  # fmt: skip
 
 
 def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
@@ -49,7 +53,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
         with clock.stage("start"), console.status("Starting database, worker and web server …"):
             kernel = running.start()
             running.serve()
-            threading.Thread(target=tending.warm_up, args=(kernel,), name="warm-up", daemon=True).start()
+            tending.warm_up(kernel)
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
         result = play(kernel, console, clock, employees, seed)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
@@ -155,13 +159,15 @@ def _summary(console: Console, result: dict[str, Any], target: Path) -> None:
     table = Table(title="What happened", show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
-    for name in ("employees", "photos_submitted", "photos_accepted", "headshots_made", "headshots_delivered",
-                 "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total", "peak_rss_mb"):  # fmt: skip
+    for name in SHOWN:
         table.add_row(name.replace("_", " "), str(result[name]))
     for stage, seconds in result["seconds"].items():
         table.add_row(f"  {stage}", f"{seconds} s")
     console.print(table)
-    console.print(f"Contact sheet: {result['contact_sheet']}\nCertificate:   {result['certificate']}\nReport:        {target}")
+    for name, path in (
+        ("Contact sheet", result["contact_sheet"]), ("Certificate", result["certificate"]), ("Report", target)
+    ):  # fmt: skip
+        console.print(f"{name}: {path}", soft_wrap=True, highlight=False)
 
 
 class Clock:
