@@ -14,7 +14,6 @@ files, reach a network or start programs: whatever it needs is imported before. 
 import atexit
 import contextlib
 import ctypes
-import errno
 import gc
 import json
 import os
@@ -31,6 +30,13 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NoReturn
+
+if __name__ == "__main__":
+    # Run by its path and in isolated mode, the child does not find the project by itself. Last on the path, because
+    # the project has a folder named like the standard library's platform.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from batch.confinement import forbid_calls, leave_network
 
 # Two lengths stand before each message: the JSON and the raw bytes that follow it.
 HEAD = struct.Struct("!II")
@@ -150,7 +156,7 @@ class _Child:
         self._seconds = limits.wall_seconds
         try:
             # Isolated mode (-I) keeps the working directory and the environment out of the import path.
-            self._process = subprocess.Popen(  # noqa: S603 - the command is this file and its own module names.
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", str(Path(__file__).resolve()), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -268,7 +274,6 @@ def _serve(module: str, function: str, warm: str, limits: Limits) -> None:
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
     _limit(limits)
-    sys.path.append(str(Path(__file__).resolve().parents[1]))
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         found = import_module(module)
@@ -359,82 +364,6 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
-
-
-CLONE_THREAD, CLONE_NEWUSER, CLONE_NEWNET = 0x00010000, 0x10000000, 0x40000000
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 4, 22, 38, 2
-
-
-def leave_network(libc: ctypes.CDLL) -> bool:
-    """Moves to a namespace without network; containers may forbid that, and then the call filter alone holds."""
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # A fork may not look into the memory of its parent.
-    return bool(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The kernel's numbers on one kind of processor; `forbidden` are the calls that no decoder needs."""
-
-    architecture: int
-    clone: int
-    clone3: int
-    # In order: opening files, sockets, programs, other processes, mounts, tracing, namespaces, kernel programs.
-    forbidden: tuple[int, ...]
-
-
-MACHINES = {
-    "x86_64": Machine(
-        0xC000003E, 56, 435,
-        (2, 85, 257, 437, 41, 42, 49, 50, 53, 57, 58, 59, 322, 62, 129, 297, 165, 101, 310, 311, 272, 308, 321, 425),
-    ),
-    "aarch64": Machine(
-        0xC00000B7, 220, 435,
-        (56, 437, 198, 199, 200, 201, 203, 221, 281, 129, 138, 240, 40, 117, 270, 271, 97, 268, 280, 425),
-    ),
-}  # fmt: skip
-
-
-def call_filter(machine: Machine) -> bytes:
-    """A seccomp program in classic BPF: forbidden calls and new processes answer "not permitted", new threads pass."""
-    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    number, architecture, first_argument = 0, 4, 16  # Offsets in struct seccomp_data.
-    steps: list[tuple[int, int, str, str]] = [
-        (load, architecture, "", ""),
-        (equal, machine.architecture, "", "refuse"),
-        (load, number, "", ""),
-        (at_least, 0x40000000, "refuse", ""),  # The x32 names of the same calls.
-        *((equal, call, "refuse", "") for call in machine.forbidden),
-        # The flags of clone3 lie in memory that a filter cannot read; told that it is absent, libc uses clone instead.
-        (equal, machine.clone3, "absent", ""),
-        (equal, machine.clone, "", "allow"),
-        (load, first_argument, "", ""),
-        (any_bit, CLONE_THREAD, "allow", "refuse"),
-    ]
-    ends = {"allow": 0x7FFF0000, "refuse": 0x00050000 | errno.EPERM, "absent": 0x00050000 | errno.ENOSYS}
-    place = {name: len(steps) + at for at, name in enumerate(ends)}
-
-    def jump(at: int, name: str) -> int:
-        return place[name] - at - 1 if name else 0
-
-    code = [struct.pack("=HBBI", op, jump(at, yes), jump(at, no), k) for at, (op, k, yes, no) in enumerate(steps)]
-    code += [struct.pack("=HBBI", answer, 0, 0, value) for value in ends.values()]
-    return b"".join(code)
-
-
-def forbid_calls(libc: ctypes.CDLL) -> bool:
-    """Puts the filter on this process for good; False on a kernel or processor that has none."""
-    machine = MACHINES.get(os.uname().machine)
-    if machine is None:
-        return False
-    code = call_filter(machine)
-    held = ctypes.create_string_buffer(code)
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
-
-    program = Program(len(code) // 8, ctypes.addressof(held))
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0)
 
 
 def _exactly(file: int, length: int) -> bytes:

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from batch.pictures import shrink
-
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# The detector sees faces from 80 px on. A selfie's face is a tenth of its side or more: 800 px are enough at first,
-# and 1,600 px are tried when nothing was found.
-SIDES = (800, 1600)
+# The detector sees faces from 80 px on, and a selfie's face is a tenth of its side or more: 800 px are enough at first.
+# Another scale finds some that fall between two of its steps. A face that fills the frame is found only with room
+# around it, so the edges are drawn out by a quarter next. Last,
+# 1,600 px find small faces. The passes cost 0.06, 0.03, 0.13 and 0.2 s.
+PASSES = ((800, 0.0), (600, 0.0), (800, 0.25), (1600, 0.0))
 # Faces that look at the camera score 1 to 3, folds of clothing up to 0.3. A picture's only face may be less certain
 # than a second one, or one that lies on its side.
 CERTAIN, SURE = 0.2, 0.5
@@ -74,23 +74,22 @@ class Found(NamedTuple):
 
 
 def find(image: Image.Image) -> Found:
-    for side in SIDES:
-        faces = _faces(image, side, CERTAIN)
+    for side, margin in PASSES:
+        faces = _faces(image, side, margin, CERTAIN)
         if faces:
             return Found(image, faces, False)
     for turn in (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180):
         turned = image.transpose(turn)
-        faces = _faces(turned, SIDES[0], SURE)
+        faces = _faces(turned, *PASSES[0], SURE)
         if faces:
             return Found(turned, faces, True)
     return Found(image, [], False)
 
 
-def _faces(image: Image.Image, side: int, least: float) -> list[Face]:
-    small = np.asarray(shrink(image, side))
-    scale = max(image.size) / max(small.shape[:2])
-    # The edges are drawn out by a quarter: a face that fills the frame is found only with some room around it.
-    room = max(small.shape[:2]) // 4
+def _faces(image: Image.Image, side: int, margin: float, least: float) -> list[Face]:
+    scale = max(max(image.size) / side, 0.5)  # Enlarging more than twice finds nothing new.
+    small = np.asarray(image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0))
+    room = round(margin * side)
     roomy = np.pad(small, ((room, room), (room, room), (0, 0)), mode="edge")
     boxes, scores, _ = models().detector.run(np.ascontiguousarray(roomy), 0, 0.0)
     found = []

@@ -20,8 +20,9 @@ BLURRED = 0.004
 DARK = 70
 # More than this part of the face is burnt out to white.
 BURNT = 0.2
-# About 17 and 37 degrees: the base of the nose stands about 0.8 of half the eye distance before the eyes.
-SIDE, FAR_SIDE = 0.25, 0.6
+# About 9 and 37 degrees: the base of the nose stands about 0.8 of half the eye distance before the eyes. Of drawn
+# people who look at the camera, 98 % are below 0.13.
+SIDE, FAR_SIDE = 0.13, 0.6
 # A whole photo is kept if its face keeps this many pixels, half of what training uses; else the face is cut out.
 WHOLE = 512
 # Sides of the cut, in widths of the detector's box: head, shoulders and some chest, or less next to other people.
@@ -61,7 +62,7 @@ def judge(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def _one_face(found: Found, face: Face, codes: list[str], least: int) -> tuple[dict[str, Any], bytes]:
-    others = [one.box for one in found.faces if one is not face]
+    others = [_head(one.box) for one in found.faces if one is not face]
     cut = _cut(found.image.size, face, others)
     kept = pictures.shrink(found.image.crop(cut), pictures.KEPT_SIDE)
     if cut != (0, 0, *found.image.size):
@@ -123,6 +124,12 @@ def _cut(size: tuple[int, int], face: Face, others: list[Box]) -> Box:
         if not any(_overlap(box, other) for other in others):
             break
     return box
+
+
+def _head(box: Box) -> Box:
+    """The whole head of somebody else, hair and ears included: half the box's side more on each side."""
+    more = (box[2] - box[0]) // 2
+    return box[0] - more, box[1] - more, box[2] + more, box[3] + more
 
 
 def _overlap(one: Box, other: Box) -> bool:

@@ -66,8 +66,8 @@ def read(
     try:
         answer, _ = _children.run(about, data)
     except ChildFailed as failure:
-        if failure.reason in ("start", "busy"):
-            raise
+        if failure.machine:
+            raise WorkbookUnreadable("The file could not be read just now. Try again in a minute.") from failure
         raise WorkbookUnreadable("The file is too large or damaged. Copy the list alone to a new workbook.") from None
     if "unreadable" in answer:
         raise WorkbookUnreadable(answer["unreadable"])

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 
-from batch import cells, roster, sheets, workbook
+from batch import cells, headings, roster, sheets, workbook
+from batch.child import Children, Limits
 from batch.workbook import Problem, Reading, WorkbookUnreadable, read
 
 HEADINGS = ["Employee ID", "Name", "E-mail", "Department", "Location", "Manager e-mail", "Language"]
@@ -182,7 +183,8 @@ NAMES = [
     "Zoë van der Berg", "José Núñez", "Nguyễn Thị Hương", "O'Connor", "D\u2019Angelo", "Jean-Luc Picard", "王",
     "李小龙", "山田 太郎", "김민수", "Мария Иванова", "Ελένη Παπαδοπούλου", "محمد بن سلمان", "فاطمه می‌خواهم", "יעל כהן",
     "प्रिया शर्मा", "สมชาย ใจดี", "Þórður Guðmundsson", "Łukasz Żółć", "\u0130brahim I\u015f\u0131k", "ß Müller",
-    "mc donald", "MACDONALD", "de la Cruz", "Björk", "X Æ A-12", "Ọlájídé", "Siobhán Ní Bhriain", "Dvořák", "Đặng", "Ştefan Țepeş",
+    "mc donald", "MACDONALD", "de la Cruz", "Björk", "X Æ A-12", "Ọlájídé", "Siobhán Ní Bhriain", "Dvořák", "Đặng",
+    "Ştefan Țepeş",
     "Jørgen Ærø", "Aðalheiður", "Ķēniņš", "გიორგი", "Արամ", "தமிழ் செல்வன்", "ሰላም", "🙂 Smiley", "👩‍🚀 Ann",
 ]  # fmt: skip
 
@@ -432,9 +434,11 @@ def test_a_cell_of_a_megabyte_is_one_problem() -> None:
     assert len(reading.failed[0][1][0]) <= sheets.LONGEST_CELL
 
 
-def test_what_exhausts_the_child_is_a_sentence_in_the_parent() -> None:
-    # Hundreds of thousands of nested elements: just below the limits of the directory, large in memory.
-    digits = "".join(f"<r><t>{at}</t></r>" for at in range(1_600_000)).encode()
+def test_what_exhausts_the_child_is_a_sentence_in_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of thousands of elements in one string: below the limits of the directory, large in memory."""
+    narrow = Children("batch.roster", "parse", warm="warm_up", limits=Limits(memory=220 * 2**20), keep=False)
+    monkeypatch.setattr(workbook, "_children", narrow)
+    digits = "".join(f"<r><t>{at}</t></r>" for at in range(300_000)).encode()
     with pytest.raises(WorkbookUnreadable, match="too large or damaged"):
         read(zipped(xl__sharedStrings_DOT_xml=STRINGS[:-3] + digits + b"</si></sst>"))
 
@@ -479,7 +483,7 @@ def test_distance_is_the_same_both_ways(one: str, other: str) -> None:
 def test_a_template_is_read_again_in_every_language(language: str) -> None:
     data = workbook.template(language)
     reading = parse(data)
-    assert set(reading.mapping) == {*roster.headings.FIELDS}
+    assert set(reading.mapping) == {*headings.FIELDS}
     assert reading.unknown_columns == ()
     assert codes(reading) == [(1, "full_name", "no_rows")]
     book = load_workbook(io.BytesIO(data))
@@ -488,13 +492,13 @@ def test_a_template_is_read_again_in_every_language(language: str) -> None:
 
 
 def test_failed_rows_come_back_with_reasons_and_merge() -> None:
-    headings = [*HEADINGS[:3], "Shoe size"]
-    first = parse(xlsx(headings, [*ALICE, "38"], ["2", "Bob", "nonsense", "44"], ["3", "=A1", "c@acme.com"]))
+    names = [*HEADINGS[:3], "Shoe size"]
+    first = parse(xlsx(names, [*ALICE, "38"], ["2", "Bob", "nonsense", "44"], ["3", "=A1", "c@acme.com"]))
     assert first.unknown_columns == ("Shoe size",)
     data = workbook.failed_rows(first)
     page = load_workbook(io.BytesIO(data)).worksheets[0]
     lines = [list(line) for line in page.iter_rows(values_only=True)]
-    assert lines[0] == ["Reason", *headings]
+    assert lines[0] == ["Reason", *names]
     assert lines[1] == ["E-mail: This is not an e-mail address.", "2", "Bob", "nonsense", "44"]
     assert len(lines) == 3
     lines[1][3], lines[2][2] = "bob@acme.com", "Carl"

@@ -1,0 +1,423 @@
+"""Photos: verdicts on a real photograph in many states, and hostile files that end in a sentence.
+
+The photograph is NASA's portrait of Eileen Collins, in the public domain, from scikit-image.
+"""
+
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageFilter, PngImagePlugin
+from skimage.data import astronaut, chelsea, coffee, rocket
+
+from batch import faces, inspection, pictures, verdict
+from batch.child import Children
+from batch.inspection import Inspection, InspectorDown, inspect
+
+pillow_heif.register_heif_opener()
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SECRET = "Eileen at 59.9139 N"
+
+
+@cache
+def portrait(side: int = 1200) -> Image.Image:
+    """Head and shoulders; at 1,200 px the face square is 570 px."""
+    whole: Any = astronaut()  # type: ignore[no-untyped-call]
+    return Image.fromarray(whole).crop((60, 0, 370, 310)).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def saved(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **({"quality": 90} if kind in ("JPEG", "WEBP") else {}), **options)
+    return file.getvalue()
+
+
+def codes(seen: Inspection) -> list[str]:
+    return [finding.code for finding in seen.findings]
+
+
+def opened(seen: Inspection) -> Image.Image:
+    assert seen.picture
+    return Image.open(io.BytesIO(seen.picture))
+
+
+def judged(data: bytes, **about: Any) -> Inspection:
+    """Judges without a child, for the many small cases."""
+    return inspection._inspection(*verdict.judge(about, data))
+
+
+def scaled(image: Image.Image, factor: float) -> Image.Image:
+    return Image.fromarray(np.clip(np.asarray(image) * factor, 0, 255).astype(np.uint8))
+
+
+@cache
+def good() -> Inspection:
+    return inspect(saved(portrait()))
+
+
+# A photograph in its states
+
+
+def test_a_good_photo_is_accepted_in_a_child() -> None:
+    seen = good()
+    assert (seen.accepted, seen.findings, seen.faces, seen.pose) == (True, (), 1, "front")
+    assert (seen.width, seen.height) == opened(seen).size == (1200, 1200)
+    assert 450 < seen.face_pixels < 700
+    assert seen.embedding is not None
+    assert len(seen.embedding) == 128
+    assert seen.face_box is not None
+    left, top, right, bottom = seen.face_box
+    assert left < 550 < right
+    assert top < 480 < bottom
+
+
+def test_a_verdict_takes_less_than_2_seconds_of_processor() -> None:
+    data = saved(portrait().resize((4000, 3000)))
+    cat: Any = chelsea()  # type: ignore[no-untyped-call]
+    nobody = saved(Image.fromarray(cat).resize((4000, 3000)))
+    judged(data)
+    for photo in (data, nobody):
+        started = time.process_time()
+        judged(photo)
+        assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+def test_every_format_becomes_a_clean_jpeg(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = SECRET
+    exif.get_ifd(0x8825)[1] = "N"
+    options: dict[str, Any] = {"exif": exif.tobytes(), "icc_profile": SRGB}
+    if kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("Comment", SECRET)
+        options["pnginfo"] = text
+    if kind == "JPEG":
+        options |= {"comment": SECRET, "xmp": f"<x:xmpmeta>{SECRET}</x:xmpmeta>".encode()}
+    data = saved(portrait(), kind, **options) + SECRET.encode()
+    assert SECRET.encode() in data
+    seen = judged(data)
+    assert seen.accepted
+    assert ("heic" in codes(seen)) == (kind == "HEIF")
+    assert seen.picture is not None
+    assert SECRET.encode() not in seen.picture
+    assert b"Exif" not in seen.picture
+    assert b"ICC_PROFILE" not in seen.picture
+    clean = opened(seen)
+    assert clean.format == "JPEG"
+    assert set(clean.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert dict(clean.getexif()) == {}
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_orientation_is_applied(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    # The inverse of each turn: transposing back by 90 degrees undoes 270 and the other way round; the rest undo themselves.
+    (turn,) = pictures.TURNS[{6: 8, 8: 6}.get(orientation, orientation)]
+    wide = portrait().crop((0, 0, 1200, 1100))
+    seen = judged(saved(wide.transpose(turn), exif=exif.tobytes()))
+    assert codes(seen) == ["turned"]
+    assert (seen.width, seen.height) == (1200, 1100)
+    assert np.abs(np.asarray(opened(seen), dtype=int) - np.asarray(wide)).mean() < 4
+
+
+def test_a_photo_that_lies_on_its_side_is_turned_without_exif() -> None:
+    seen = judged(saved(portrait().transpose(Image.Transpose.ROTATE_90)))
+    assert seen.accepted
+    assert codes(seen) == ["turned"]
+    assert np.abs(np.asarray(opened(seen), dtype=int) - np.asarray(portrait())).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda image: image.filter(ImageFilter.GaussianBlur(8)), "blurred"),
+        (lambda image: scaled(image, 0.2), "too_dark"),
+        (lambda image: scaled(image, 1.7), "too_bright"),
+    ],
+)
+def test_quality_is_advice_and_never_a_reject(change: Callable[[Image.Image], Image.Image], code: str) -> None:
+    seen = judged(saved(change(portrait())))
+    assert seen.accepted
+    assert [(finding.code, finding.kind) for finding in seen.findings] == [(code, "advice")]
+
+
+def test_a_dark_skin_in_good_light_is_not_too_dark() -> None:
+    """The face at a third of its brightness, eyes and surroundings as they were."""
+    pixels = np.asarray(portrait()).astype(float)
+    face = faces.find(portrait()).faces[0].box
+    inside = np.zeros(pixels.shape[:2], bool)
+    inside[face[1] : face[3], face[0] : face[2]] = True
+    skin = inside & (pixels.max(axis=2) < 240)
+    pixels[skin] *= 0.4
+    assert "too_dark" not in codes(judged(saved(Image.fromarray(pixels.astype(np.uint8)))))
+
+
+def test_a_small_face_is_rejected_and_the_limit_can_be_set() -> None:
+    small = saved(portrait(400))
+    seen = judged(small)
+    assert not seen.accepted
+    assert codes(seen) == ["small_face"]
+    assert seen.face_pixels < 256
+    assert judged(small, min_face_pixels=100).accepted
+
+
+def test_a_face_far_away_is_cut_from_the_full_resolution() -> None:
+    wide = Image.new("RGB", (4000, 3000), "grey")
+    wide.paste(portrait(900), (2000, 1500))
+    seen = judged(saved(wide))
+    assert seen.accepted
+    assert codes(seen) == ["cropped"]
+    assert seen.face_pixels >= 256
+    assert max(seen.width, seen.height) <= 2048
+
+
+@pytest.mark.parametrize("picture", [chelsea, coffee, rocket])
+def test_no_face(picture: Callable[[], Any]) -> None:
+    seen = judged(saved(Image.fromarray(picture()).convert("RGB")))
+    assert not seen.accepted
+    assert codes(seen) == ["no_face"]
+
+
+def couple() -> Image.Image:
+    """The person on the left, and on the right somebody mirrored and darker."""
+    both = Image.new("RGB", (2400, 1200))
+    both.paste(portrait(), (0, 0))
+    both.paste(scaled(portrait(), 0.6).transpose(Image.Transpose.FLIP_LEFT_RIGHT), (1200, 0))
+    return both
+
+
+def test_of_several_people_one_taps_her_own_face_and_the_others_are_cut_off() -> None:
+    data = saved(couple())
+    seen = inspect(data)
+    assert (seen.accepted, seen.needs_choice, codes(seen)) == (False, True, ["several_faces"])
+    left, right = seen.boxes
+    assert left[2] < 1024 < right[0]
+    mine = inspect(data, choose_face=0)
+    assert mine.accepted
+    assert codes(mine) == ["cropped"]
+    assert mine.width < 1500
+    assert inspect(mine.picture or b"").faces == 1
+    assert inspect(data, choose_face=7).needs_choice
+    assert inspect(data, choose_face=-1).needs_choice
+
+
+def test_a_face_that_fills_the_frame_is_found() -> None:
+    tight = portrait().crop((300, 200, 800, 780)).resize((1000, 1160))
+    assert judged(saved(tight)).accepted
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        lambda: saved(portrait().convert("CMYK")),
+        lambda: saved(portrait().convert("L")),
+        lambda: saved(portrait().convert("RGBA"), "PNG"),
+        lambda: saved(portrait().convert("P"), "PNG"),
+        lambda: saved(Image.fromarray(np.asarray(portrait().convert("L")).astype(np.uint16) * 257), "PNG"),
+        lambda: saved(portrait(), icc_profile=SRGB + b"\0" * (4 * 2**20)),
+        lambda: saved(portrait(), icc_profile=b"nonsense"),
+        lambda: saved(portrait(), exif=b"Exif\0\0nonsense"),
+        lambda: saved(portrait(), progressive=True) + b"<html><script>alert(1)</script>" + b"PK\x03\x04",
+        lambda: saved(portrait(), "PNG", save_all=True, append_images=[Image.new("RGB", (1200, 1200))] * 20),
+        lambda: saved(portrait(), "WEBP", save_all=True, append_images=[Image.new("RGB", (1200, 1200))] * 5),
+        lambda: saved(portrait(), "MPO", save_all=True, append_images=[Image.new("RGB", (1200, 1200))]),
+    ],
+)
+def test_unusual_but_honest_files_are_fine(image: Callable[[], bytes]) -> None:
+    seen = inspect(image())
+    assert seen.accepted
+    assert seen.findings == ()
+    assert b"script" not in (seen.picture or b"")
+    assert opened(seen).mode == "RGB"
+
+
+# Files that mean harm
+
+
+def png(width: int, height: int, rows: bytes = b"") -> bytes:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack("!I", len(data)) + name + data + struct.pack("!I", zlib.crc32(name + data))
+
+    header = struct.pack("!IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    body = zlib.compress(rows or b"\0" * ((width // 8 + 1) * min(height, 12_000)), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: b"", "not a JPEG"),
+        (lambda: b"\xff\xd8\xff", "not a JPEG|damaged"),
+        (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>", "not a JPEG"),
+        (lambda: saved(portrait(), "GIF"), "not a JPEG"),
+        (lambda: saved(portrait(), "TIFF"), "not a JPEG"),
+        (lambda: saved(portrait(), "BMP"), "not a JPEG"),
+        (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
+        (lambda: png(12_000, 12_000), "50 million"),
+        (lambda: png(60_000, 60_000), "50 million"),
+        (lambda: png(2**31 - 1, 2**31 - 1, b"\0"), "50 million"),
+        (lambda: png(100, 0), "not a JPEG|damaged"),
+        (lambda: saved(portrait()) + b"\0" * (25 * 2**20), "25 MB"),
+    ],
+)
+def test_a_bad_file_is_unreadable_and_says_why(make: Callable[[], bytes], sentence: str) -> None:
+    seen = inspect(make())
+    assert not seen.accepted
+    assert codes(seen) == ["unreadable"]
+    assert any(part in seen.findings[0].message for part in sentence.split("|"))
+    assert seen.picture is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+def test_a_truncated_file_is_unreadable(kind: str) -> None:
+    data = saved(portrait(600), kind)
+    for end in range(1, len(data) - 1024, max(1024, len(data) // 12)):
+        assert codes(inspect(data[:end])) == ["unreadable"], end
+
+
+def test_the_largest_picture_fits_into_the_child() -> None:
+    large = Image.new("RGBA", (8000, 6200), "grey")
+    large.paste(portrait(3000), (2000, 1000))
+    seen = inspect(saved(large, "PNG", compress_level=1))
+    assert "unreadable" not in codes(seen)
+    assert seen.faces == 1
+
+
+@given(st.data())
+@hypothesis_settings(max_examples=40, deadline=None)
+def test_flipped_bytes_never_raise(draw: st.DataObject) -> None:
+    kind = draw.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "HEIF"]))
+    data = bytearray(small_file(kind))
+    for _ in range(draw.draw(st.integers(1, 8))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    seen = inspect(bytes(data))
+    assert seen.findings or seen.accepted
+
+
+@cache
+def small_file(kind: str) -> bytes:
+    return saved(portrait(96), kind)
+
+
+def test_a_failing_child_is_unreadable_and_an_absent_one_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def replaced(function: str) -> None:
+        pool = Children("tests.batch.test_inspection", function, keep=False)
+        monkeypatch.setattr(inspection, "_children", pool)
+
+    for function in ("crash", "nonsense", "false_words"):
+        replaced(function)
+        assert codes(inspect(saved(portrait(96)))) == ["unreadable"]
+    replaced("not_there")
+    with pytest.raises(InspectorDown):
+        inspect(saved(portrait(96)))
+
+
+def crash(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    raise RuntimeError
+
+
+def nonsense(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return {"codes": ["no such code"]}, b""
+
+
+def false_words(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return {"codes": [], "boxes": [["a", 2]], "width": {}, "height": 1}, b"x"
+
+
+# Several photos
+
+
+def test_findings_are_short_and_have_an_action() -> None:
+    everything = [*inspection.FINDINGS.values(), inspection.ANOTHER_PERSON, inspection.DUPLICATE]
+    for finding in [*everything, inspection.NEAR_DUPLICATE]:
+        assert len(finding.message.split()) <= 15
+        assert finding.action
+    rejects = {finding.code for finding in everything if finding.kind == "reject"}
+    assert rejects == {"unreadable", "no_face", "small_face", "another_person", "duplicate"}
+
+
+def variants() -> Iterator[tuple[float, ...]]:
+    for image in (portrait(700), scaled(portrait(700), 0.6), portrait(700).transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
+        found = faces.find(image)
+        yield faces.embedding(faces.chip(found.image, found.faces[0]))
+
+
+def test_one_person_is_the_same_and_another_is_not() -> None:
+    one, *others = variants()
+    assert inspection.compare(one, others) == "same person"
+    assert inspection.compare(one, []) == "not sure"
+    far = tuple(number + 0.06 for number in one)
+    assert inspection.compare(far, others) == "another person"
+    between = tuple(number + 0.05 for number in one)
+    assert inspection.compare(between, [one]) == "not sure"
+
+
+def test_one_stray_photo_does_not_decide() -> None:
+    one, *others = variants()
+    stray = tuple(number + 0.2 for number in one)
+    assert inspection.compare(one, [*others, stray]) == "same person"
+
+
+def test_near_duplicates_and_exact_ones() -> None:
+    one, same = judged(saved(portrait())), judged(saved(portrait(900)))
+    assert inspection.alike(one.fingerprint, same.fingerprint)
+    mirrored = judged(saved(portrait().transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+    assert not inspection.alike(one.fingerprint, mirrored.fingerprint)
+    assert -(2**63) <= one.fingerprint < 2**63
+    assert inspection.same_file(b"a") == inspection.same_file(b"a") != inspection.same_file(b"b")
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.sets(st.integers(0, 63), max_size=20))
+def test_alike_counts_bits_across_the_sign(number: int, flipped: set[int]) -> None:
+    other = (number & (2**64 - 1)) ^ sum(1 << bit for bit in flipped)
+    signed = other - 2**64 if other >= 2**63 else other
+    assert inspection.alike(number, signed) == (len(flipped) <= 6)
+
+
+GREY, RED = (120, 120, 120), (200, 20, 20)
+
+
+@pytest.mark.parametrize(
+    ("poses", "dresses", "words"),
+    [
+        ([], [], "0 of 8: one from the side"),
+        (["front"] * 5 + ["left"], [GREY, RED, None, GREY, GREY, GREY], "6 of 8: one more from the side"),
+        (["front"] * 5 + ["left"], [GREY] * 6, "6 of 8: one more from the side, one in other clothes"),
+        (["front"] * 5 + ["left", "right"], [GREY, RED] + [None] * 5, "7 of 8: 1 more, however you like"),
+        (["left", "right"], [], "2 of 8: one from the front"),
+        (["front"] * 7, [GREY] * 7, "7 of 8: one from the side"),
+        (["front"] * 8, [GREY] * 8, "8 of 8: complete"),
+    ],
+)  # fmt: skip
+def test_the_meter_speaks_of_the_set(poses: list[str], dresses: list[Any], words: str) -> None:
+    assert inspection.meter(poses, dresses) == words
+
+
+# Drawn people, as in the demo
+
+
+def test_drawn_people_are_accepted_and_told_apart() -> None:
+    portraits = pytest.importorskip("gpu_cluster.portraits.draw")
+    sets = [[judged(saved(picture)) for picture, _ in portraits.selfies(seed, count=4, size=768)] for seed in (1, 3)]
+    for photos in sets:
+        assert sum(seen.accepted for seen in photos) >= 3
+        assert not any(inspection.alike(a.fingerprint, b.fingerprint) for a in photos for b in photos if a is not b)
+    mine, hers = ([seen.embedding for seen in photos if seen.embedding] for photos in sets)
+    limits = inspection.DRAWINGS
+    assert [inspection.compare(one, hers, limits=limits) for one in mine].count("same person") == 0
+    assert all(
+        inspection.compare(one, mine[:at] + mine[at + 1 :], limits=limits) != "another person"
+        for at, one in enumerate(mine)
+    )
