@@ -6,13 +6,20 @@ from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from dashboard import sign_in
+from dashboard import desk, erasing, legal, operations, sign_in, visit
 from dashboard.pages import FOLDER
 
 routers: list[Router] = [
     Router(
         path="/",
-        route_handlers=[sign_in.front, sign_in.confirm, sign_in.sign_in, sign_in.sign_out],
+        route_handlers=[
+            *sign_in.routes,
+            *visit.routes,
+            *erasing.routes,
+            *desk.routes,
+            *legal.routes,
+            *operations.routes,
+        ],
         include_in_schema=False,
     ),
     create_static_files_router(

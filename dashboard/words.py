@@ -16,3 +16,22 @@ def translator(language: str) -> Callable[..., str]:
         return found.format(**values) if values else found
 
     return translated
+
+
+METER = (
+    (" of ", " von "),
+    ("one more from the side", "noch eines von der Seite"),
+    ("one from the side", "eines von der Seite"),
+    ("one from the front", "eines von vorn"),
+    ("one in other clothes", "eines in anderer Kleidung"),
+    ("more, however you like", "weitere, ganz wie Sie mögen"),
+    ("complete", "vollständig"),
+)
+
+
+def meter(hint: str, language: str) -> str:
+    """The meter's sentence, such as `6 of 8: one more from the side`, which is put together from few pieces."""
+    if language == "de":
+        for english, german in METER:
+            hint = hint.replace(english, german)
+    return hint

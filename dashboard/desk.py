@@ -1,0 +1,505 @@
+"""HR's pages: drop a workbook, watch everybody get their headshots, download what was released.
+
+Nothing here shows a selfie, a headshot that was not released, or why somebody opted out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath
+from litestar.response import Redirect
+from sqlmodel import Session
+
+from batch import batches, employees, funnel, headshots, invitations, workbook
+from batch.api_desk import LARGEST_WORKBOOK
+from batch.batches import RosterLine
+from batch.funnel import Stage
+from batch.headshots import Released
+from batch.models import Batch
+from batch.uploads import Form as Upload
+from batch.uploads import form_in
+from dashboard import swatches
+from dashboard.pages import page
+from dashboard.visit import usual_seconds
+from likeness import mail
+from likeness.db import utc_now
+from likeness.errors import LikenessError, NotFound, Unprocessable
+from likeness.identity import Kind
+from likeness.kernel import Kernel
+from likeness.web import kernel_of, only, signed_in
+from tenants import access, credits, looks, tenants
+from tenants.models import Look, Member, Role, Tenant
+
+DESK = [only(Kind.MEMBER)]
+Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
+ON_A_PAGE = 50
+LINK = re.compile(r"https?://[^\s<>]+/(?:i|sign-in)/[^\s<>]+")
+
+FILLS = {
+    **dict.fromkeys((Stage.ADDED, Stage.INVITED, Stage.DELIVERED), "fill-1"),
+    **dict.fromkeys((Stage.OPENED, Stage.CONSENTED), "fill-2"),
+    **dict.fromkeys((Stage.UPLOADING, Stage.QUEUED), "fill-3"),
+    **dict.fromkeys((Stage.TRAINING, Stage.RENDERING, Stage.IN_REVIEW), "fill-4"),
+    Stage.READY: "fill-5",
+    **dict.fromkeys((Stage.CHOSEN, Stage.EXPORTED), "fill-6"),
+    Stage.OPTED_OUT: "fill-aside",
+    **dict.fromkeys((Stage.BOUNCED, Stage.STUCK, Stage.FAILED), "fill-bad"),
+}
+TONES = {
+    **dict.fromkeys((Stage.QUEUED, Stage.TRAINING, Stage.RENDERING, Stage.IN_REVIEW), "tag-live"),
+    **dict.fromkeys((Stage.CHOSEN, Stage.EXPORTED), "tag-good"),
+    **dict.fromkeys((Stage.BOUNCED, Stage.STUCK, Stage.FAILED), "tag-bad"),
+}
+UNDER_WAY = (Stage.QUEUED, Stage.TRAINING, Stage.RENDERING, Stage.IN_REVIEW)
+REMINDABLE = (*invitations.REMIND_ABOUT, Stage.INVITED, Stage.BOUNCED)
+
+
+class DateUnreadable(Unprocessable):
+    """The day is not written as year-month-day."""
+
+
+class MailboxClosed(NotFound):
+    """Mails go out through a server here, and their text is not kept."""
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    row: Batch
+    people: int
+    chosen: int
+    attention: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A released headshot with the words beside it."""
+
+    release: Any
+    headshot: Any
+    name: str
+    department: str | None
+    look: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    subject: str
+    to: str
+    text: str
+    link: str | None
+    created_at: datetime
+    sent: bool
+
+
+def _hr(request: Request[Any, Any, Any], session: Session) -> Member:
+    return access.require(session, signed_in(request), Role.HR)
+
+
+def _show(
+    request: Request[Any, Any, Any], member: Member, name: str, context: Mapping[str, Any], status: int = 200
+) -> Response[str]:
+    return page(request, name, {"roles": member.roles, "problem": None} | dict(context), status=status)
+
+
+@get("/desk", sync_to_thread=True, guards=DESK)
+def show_batches(request: Request[Any, Any, Any]) -> Response[str]:
+    return _batches_page(request)
+
+
+def _batches_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
+    now = utc_now()
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        tenant = tenants.get(session)
+        balance = credits.balance(session)
+        everybody = funnel.lines(session, now)
+        known = batches.list_batches(session)
+    context = {
+        "tenant": tenant,
+        "balance": balance,
+        "batches": [_batch_line(batch, everybody, now) for batch in known],
+        "problem": problem,
+    }
+    return _show(request, member, "desk/batches.html", context, problem.status if problem else 200)
+
+
+def _batch_line(batch: Batch, everybody: list[funnel.Line], now: datetime) -> BatchLine:
+    lines = [line for line in everybody if line.batch_id == batch.id]
+    chosen = sum(line.stage in (Stage.CHOSEN, Stage.EXPORTED) for line in lines)
+    return BatchLine(batch, len(lines), chosen, len(funnel.attention(lines, now)))
+
+
+@post("/desk/batches", guards=DESK)
+async def drop(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Keeps the file and shows what it says; nobody is written down yet."""
+    await asyncio.to_thread(_must_be_hr, request)
+    return await asyncio.to_thread(_dropped, request, await form_in(request, "workbook", LARGEST_WORKBOOK))
+
+
+def _must_be_hr(request: Request[Any, Any, Any]) -> None:
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        _hr(request, session)
+
+
+def _dropped(request: Request[Any, Any, Any], form: Upload) -> Response[Any]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    try:
+        due_on = _day(form.values.get("due_on", ""))
+        with kernel.db.transaction(caller.tenant) as session:
+            batch, _ = batches.drop(
+                session, kernel.keys, kernel.objects, form.data, form.filename,
+                form.values.get("name", ""), due_on, caller.id, utc_now(),
+            )  # fmt: skip
+    except Unprocessable as problem:
+        return _batches_page(request, problem)
+    return Redirect(f"/desk/batches/{batch.id}/preview", status_code=303)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise DateUnreadable("Write the day as year-month-day, for example 2026-12-01.") from None
+
+
+@post("/desk/batches/{batch_id:uuid}/workbook", guards=DESK)
+async def drop_again(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[Any]:
+    """A corrected file for a batch that exists; its rows are merged once it is imported."""
+    await asyncio.to_thread(_must_be_hr, request)
+    form = await form_in(request, "workbook", LARGEST_WORKBOOK)
+    return await asyncio.to_thread(_dropped_again, request, batch_id, form)
+
+
+def _dropped_again(request: Request[Any, Any, Any], batch_id: UUID, form: Upload) -> Response[Any]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        batches.drop_again(
+            session, kernel.keys, kernel.objects, batch_id, form.data, form.filename, str(caller), utc_now()
+        )
+    return Redirect(f"/desk/batches/{batch_id}/preview", status_code=303)
+
+
+@get("/desk/template", sync_to_thread=True, guards=DESK)
+def download_template(request: Request[Any, Any, Any], language: str = "en") -> Response[bytes]:
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        _hr(request, session)
+    return _excel(workbook.template(language), "likeness-template.xlsx")
+
+
+def _excel(data: bytes, name: str) -> Response[bytes]:
+    return Response(
+        data,
+        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"},
+    )
+
+
+@get("/desk/batches/{batch_id:uuid}/preview", sync_to_thread=True, guards=DESK)
+def show_preview(
+    request: Request[Any, Any, Any], batch_id: FromPath[UUID], sheet: str | None = None, header_row: int | None = None
+) -> Response[str]:
+    return _preview_page(request, batch_id, sheet, header_row)
+
+
+def _preview_page(
+    request: Request[Any, Any, Any],
+    batch_id: UUID,
+    sheet: str | None = None,
+    header_row: int | None = None,
+    problem: LikenessError | None = None,
+) -> Response[str]:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        batch = batches.get(session, batch_id)
+        reading = batches.preview(
+            session, kernel.keys, kernel.objects, batch_id, sheet=sheet or None, header_row=header_row
+        )
+        balance = credits.balance(session)
+    context = {"batch": batch, "reading": reading, "balance": balance, "problem": problem}
+    return _show(request, member, "desk/preview.html", context, problem.status if problem else 200)
+
+
+@get("/desk/batches/{batch_id:uuid}/bad-rows", sync_to_thread=True, guards=DESK)
+def download_bad_rows(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[bytes]:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        _hr(request, session)
+        data = batches.problem_rows(session, kernel.keys, kernel.objects, batch_id)
+    return _excel(data, "rows-to-correct.xlsx")
+
+
+@post("/desk/batches/{batch_id:uuid}/commit", sync_to_thread=True, guards=DESK)
+def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form) -> Response[Any]:
+    kernel, caller = kernel_of(request), signed_in(request)
+    try:
+        with kernel.db.transaction(caller.tenant) as session:
+            _hr(request, session)
+            result = batches.commit(
+                session, kernel.keys, kernel.objects, batch_id,
+                invite=data.get("invite") == "now", caller=str(caller), now=utc_now(),
+            )  # fmt: skip
+    except LikenessError as problem:
+        if problem.status not in (409, 422):
+            raise
+        return _preview_page(request, batch_id, problem=problem)
+    counted = {"created": result.created, "updated": result.updated, "invited": result.invited}
+    return _to_batch(batch_id, **counted)
+
+
+@post("/desk/batches/{batch_id:uuid}/{act:str}", sync_to_thread=True, guards=DESK)
+def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], act: FromPath[str]) -> Response[Any]:
+    """Invites, undoes or revokes: what one button of the batch's page does."""
+    caller, now = signed_in(request), utc_now()
+    try:
+        with kernel_of(request).db.transaction(caller.tenant) as session:
+            _hr(request, session)
+            match act:
+                case "invite":
+                    counted = {"invited": batches.invite(session, batch_id, now)}
+                case "revoke":
+                    counted = {"revoked": batches.revoke(session, batch_id, now, caller=str(caller))}
+                case "undo":
+                    counted = {"removed": batches.undo(session, batch_id, now, caller=str(caller)).removed}
+                case _:
+                    raise batches.BatchMissing("There is nothing like that to do with a batch.")
+    except LikenessError as problem:
+        if problem.status != 409:
+            raise
+        return _batch_page(request, batch_id, problem=problem)
+    return _to_batch(batch_id, **counted)
+
+
+def _to_batch(batch_id: UUID, **counted: int) -> Response[Any]:
+    return Redirect(f"/desk/batches/{batch_id}?{urlencode(counted)}", status_code=303)
+
+
+SAID = {
+    "created": ("1 person added", "{} people added"),
+    "updated": ("1 corrected", "{} corrected"),
+    "invited": ("1 invited", "{} invited"),
+    "revoked": ("1 invitation revoked", "{} invitations revoked"),
+    "removed": ("1 person removed again", "{} people removed again"),
+    "reminded": ("A fresh link is on its way", "{} fresh links are on their way"),
+}
+
+
+def _said(request: Request[Any, Any, Any]) -> str:
+    """What the button before did, counted in the address; only numbers are taken from there."""
+    parts = []
+    for name, (one, many) in SAID.items():
+        count = str(request.query_params.get(name, ""))[:7]
+        if count.isdecimal() and (int(count) or name in ("created", "revoked", "removed")):
+            parts.append(one if int(count) == 1 else many.format(int(count)))
+    return ", ".join(parts) + "." if parts else ""
+
+
+@get("/desk/batches/{batch_id:uuid}", sync_to_thread=True, guards=DESK)
+def show_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[str]:
+    return _batch_page(request, batch_id)
+
+
+def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: LikenessError | None = None) -> Response[str]:
+    kernel, now = kernel_of(request), utc_now()
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        batch = batches.get(session, batch_id)
+        people = batches.people(session, kernel.keys, batch_id, now)
+        lines = funnel.lines(session, now, batch_id=batch_id)
+        released = len(headshots.released(session, batch_id, now))
+        usual = usual_seconds(session)
+    stuck = {line.employee_id for line in funnel.attention(lines, now)}
+    counts = funnel.counts(lines)
+    waiting = sum(counts[stage] for stage in UNDER_WAY)
+    fresh = batch.imported_at is not None and now - batch.imported_at < batches.UNDO_WITHIN
+    context = {
+        "batch": batch,
+        "total": len(lines),
+        "counts": counts,
+        "ages": funnel.ages(lines, now),
+        "attention": [line for line in people if line.id in stuck],
+        "fills": FILLS,
+        "tones": TONES,
+        "remindable": REMINDABLE,
+        "released": released,
+        "eta": usual * waiting if usual and waiting else None,
+        "undo_until": batch.imported_at + batches.UNDO_WITHIN if fresh and batch.imported_at else None,
+        "departments": sorted({line.department for line in people if line.department}),
+        "said": _said(request),
+        "problem": problem,
+        **_found(request, people),
+    }
+    return _show(request, member, "desk/batch.html", context, problem.status if problem else 200)
+
+
+def _found(request: Request[Any, Any, Any], people: list[RosterLine]) -> dict[str, Any]:
+    """The part of the roster that the filters ask for."""
+    asked = request.query_params
+    query = str(asked.get("q", "")).strip()
+    stage, department = str(asked.get("stage", "")), str(asked.get("department", ""))
+    number = str(asked.get("page", "1"))[:5]
+    found = [
+        line
+        for line in people
+        if (not stage or line.stage == stage)
+        and (not department or line.department == department)
+        and query.casefold() in " ".join((line.name or "", line.email or "", line.employee_key or "")).casefold()
+    ]
+    at = max(1, int(number)) if number.isdecimal() else 1
+    first = (at - 1) * ON_A_PAGE
+    return {
+        "people": found[first : first + ON_A_PAGE],
+        "matching": len(found),
+        "page": at,
+        "first": first + 1,
+        "query": query,
+        "chosen_stage": stage,
+        "chosen_department": department,
+        "filter": urlencode({"q": query, "stage": stage, "department": department}),
+    }
+
+
+@post("/desk/batches/{batch_id:uuid}/people/{employee_id:uuid}/remind", sync_to_thread=True, guards=DESK)
+def remind(request: Request[Any, Any, Any], batch_id: FromPath[UUID], employee_id: FromPath[UUID]) -> Response[Any]:
+    """A fresh link to the address of the roster."""
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        _hr(request, session)
+        if employees.get(session, employee_id).batch_id != batch_id:
+            raise employees.EmployeeMissing
+        invitations.resend(session, employee_id, utc_now(), caller=str(signed_in(request)))
+    return _to_batch(batch_id, reminded=1)
+
+
+@get("/desk/batches/{batch_id:uuid}/status", sync_to_thread=True, guards=DESK)
+def download_status(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[bytes]:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        _hr(request, session)
+        data = batches.status_export(session, kernel.keys, batch_id, utc_now())
+    return _excel(data, "status.xlsx")
+
+
+@get("/desk/batches/{batch_id:uuid}/headshots", sync_to_thread=True, guards=DESK)
+def show_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[str]:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        batch = batches.get(session, batch_id)
+        released = headshots.released(session, batch_id, utc_now())
+        named = {one: looks.get(session, one) for one in {item.headshot.look_id for item in released}}
+    shown = [_shown(kernel, item, named[item.headshot.look_id]) for item in released]
+    return _show(request, member, "desk/headshots.html", {"batch": batch, "released": shown})
+
+
+def _shown(kernel: Kernel, item: Released, look: Look) -> Shown:
+    who = employees.profile(kernel.keys, item.employee)
+    return Shown(item.release, item.headshot, who.full_name, who.department, look.name)
+
+
+@get("/desk/looks", sync_to_thread=True, guards=DESK)
+def show_looks(request: Request[Any, Any, Any]) -> Response[str]:
+    return _looks_page(request)
+
+
+def _looks_page(
+    request: Request[Any, Any, Any], problem: LikenessError | None = None, typed: Mapping[str, str] | None = None
+) -> Response[str]:
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        known = looks.list_looks(session)
+    context = {
+        "looks": [swatches.swatch(look) for look in known],
+        "choices": swatches.CHOICES,
+        "typed": typed or {},
+        "problem": problem,
+    }
+    return _show(request, member, "desk/looks.html", context, problem.status if problem else 200)
+
+
+@post("/desk/looks", sync_to_thread=True, guards=DESK)
+def add_look(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    caller = signed_in(request)
+    words = {word: data.get(word, "") for word in ("name", "backdrop", "dress", "framing", "light")}
+    try:
+        with kernel_of(request).db.transaction(caller.tenant) as session:
+            _hr(request, session)
+            looks.add(session, **words, caller=str(caller))
+    except LikenessError as problem:
+        if problem.status not in (409, 422):
+            raise
+        return _looks_page(request, problem, words)
+    return Redirect("/desk/looks", status_code=303)
+
+
+@post("/desk/looks/{look_id:uuid}/retire", sync_to_thread=True, guards=DESK)
+def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Response[Any]:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        _hr(request, session)
+        looks.retire(session, look_id, caller=str(caller))
+    return Redirect("/desk/looks", status_code=303)
+
+
+@get("/desk/credits", sync_to_thread=True, guards=DESK)
+def show_credits(request: Request[Any, Any, Any]) -> Response[str]:
+    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        balance, movements = credits.balance(session), credits.movements(session)
+        tenant: Tenant = tenants.get(session)
+    context = {"balance": balance, "movements": movements, "quota": tenant.employee_quota}
+    return _show(request, member, "desk/credits.html", context)
+
+
+@get("/desk/mailbox", sync_to_thread=True, guards=DESK)
+def show_mailbox(request: Request[Any, Any, Any]) -> Response[str]:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(signed_in(request).tenant) as session:
+        member = _hr(request, session)
+        letters = mailbox_of(kernel, session)
+    return _show(request, member, "desk/mailbox.html", {"letters": letters})
+
+
+def mailbox_of(kernel: Kernel, session: Session) -> list[Letter]:
+    """The newest mails of the embedded profile. Raises `MailboxClosed` where mails really leave."""
+    if kernel.settings.smtp_url or not kernel.settings.embedded:
+        raise MailboxClosed("Mails leave through your mail server; there is no mailbox page here.")
+    found = []
+    for one in mail.mailbox(session)[:100]:
+        letter = mail.read(kernel.keys, one)
+        if letter is not None:
+            link = LINK.search(letter.text)
+            # The path alone, so that the link works under whichever address this page was opened.
+            path = urlsplit(link.group()).path if link else None
+            found.append(Letter(letter.subject, letter.to, letter.text, path, one.created_at, one.sent_at is not None))
+    return found
+
+
+routes: list[Any] = [
+    show_batches,
+    drop,
+    drop_again,
+    download_template,
+    show_preview,
+    download_bad_rows,
+    commit,
+    change_batch,
+    show_batch,
+    remind,
+    download_status,
+    show_released,
+    show_looks,
+    add_look,
+    retire_look,
+    show_credits,
+    show_mailbox,
+]
