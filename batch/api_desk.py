@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from batch import batches, employees, funnel, invitations, workbook
@@ -148,7 +148,7 @@ class Person:
 
 
 @get("/template", guards=DESK, sync_to_thread=True)
-def download_template(request: Request[Any, Any, Any], language: str = "en") -> Response[bytes]:
+def download_template(request: Request[Any, Any, Any], language: FromQuery[str] = "en") -> Response[bytes]:
     """An empty roster to fill in."""
     return _file(workbook.template(language), "likeness-template.xlsx")
 
@@ -207,7 +207,7 @@ def show_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Bat
 
 
 @patch("/batches/{batch_id:uuid}", guards=DESK, sync_to_thread=True)
-def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: BatchWords) -> BatchShown:
+def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[BatchWords]) -> BatchShown:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         access.require(session, caller, Role.HR)
@@ -215,7 +215,7 @@ def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data
 
 
 @post("/batches/{batch_id:uuid}/preview", guards=DESK, status_code=200, sync_to_thread=True)
-def preview(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: How) -> ReadingShown:
+def preview(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[How]) -> ReadingShown:
     """The dry run, also against the roster. Writes nothing."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
@@ -233,7 +233,7 @@ def preview(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: How
 
 
 @post("/batches/{batch_id:uuid}/commit", guards=DESK, status_code=200, sync_to_thread=True)
-def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Commit) -> ImportResult:
+def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[Commit]) -> ImportResult:
     """Imports the rows without errors; the others stay listed. Doing it twice changes nothing."""
     kernel, caller, now = kernel_of(request), signed_in(request), utc_now()
     with kernel.db.transaction(caller.tenant) as session:
@@ -272,7 +272,7 @@ def undo(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> batches.U
 
 
 @post("/batches/{batch_id:uuid}/invite", guards=DESK, status_code=200, sync_to_thread=True)
-def invite(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Invite) -> Count:
+def invite(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[Invite]) -> Count:
     """Invites everybody who was not invited yet."""
     caller, now = signed_in(request), utc_now()
     with kernel_of(request).db.transaction(caller.tenant) as session:

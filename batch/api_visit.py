@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from litestar import Request, Response, get, post
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Struct
 
 from batch import consents, employees, invitations, notices, texts
@@ -140,7 +140,7 @@ def show_visit(request: Request[Any, Any, Any]) -> Visit:
 
 
 @get("/visit/notice", guards=EMPLOYEE, sync_to_thread=True)
-def show_notice(request: Request[Any, Any, Any], language: str = "") -> NoticeShown:
+def show_notice(request: Request[Any, Any, Any], language: FromQuery[str] = "") -> NoticeShown:
     """In the language asked for, else the employee's own, else English."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
@@ -165,7 +165,7 @@ def list_consents(request: Request[Any, Any, Any]) -> list[Given]:
 
 
 @post("/visit/consent", guards=EMPLOYEE, status_code=201, sync_to_thread=True)
-def give_consent(request: Request[Any, Any, Any], data: Answer) -> list[Given]:
+def give_consent(request: Request[Any, Any, Any], data: JSONBody[Answer]) -> list[Given]:
     """Only the person themselves: no other kind of caller comes this far."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:

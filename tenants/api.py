@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, Router, delete, get, patch, post
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from likeness import ledger
@@ -184,7 +184,7 @@ def show_tenant(request: Request[Any, Any, Any]) -> TenantShown:
 
 
 @patch("/tenant", guards=DESK, sync_to_thread=True)
-def change_tenant(request: Request[Any, Any, Any], data: TenantTerms) -> TenantShown:
+def change_tenant(request: Request[Any, Any, Any], data: JSONBody[TenantTerms]) -> TenantShown:
     """A changed term makes a new notice, which everybody is asked about anew before anything else is taken."""
     caller = signed_in(request)
     terms = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
@@ -202,7 +202,7 @@ def list_tenants(request: Request[Any, Any, Any]) -> list[TenantLine]:
 
 
 @post("/tenants", guards=OPERATORS, sync_to_thread=True)
-def found_tenant(request: Request[Any, Any, Any], data: NewTenant) -> TenantFounded:
+def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> TenantFounded:
     """A company with its first member, who works HR and legal until they invite others."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
@@ -221,7 +221,7 @@ def found_tenant(request: Request[Any, Any, Any], data: NewTenant) -> TenantFoun
 
 
 @post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
-def grant_credits(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Grant) -> Balance:
+def grant_credits(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[Grant]) -> Balance:
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         access.require(session, caller, Role.OPERATOR)
@@ -240,7 +240,7 @@ def list_members(request: Request[Any, Any, Any]) -> list[MemberShown]:
 
 
 @post("/members", guards=DESK, sync_to_thread=True)
-def invite_member(request: Request[Any, Any, Any], data: NewMember) -> MemberInvited:
+def invite_member(request: Request[Any, Any, Any], data: JSONBody[NewMember]) -> MemberInvited:
     """Nobody hands out a role that they do not hold."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
@@ -265,7 +265,7 @@ def new_sign_in_link(request: Request[Any, Any, Any], member_id: FromPath[UUID])
 
 
 @patch("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
-def change_roles(request: Request[Any, Any, Any], member_id: FromPath[UUID], data: NewRoles) -> MemberShown:
+def change_roles(request: Request[Any, Any, Any], member_id: FromPath[UUID], data: JSONBody[NewRoles]) -> MemberShown:
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         giver = access.require(session, caller, Role.HR, Role.LEGAL)
@@ -293,7 +293,7 @@ def list_looks(request: Request[Any, Any, Any]) -> list[LookShown]:
 
 
 @post("/looks", guards=DESK, sync_to_thread=True)
-def add_look(request: Request[Any, Any, Any], data: NewLook) -> LookShown:
+def add_look(request: Request[Any, Any, Any], data: JSONBody[NewLook]) -> LookShown:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         access.require(session, caller, Role.HR)
@@ -302,7 +302,7 @@ def add_look(request: Request[Any, Any, Any], data: NewLook) -> LookShown:
 
 
 @post("/looks/{look_id:uuid}/revise", guards=DESK, status_code=200, sync_to_thread=True)
-def revise_look(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: LookWords) -> LookShown:
+def revise_look(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: JSONBody[LookWords]) -> LookShown:
     """The next version; headshots that were made keep naming the old one."""
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:

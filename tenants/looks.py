@@ -129,9 +129,9 @@ def _next_version(session: Session, words: dict[str, str], caller: str) -> Look:
         framing=words["framing"],
         light=words["light"],
     )
-    session.add(look)
     try:
-        session.flush()
+        with session.begin_nested():
+            session.add(look)
     except IntegrityError:
         raise LookTaken("Somebody changed this look at the same moment.") from None
     ledger.record(session, "look.added", caller=caller, objects=[look.id])

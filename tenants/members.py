@@ -64,9 +64,9 @@ def invite_member(
         profile=sealed,
         roles=sorted(roles),
     )
-    session.add(member)
     try:
-        session.flush()
+        with session.begin_nested():
+            session.add(member)
     except IntegrityError:
         raise MemberKnown("Somebody with this address works the desk already.") from None
     ledger.record(session, "member.invited", caller=caller, objects=[member.id])
