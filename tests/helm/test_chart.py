@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from likeness.cli import main
+from likeness.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "likeness"
@@ -294,6 +298,21 @@ def test_the_migrations_ran_before_the_program_started(cluster: Cluster, install
     assert job["status"]["completionTime"] <= web["metadata"]["creationTimestamp"]
 
 
+def test_an_upgrade_migrates_again_and_restarts_pods_for_new_settings(cluster: Cluster, installed: None) -> None:
+    def seen() -> tuple[str, str]:
+        template = cluster.get("deployment", "acme-likeness-worker")["spec"]["template"]
+        job = cluster.get("job", "acme-likeness-migrate")
+        return job["metadata"]["uid"], template["metadata"]["annotations"]["checksum/settings"]
+
+    before = seen()
+    changed = ("--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout", "60s")
+    ok(cluster.helm("upgrade", RELEASE, str(CHART), *changed))
+    after = seen()
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert cluster.get("job", "acme-likeness-migrate")["status"]["succeeded"] == 1
+
+
 def test_the_api_server_takes_the_ray_cluster_strictly(
     cluster: Cluster, namespace: str, rendered: list[dict[str, Any]]
 ) -> None:
@@ -363,6 +382,28 @@ def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: lis
         "h200": studio,
     }
     assert not any(document["kind"] == "Secret" for document in rendered)
+
+
+def test_the_chart_sets_only_settings_that_exist(rendered: list[dict[str, Any]]) -> None:
+    variables = {item["name"] for pod in pods(rendered).values() for c in pod["spec"]["containers"] for item in c["env"]}
+    variables |= set(one(rendered, "ConfigMap")["data"])
+    known = {f"LIKENESS_{name.upper()}" for name in Settings.model_fields}
+    ours = {name for name in variables if name.startswith("LIKENESS_")}
+    assert ours - known == {"LIKENESS_EXAMPLE"}, "ci/values.yaml sets LIKENESS_EXAMPLE to show that `settings` works"
+
+
+def test_every_pod_runs_a_command_that_exists(rendered: list[dict[str, Any]]) -> None:
+    arguments = {item for pod in pods(rendered).values() for item in pod["spec"]["containers"][0].get("args", [])}
+    assert arguments == {"web", "worker", "tend", "migrate"}
+    assert arguments <= set(main.commands)
+
+
+def test_versions_agree_with_the_program() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert chart["appVersion"] == project["version"]
+    assert f"ray=={values['ray']['version']}" in (ROOT / "constraints.txt").read_text().split()
 
 
 @pytest.mark.parametrize(
