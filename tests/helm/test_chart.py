@@ -111,7 +111,7 @@ def six_free_ports() -> int:
     raise RuntimeError("There are no six free ports in a row.")
 
 
-def wait_for(condition: Any, server: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(condition: Any, server: subprocess.Popen[bytes], seconds: float = 150) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert server.poll() is None, f"The API server ended with status {server.returncode} while it started."
@@ -218,7 +218,7 @@ def installed(cluster: Cluster, namespace: str) -> None:
     ok(cluster.kubectl("create", "-f", "-", stdin=objects))
     ok(
         cluster.helm(
-            "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "60s",
+            "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "120s",
             "--set", "serviceMonitor.enabled=false",
             "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared",
         )
@@ -305,7 +305,7 @@ def test_an_upgrade_migrates_again_and_restarts_pods_for_new_settings(cluster: C
         return job["metadata"]["uid"], template["metadata"]["annotations"]["checksum/settings"]
 
     before = seen()
-    changed = ("--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout", "60s")
+    changed = ("--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout", "120s")
     ok(cluster.helm("upgrade", RELEASE, str(CHART), *changed))
     after = seen()
     assert before[0] != after[0]
