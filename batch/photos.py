@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, inspection
+from batch import consents, employees, inspection
 from batch.consents import ConsentMissing
 from batch.employees import EmployeeMissing
 from batch.funnel import NEEDED_PHOTOS
@@ -76,15 +76,18 @@ def permitted(session: Session, employee_id: UUID) -> Consent:
 
     Raises `EmployeeMissing`, `Restricted` and `ConsentMissing`.
     """
-    person = hold(session, employee_id)
-    if person.restricted_at is not None:
-        raise Restricted("You asked that nothing be done with your data. Lift that first.")
-    consent = consents.require(session, employee_id)
+    consent = _agreed(session, hold(session, employee_id))
     # Whoever withdraws this consent waits until the row that rests on it is written, and then finds that row.
     session.refresh(consent, with_for_update={"read": True})
     if consent.withdrawn_at is not None:
         raise ConsentMissing("You have withdrawn your consent.")
     return consent
+
+
+def _agreed(session: Session, person: Employee) -> Consent:
+    if person.restricted_at is not None:
+        raise Restricted("You asked that nothing be done with your data. Lift that first.")
+    return consents.require(session, person.id)
 
 
 class PhotoEmpty(Unprocessable):
@@ -113,7 +116,7 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
     """
     digest = _digest(kernel.keys, tenant, employee_id, data)
     with kernel.db.transaction(tenant) as session:
-        permitted(session, employee_id)
+        _agreed(session, employees.get(session, employee_id))
         _check_size(data)
         known = _known(session, employee_id, digest)
         if known:
@@ -500,9 +503,11 @@ def _forgotten(session: Session, now: datetime) -> list[Photo]:
 def sweep_orphans(kernel: Kernel, now: datetime) -> None:
     """Removes photos and headshots that a crash left without a row; the hour spares those about to get theirs."""
     for tenant in tenants.all_ids(kernel):
+        people = f"tenants/{tenant}/employees"
+        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE)
         old = [
             found.path
-            for found in kernel.objects.list(f"tenants/{tenant}/employees")
+            for found in kernel.objects.list(people)
             if found.path.split("/")[4] in (KeyClass.SOURCE, KeyClass.HEADSHOT) and found.modified < now - ORPHAN_AGE
         ]
         for start in range(0, len(old), 1000):

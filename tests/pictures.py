@@ -14,7 +14,7 @@ GPS = 0x8825
 
 
 @cache
-def drawn(seed: int, count: int = 8, size: int = 768) -> list[bytes]:
+def drawn(seed: int, count: int = 2, size: int = 768) -> list[bytes]:
     """Selfies of one person who does not exist, as JPEG."""
     return [jpeg(image) for image, _ in selfies(seed, count, size)]
 

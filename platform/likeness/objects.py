@@ -135,6 +135,10 @@ class Objects:
         """
         return self._store.delete_prefix(_checked_prefix(prefix))
 
+    def delete_unfinished(self, prefix: str, before: datetime) -> int:
+        """Removes what writes left half-way that were killed before this time; a bucket keeps nothing of them."""
+        return self._store.delete_unfinished(_checked_prefix(prefix), before)
+
     def versions_purged(self) -> bool:
         """Whether a deleted object leaves no older version behind. A certificate must not claim more than this."""
         return self._store.versions_purged()
@@ -197,6 +201,7 @@ class _Store(Protocol):
     def delete(self, path: str) -> None: ...
     def find(self, prefix: str) -> Iterable[StoredObject]: ...
     def delete_prefix(self, prefix: str) -> int: ...
+    def delete_unfinished(self, prefix: str, before: datetime) -> int: ...
     def versions_purged(self) -> bool: ...
 
 
@@ -272,6 +277,18 @@ class _Folder:
             emptied.append(below)
         for below in emptied:
             self._prune(below)
+        return deleted
+
+    def delete_unfinished(self, prefix: str, before: datetime) -> int:
+        deleted = 0
+        for _, folder, names in self._walk(prefix):
+            for name in filter(is_part, names):
+                try:
+                    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < before.timestamp():
+                        os.unlink(name, dir_fd=folder)
+                        deleted += 1
+                except FileNotFoundError:
+                    continue
         return deleted
 
     def versions_purged(self) -> bool:
@@ -395,6 +412,9 @@ class _Bucket:
         if self._versions:
             self._versions.purge(f"{prefix}/")
         return len(paths)
+
+    def delete_unfinished(self, prefix: str, before: datetime) -> int:
+        return 0
 
     def versions_purged(self) -> bool:
         return self._versions is not None
