@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Column, Index, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
@@ -23,6 +23,17 @@ class ErasureState(StrEnum):
     CERTIFIED = "certified"
 
 
+OPEN = tuple(state for state in ErasureState if state != ErasureState.CERTIFIED)
+
+
+class Trigger(StrEnum):
+    PERSON = "person"
+    WITHDRAWAL = "withdrawal"
+    UNDO = "undo"
+    RETENTION = "retention"
+    TENANT_EXIT = "tenant-exit"
+
+
 class Erasure(TenantRow, table=True):
     """One person's things going away, all of them."""
 
@@ -35,13 +46,22 @@ class Erasure(TenantRow, table=True):
     employee_id: UUID = Field(index=True)
     state: str = ErasureState.REQUESTED
     trigger: str
-    """`person`, `withdrawal`, `undo`, `retention` or `tenant-exit`."""
     requested_by: str
     requested_at: datetime = Moment(default_factory=utc_now)
+    receipt_hash: bytes | None = Field(default=None, unique=True)
+    """Of the token with which the person fetches the certificate once their session is gone."""
     counts: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     """What was found before deletion, for each class: objects, bytes, created, due, deleted_at."""
+    recipients: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """Who downloaded released headshots, and when (GDPR article 19)."""
+    traces: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    """What the re-scan looks for besides the id; emptied after the last look."""
     scan: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    settled_at: datetime | None = Moment(default=None, nullable=True)
+    """Until then a run on the cluster that was told to stop may still write; nothing is verified before."""
+    deleted_at: datetime | None = Moment(default=None, nullable=True)
     verified_at: datetime | None = Moment(default=None, nullable=True)
+    looked_again_at: datetime | None = Moment(default=None, nullable=True)
     failures: int = 0
 
 
@@ -55,17 +75,30 @@ class Certificate(TenantRow, table=True):
     issued_at: datetime = Moment(default_factory=utc_now)
 
 
-class Hold(TenantRow, table=True):
-    """A legal hold: erasure and retention wait while it stands. Biometrics need a warrant or subpoena reference."""
+class Basis(StrEnum):
+    """What a hold may rest on. It keeps faces from being deleted, so a mere expectation of a dispute is not enough."""
 
-    __table_args__ = (of_tenant(),)
+    WARRANT = "warrant"
+    SUBPOENA = "subpoena"
+
+
+class Hold(TenantRow, table=True):
+    """A legal hold: erasure and retention wait while it is confirmed, not lifted and not run out."""
+
+    __table_args__ = (
+        of_tenant(),
+        CheckConstraint("confirmed_by <> placed_by", name="hold_two_people"),
+        CheckConstraint("reference <> ''", name="hold_reference"),
+    )
 
     employee_id: UUID = Field(index=True)
+    basis: str = Basis.SUBPOENA
     reference: str
     reason: str
     placed_by: UUID
-    confirmed_by: UUID | None = None
     placed_at: datetime = Moment(default_factory=utc_now)
+    confirmed_by: UUID | None = None
+    confirmed_at: datetime | None = Moment(default=None, nullable=True)
     expires_at: datetime = Moment()
     lifted_at: datetime | None = Moment(default=None, nullable=True)
 

@@ -1,0 +1,170 @@
+"""Deletion certificates: a document, its signature, and the check that anybody can make offline with the public key.
+
+Nothing here touches a database. The document is canonical JSON (RFC 8785) inside a compact JWS under Ed25519.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from compliance.scan import PassedScan
+from likeness.errors import LikenessError
+from likeness.sealing import lay_down
+
+ALGORITHM = "Ed25519"
+TYPE = "likeness-certificate+jws"
+KEY_FILE = "signing.jwk"
+BACKUP_HORIZON_DAYS = 3
+"""How long a backup of the key folder may be kept; until then a restored copy could bring a key back."""
+
+WORDING = "Not found in the listed stores at this time by this verifier."
+LIMITS = (
+    "What the employer downloaded before is outside this system; the downloads are listed under recipients_informed.",
+    "Mails that were delivered lie in the recipient's mailbox.",
+    "The audit log, accounts and requests keep the person's random id, which leads to nobody any more.",
+    "Blocks of deleted files may remain on storage media; what they held was encrypted under keys that were destroyed.",
+    "Log stores that the operator attached to this program's output were not searched.",
+)
+
+
+class CertificateInvalid(LikenessError):
+    """Changed, signed by another key, signed in another way, or no certificate at all."""
+
+    status, title = 422, "This is not a valid certificate"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a certificate says besides the scan. Nothing in it names the person."""
+
+    id: str
+    stage: int
+    issued_at: datetime
+    controller: str
+    instance: str
+    software: str
+    subject_ref: str
+    request_ref: str
+    trigger: str
+    requested_at: datetime
+    deleted_at: datetime
+    classes: Mapping[str, Mapping[str, Any]]
+    keys: Sequence[Mapping[str, Any]]
+    recipients: Sequence[Mapping[str, Any]]
+    holds: Sequence[Mapping[str, Any]]
+    ledger: Mapping[str, Any]
+    residuals: Sequence[Mapping[str, Any]] = ()
+    processor: str = "the operator of this instance of Likeness"
+    legal_basis: str = "GDPR article 17; CCPA section 1798.105"
+
+
+def build(case: Case, passed: PassedScan) -> dict[str, Any]:
+    """The document. It cannot be made without a passed scan. Raises `TypeError` for anything else."""
+    if not isinstance(passed, PassedScan):
+        raise TypeError("a certificate rests on a passed scan")
+    residuals = [
+        {"what": "backups of the key folder", "until_days_after": BACKUP_HORIZON_DAYS,
+         "state": "unreadable without a key of the backup; gone when the backup is"},
+        *case.residuals,
+    ]  # fmt: skip
+    return {
+        "certificate": "deletion",
+        "id": case.id,
+        "stage": case.stage,
+        "issued_at": moment(case.issued_at),
+        "controller": case.controller,
+        "processor": case.processor,
+        "instance": case.instance,
+        "software": case.software,
+        "subject_ref": case.subject_ref,
+        "request_ref": case.request_ref,
+        "legal_basis": case.legal_basis,
+        "trigger": case.trigger,
+        "requested_at": moment(case.requested_at),
+        "deleted_at": moment(case.deleted_at),
+        "classes": {name: dict(values) for name, values in case.classes.items()},
+        "keys": [dict(key) for key in case.keys],
+        "verification": passed.scan.as_dict(),
+        "statement": WORDING,
+        "residuals": residuals,
+        "recipients_informed": [dict(recipient) for recipient in case.recipients],
+        "holds": [dict(hold) for hold in case.holds],
+        "limits": list(LIMITS),
+        "ledger": dict(case.ledger),
+    }
+
+
+def moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def sign(document: Mapping[str, Any], key: OKPKey) -> str:
+    header = {"alg": ALGORITHM, "kid": key.thumbprint(), "typ": TYPE}
+    return jws.serialize_compact(header, rfc8785.dumps(dict(document)), key, algorithms=[ALGORITHM])
+
+
+def verify(token: str, public: Mapping[str, Any]) -> dict[str, Any]:
+    """The document, when this very key signed these very bytes. `public` is a JWK or a JWKS.
+
+    Raises `CertificateInvalid`.
+    """
+    token = token.strip()
+    try:
+        header = jws.extract_compact(token.encode()).headers()
+        key = _key_for(public, header)
+        signed = jws.deserialize_compact(token, key, algorithms=[ALGORITHM])
+        document = json.loads(signed.payload)
+    except CertificateInvalid:
+        raise
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise CertificateInvalid("The signature does not match these words and this key.") from error
+    if header.get("typ") != TYPE or not isinstance(document, dict) or rfc8785.dumps(document) != signed.payload:
+        raise CertificateInvalid("This is signed, but it is no deletion certificate.")
+    return document
+
+
+def _key_for(public: Mapping[str, Any], header: Mapping[str, Any]) -> OKPKey:
+    # The header says which key to take, never which algorithm: that one is fixed.
+    if header.get("alg") != ALGORITHM:
+        raise CertificateInvalid("This certificate is not signed with Ed25519.")
+    candidates = public.get("keys", [public])
+    for jwk in candidates:
+        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+            key = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x")})
+            if key.thumbprint() == header.get("kid"):
+                return key
+    raise CertificateInvalid("This certificate was signed by another key.")
+
+
+def signing_key(folder: Path) -> OKPKey:
+    """The instance's own key, made on first use beside the other keys."""
+    file = folder / KEY_FILE
+    if not file.exists():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)).encode()
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(FileExistsError):  # Another process was first: its key is the one.
+                lay_down(opened, KEY_FILE, [fresh])
+        finally:
+            os.close(opened)
+    return OKPKey.import_key(json.loads(file.read_bytes()))
+
+
+def jwks(folder: Path) -> dict[str, Any]:
+    """The public half, to be published and pinned."""
+    key = signing_key(folder)
+    public = key.as_dict(private=False)
+    return {"keys": [{**public, "kid": key.thumbprint(), "alg": ALGORITHM, "use": "sig"}]}

@@ -1,0 +1,643 @@
+"""Erasures: a person's things go away, all of them, and a certificate says so only after an independent look.
+
+requested -> (held) -> deleting -> verifying -> verified -> certified. Each step is guarded by the state and safe to run
+twice, so a crash at any point continues where it was. Deleting begins with a tombstone and the keys: from that second on
+nothing of the person can be read, also by a run on the cluster that has not stopped yet. A verification that finds
+something returns to deleting, and the ledger keeps the incident. Ten minutes after the certificate is one more look.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import mmap
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Text, cast, delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, SQLModel, col, select
+
+from batch import batches, invitations, photos, sittings
+from batch.models import Batch, Employee, Headshot, Invitation, Photo, Sitting, SittingState
+from compliance import certificates, holds, requests, rescan, stores, tombstones
+from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
+from compliance.rescan import Subject
+from compliance.scan import PassedScan, Scan
+from compliance.tombstones import Tombstone
+from likeness import jobs, ledger
+from likeness.db import tenant_of, utc_now
+from likeness.errors import NotFound, Unprocessable
+from likeness.identity import end_sessions_of, new_token, token_hash
+from likeness.jobs import Job, JobState
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from likeness.mail import Mail
+from tenants import tenants
+
+log = logging.getLogger(__name__)
+
+STUDIO_STOPS = timedelta(seconds=45)
+"""A run on the cluster stops within a training step or a rendered picture; until then it may still write an object."""
+LOOK_AGAIN = timedelta(minutes=10)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+class ErasureMissing(NotFound):
+    """The company has no such erasure."""
+
+
+class ReceiptUnknown(NotFound):
+    """No erasure has this receipt."""
+
+
+class CertificateMissing(NotFound):
+    """There is no such certificate, or not yet."""
+
+
+class TriggerUnknown(Unprocessable):
+    """An erasure has one of a few causes."""
+
+
+def request(
+    session: Session, employee_id: UUID, *, trigger: Trigger | str, requested_by: str, now: datetime
+) -> Erasure:
+    """Asking again while one is under way gives the same one. Raises `EmployeeMissing`."""
+    if trigger not in set(Trigger):
+        raise TriggerUnknown(f"{trigger} is no cause of an erasure.")
+    photos.hold(session, employee_id)
+    known = open_of(session, employee_id)
+    if known is not None:
+        return known
+    erasure = Erasure(
+        tenant_id=tenant_of(session),
+        employee_id=employee_id,
+        trigger=Trigger(trigger),
+        requested_by=requested_by,
+        requested_at=now,
+    )
+    session.add(erasure)
+    session.flush()
+    if trigger == Trigger.PERSON:
+        requests.receive(session, employee_id, RequestKind.ERASURE, now, caller=requested_by)
+    _send(session, erasure.id)
+    ledger.record(session, "erasure.requested", caller=requested_by, subject=employee_id, objects=[erasure.id])
+    return erasure
+
+
+def issue_receipt(session: Session, erasure: Erasure) -> str:
+    """A token to be shown once: with it the person fetches the certificate when their session is gone.
+
+    Only its hash is stored, and the newest one holds.
+    """
+    token = new_token(tenant_of(session))
+    erasure.receipt_hash = token_hash(token)
+    session.add(erasure)
+    return token
+
+
+def by_receipt(session: Session, token: str) -> Erasure:
+    """Raises `ReceiptUnknown`."""
+    erasure = session.exec(
+        select(Erasure).where(
+            col(Erasure.tenant_id) == tenant_of(session), col(Erasure.receipt_hash) == token_hash(token)
+        )
+    ).one_or_none()
+    if erasure is None:
+        raise ReceiptUnknown("There is no such receipt.")
+    return erasure
+
+
+def get(session: Session, erasure_id: UUID) -> Erasure:
+    """Raises `ErasureMissing`."""
+    erasure = session.exec(
+        select(Erasure).where(col(Erasure.tenant_id) == tenant_of(session), col(Erasure.id) == erasure_id)
+    ).one_or_none()
+    if erasure is None:
+        raise ErasureMissing("There is no such erasure.")
+    return erasure
+
+
+def open_of(session: Session, employee_id: UUID) -> Erasure | None:
+    """The one under way for this person."""
+    return session.exec(
+        select(Erasure).where(
+            col(Erasure.tenant_id) == tenant_of(session),
+            col(Erasure.employee_id) == employee_id,
+            col(Erasure.state).in_(OPEN),
+        )
+    ).one_or_none()
+
+
+def all_erasures(session: Session) -> list[Erasure]:
+    """Newest first."""
+    return list(
+        session.exec(
+            select(Erasure)
+            .where(col(Erasure.tenant_id) == tenant_of(session))
+            .order_by(col(Erasure.requested_at).desc())
+        )
+    )
+
+
+def certificate(session: Session, certificate_id: UUID) -> Certificate:
+    """Raises `CertificateMissing`."""
+    return _one_certificate(session, Certificate.id, certificate_id)
+
+
+def certificate_of(session: Session, erasure_id: UUID) -> Certificate:
+    """Raises `CertificateMissing` while the erasure is not certified."""
+    return _one_certificate(session, Certificate.erasure_id, erasure_id)
+
+
+def certificates_by_erasure(session: Session) -> dict[UUID, Certificate]:
+    found = session.exec(select(Certificate).where(col(Certificate.tenant_id) == tenant_of(session)))
+    return {one.erasure_id: one for one in found}
+
+
+def _one_certificate(session: Session, column: Any, value: UUID) -> Certificate:
+    found = session.exec(
+        select(Certificate)
+        .where(col(Certificate.tenant_id) == tenant_of(session), column == value)
+        .order_by(col(Certificate.stage).desc())
+        .limit(1)
+    ).first()
+    if found is None:
+        raise CertificateMissing("There is no such certificate yet.")
+    return found
+
+
+# The way through
+
+
+@jobs.actor(attempts=10, lease=timedelta(minutes=3))
+def execute(attempt: jobs.Attempt, erasure_id: str) -> None:
+    """Takes an erasure as far as it goes now; `attend` sends another job for what is left."""
+    erasure = _freeze(attempt, UUID(erasure_id))
+    if erasure is None:
+        return
+    if erasure.state == ErasureState.DELETING:
+        erasure = _delete(attempt, erasure)
+    if erasure.settled_at and erasure.settled_at > utc_now():
+        with attempt.finishing() as session:
+            _send(session, erasure.id, due=erasure.settled_at)
+        return
+    scan = rescan.scan(attempt.kernel, _subject(erasure))
+    if scan.problems():
+        _return_to_deleting(attempt, erasure, scan)
+    else:
+        _certify(attempt, erasure, PassedScan(scan))
+
+
+def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
+    """Stops everything around the person and counts what there is. None when the erasure is held or over."""
+    now = utc_now()
+    with attempt.transaction() as session:
+        erasure = _locked(session, erasure_id)
+        if erasure is None or erasure.state == ErasureState.CERTIFIED:
+            return None
+        if erasure.state not in (ErasureState.REQUESTED, ErasureState.HELD):
+            return erasure
+        if erasure.employee_id in holds.held(session, now):
+            if erasure.state != ErasureState.HELD:
+                erasure.state = ErasureState.HELD
+                session.add(erasure)
+                _record(session, "erasure.held", erasure)
+            return None
+        person = _person(session, erasure.employee_id)
+        if person is not None:
+            _stop(session, person, now)
+            erasure.traces = _traces(session, attempt.kernel, person)
+        erasure.counts = _counts(session, attempt.kernel, erasure.employee_id)
+        erasure.recipients = _recipients(session, erasure.employee_id)
+        erasure.settled_at = now + STUDIO_STOPS if _runs(session, erasure.employee_id) else now
+        erasure.state = ErasureState.DELETING
+        session.add(erasure)
+        _record(session, "erasure.started", erasure)
+        return erasure
+
+
+def _stop(session: Session, person: Employee, now: datetime) -> None:
+    mine = (col(Sitting.tenant_id) == person.tenant_id, col(Sitting.employee_id) == person.id)
+    served = session.exec(select(Sitting.id).where(*mine, col(Sitting.state) == SittingState.DONE)).first()
+    sittings.cancel(session, person.id)
+    if served is None:
+        invitations.revoke(session, [person.id], now)  # Gives the credit back, too.
+    session.execute(
+        update(Invitation)
+        .where(
+            col(Invitation.tenant_id) == person.tenant_id,
+            col(Invitation.employee_id) == person.id,
+            col(Invitation.revoked_at).is_(None),
+        )
+        .values(revoked_at=now)
+    )
+    end_sessions_of(session, person.id)
+    person.restricted_at = person.restricted_at or now
+    session.add(person)
+
+
+def _traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any]:
+    batch = _batch(session, person)
+    samples = {}
+    for ref in kernel.keys.refs(person.tenant_id, person.id):
+        if kernel.keys.state(ref) == "live":
+            sealed = kernel.keys.open(ref).seal(b"must not open", rescan.SAMPLE_CONTEXT)
+            samples[str(ref.cls)] = b64encode(sealed).decode()
+    return {
+        "email_index": person.email_index.hex(),
+        "workbooks": [str(batch.workbook_id)] if batch and batch.workbook_id else [],
+        "samples": samples,
+    }
+
+
+def _subject(erasure: Erasure) -> Subject:
+    traces = erasure.traces
+    return Subject(
+        tenant=erasure.tenant_id,
+        employee=erasure.employee_id,
+        email_index=bytes.fromhex(traces["email_index"]) if "email_index" in traces else None,
+        workbooks=tuple(UUID(one) for one in traces.get("workbooks", [])),
+        samples=traces.get("samples", {}),
+    )
+
+
+def _counts(session: Session, kernel: Kernel, employee_id: UUID) -> dict[str, Any]:
+    """What there is before deletion: objects and bytes as the store lists them, times as the rows say."""
+    tenant = tenant_of(session)
+    counts: dict[str, Any] = {}
+    for due in stores.DUE:
+        stored = kernel.objects.list(f"tenants/{tenant}/employees/{employee_id}/{due.cls}")
+        table = SQLModel.metadata.tables[due.table]
+        times = session.execute(
+            table.select()
+            .with_only_columns(func.min(table.c.created_at), func.max(table.c.due_at))
+            .where(table.c.tenant_id == tenant, table.c.employee_id == employee_id)
+        ).one()
+        counts[due.cls] = {
+            "objects": len(stored),
+            "bytes": sum(one.size for one in stored),
+            "created": certificates.moment(times[0]) if times[0] else None,
+            "due": certificates.moment(times[1]) if times[1] else None,
+        }
+    counts["records"] = {"objects": _rows(session, employee_id), "bytes": 0, "created": None, "due": None}
+    return counts
+
+
+def _rows(session: Session, employee_id: UUID) -> int:
+    found = 0
+    for declared in stores.TABLES.values():
+        table = SQLModel.metadata.tables.get(declared.name)
+        if table is None or declared.fate != stores.Fate.ERASED or declared.name == "job":
+            continue
+        (person,) = declared.person
+        found += session.execute(
+            table.select()
+            .with_only_columns(func.count())
+            .where(table.c.tenant_id == tenant_of(session), table.c[person] == employee_id)
+        ).scalar_one()
+    return found
+
+
+def _recipients(session: Session, employee_id: UUID) -> list[dict[str, Any]]:
+    """Actual recipients with dates (GDPR article 19): who downloaded released headshots."""
+    return [
+        {"recipient": "the employer's desk", "at": certificates.moment(entry.at), "headshots": len(entry.objects)}
+        for entry in ledger.entries(session, subject=employee_id)
+        if entry.event == "release.downloaded"
+    ]
+
+
+def _runs(session: Session, employee_id: UUID) -> bool:
+    """Whether the cluster is at work on this person; its tables belong to a neighbour, so they are reached by name."""
+    run = SQLModel.metadata.tables["run"]
+    found = session.execute(
+        run.select()
+        .with_only_columns(run.c.id)
+        .where(run.c.tenant_id == tenant_of(session), run.c.employee_id == employee_id, run.c.state == "running")
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
+    now = utc_now()
+    wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+    with attempt.transaction() as session:
+        wipe_rows(session, attempt.kernel, erasure.employee_id, now)
+        mine = _locked(session, erasure.id)
+        assert mine is not None
+        if mine.state == ErasureState.DELETING:
+            mine.state, mine.deleted_at = ErasureState.VERIFYING, mine.deleted_at or now
+            session.add(mine)
+            _record(session, "erasure.deleted", mine)
+    return mine
+
+
+def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
+    """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects."""
+    tenant, owner = tombstone.tenant, tombstone.owner
+    tombstones.write(kernel.settings.tombstones_path(), tombstone)
+    for cls in KeyClass:
+        kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
+    deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
+    for file in rescan.log_files(kernel):
+        with file.open("r+b") as opened:
+            _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])
+    return deleted
+
+
+def _blank(file: int, needles: Sequence[bytes]) -> None:
+    """Overwrites the id in place; the program goes on appending to the same file meanwhile."""
+    try:
+        words = mmap.mmap(file, 0)
+    except ValueError:  # The file is empty.
+        return
+    with words:
+        for needle in needles:
+            while (at := words.find(needle)) >= 0:
+                words[at : at + len(needle)] = b"-" * len(needle)
+        words.flush()
+
+
+def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime) -> int:
+    """What is in the database; everything under the person goes by cascade. Returns how many people there were."""
+    tenant = tenant_of(session)
+    person = _person(session, employee_id)
+    batch = _batch(session, person) if person else None
+    if batch is not None and batch.workbook_id is not None:
+        batches.forget_workbook(session, kernel.keys, kernel.objects, batch, now)
+    end_sessions_of(session, employee_id)
+    session.execute(delete(Mail).where(col(Mail.tenant_id) == tenant, col(Mail.owner_id) == employee_id))
+    # One that is still on its way ends by itself; until then the re-scan finds it.
+    session.execute(
+        delete(Job).where(
+            col(Job.tenant_id) == tenant,
+            col(Job.state).in_((JobState.DONE, JobState.DEAD)),
+            cast(col(Job.args), Text).contains(str(employee_id)) | col(Job.key).contains(str(employee_id)),
+        )
+    )
+    gone = session.execute(
+        delete(Employee)
+        .where(col(Employee.tenant_id) == tenant, col(Employee.id) == employee_id)
+        .returning(col(Employee.id))
+    ).all()
+    return len(gone)
+
+
+def _return_to_deleting(attempt: jobs.Attempt, erasure: Erasure, scan: Scan) -> None:
+    log.warning("an erasure was not clean", extra={"erasure": str(erasure.id)})
+    with attempt.finishing() as session:
+        mine = _locked(session, erasure.id)
+        if mine is None or mine.state not in (ErasureState.VERIFYING, ErasureState.VERIFIED):
+            return
+        mine.failures += 1
+        mine.state, mine.scan = ErasureState.DELETING, scan.as_dict()
+        session.add(mine)
+        _record(session, "erasure.incident", mine)
+        pause = min(timedelta(seconds=2**mine.failures), LONGEST_PAUSE)
+        _send(session, mine.id, due=utc_now() + pause)
+
+
+def _certify(attempt: jobs.Attempt, erasure: Erasure, passed: PassedScan) -> None:
+    kernel, now = attempt.kernel, utc_now()
+    key = certificates.signing_key(kernel.settings.keys_path())
+    with attempt.finishing() as session:
+        mine = _locked(session, erasure.id)
+        if mine is None or mine.state not in (ErasureState.VERIFYING, ErasureState.VERIFIED):
+            return
+        mine.verified_at = passed.scan.finished_at
+        certificate_id = uuid4()
+        document = certificates.build(_case(session, kernel, mine, certificate_id, now), passed)
+        session.execute(
+            insert(Certificate)
+            .values(
+                id=certificate_id,
+                tenant_id=mine.tenant_id,
+                erasure_id=mine.id,
+                stage=1,
+                document=document,
+                jws=certificates.sign(document, key),
+                issued_at=now,
+            )
+            .on_conflict_do_nothing()
+        )
+        mine.state, mine.scan = ErasureState.CERTIFIED, passed.scan.as_dict()
+        session.add(mine)
+        requests.close(session, mine.employee_id, RequestKind.ERASURE, now)
+        _record(session, "erasure.verified", mine)
+        ledger.record(session, "certificate.issued", subject=mine.employee_id, objects=[mine.id, certificate_id])
+        jobs.send(session, look_again, str(mine.id), due=now + LOOK_AGAIN)
+
+
+def _case(session: Session, kernel: Kernel, erasure: Erasure, certificate_id: UUID, now: datetime) -> certificates.Case:
+    tenant, head = tenants.get(session), ledger.head(session)
+    deleted_at = erasure.deleted_at or now
+    index_key = kernel.keys.index_key(erasure.tenant_id)
+    refs = [KeyRef(erasure.tenant_id, erasure.employee_id, cls) for cls in KeyClass]
+    return certificates.Case(
+        id=str(certificate_id),
+        stage=1,
+        issued_at=now,
+        controller=tenant.name,
+        instance=kernel.settings.public_url,
+        software=f"likeness {version('likeness')}",
+        subject_ref=_keyed(index_key, f"subject|{erasure.employee_id}"),
+        request_ref=str(erasure.id),
+        trigger=erasure.trigger,
+        requested_at=erasure.requested_at,
+        deleted_at=deleted_at,
+        classes={
+            name: {
+                **found,
+                "deleted_at": certificates.moment(deleted_at),
+                "method": "deleted, and its key destroyed" if name != "records" else "deleted",
+                "nist_800_88": "Purge (cryptographic erase)" if name != "records" else "Clear",
+            }
+            for name, found in erasure.counts.items()
+        },
+        keys=[
+            {
+                "id": _keyed(index_key, f"key|{ref}"),
+                "class": str(ref.cls),
+                "destroyed_at": certificates.moment(kernel.keys.destroyed_at(ref) or now),
+                "backup_horizon_days": certificates.BACKUP_HORIZON_DAYS,
+            }
+            for ref in refs
+        ],
+        recipients=erasure.recipients,
+        holds=[
+            {
+                "basis": hold.basis,
+                "from": certificates.moment(hold.confirmed_at),
+                "until": certificates.moment(hold.lifted_at or hold.expires_at),
+            }
+            for hold in holds.of(session, erasure.employee_id)
+            if hold.confirmed_at
+        ],
+        ledger={"sequence": head.sequence, "hash": head.hash.hex()} if head else {},
+        residuals=_residuals(session, kernel, now),
+    )
+
+
+def _residuals(session: Session, kernel: Kernel, now: datetime) -> list[dict[str, Any]]:
+    """What is not gone yet, with the day on which it is."""
+    residuals: list[dict[str, Any]] = []
+    latest = session.exec(
+        select(func.max(col(Batch.workbook_due_at))).where(
+            col(Batch.tenant_id) == tenant_of(session), col(Batch.workbook_id).is_not(None)
+        )
+    ).one()
+    if latest and latest > now:
+        residuals.append({"what": "raw workbooks of other batches, sealed", "until": certificates.moment(latest)})
+    if not kernel.objects.versions_purged():
+        residuals.append({"what": "older versions in the object store, without their key", "until": None})
+    return residuals
+
+
+def _keyed(key: bytes, words: str) -> str:
+    return hmac.digest(key, words.encode(), "sha256").hex()[:32]
+
+
+@jobs.actor(attempts=20, lease=timedelta(minutes=3))
+def look_again(attempt: jobs.Attempt, erasure_id: str) -> None:
+    """Ten minutes later nothing may have come back; then the traces that the re-scan looked for go as well."""
+    with attempt.transaction() as session:
+        erasure = get(session, UUID(erasure_id))
+    scan = rescan.scan(attempt.kernel, _subject(erasure))
+    clean, now = not scan.problems(), utc_now()
+    if not clean:
+        log.warning("something came back after an erasure", extra={"erasure": erasure_id})
+        wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+    with attempt.finishing() as session:
+        mine = get(session, UUID(erasure_id))
+        if clean:
+            mine.looked_again_at, mine.traces = now, {}
+            _record(session, "erasure.confirmed", mine)
+        else:
+            wipe_rows(session, attempt.kernel, mine.employee_id, now)
+            mine.failures += 1
+            mine.scan = scan.as_dict()
+            _record(session, "erasure.incident", mine)
+            jobs.send(session, look_again, erasure_id, key=f"{erasure_id}:{uuid4()}", due=now + timedelta(minutes=1))
+        session.add(mine)
+
+
+# What starts and restarts them
+
+
+@jobs.every(timedelta(seconds=10))
+def attend(kernel: Kernel, now: datetime) -> None:
+    """Withdrawn consents become erasures, and erasures that lost their job or whose hold ended go on."""
+    for tenant in tenants.all_ids(kernel):
+        try:
+            with kernel.db.transaction(tenant) as session:
+                for employee_id in _withdrawn(session):
+                    request(session, employee_id, trigger=Trigger.WITHDRAWAL, requested_by=ledger.SYSTEM, now=now)
+                for erasure_id in _stranded(session, now):
+                    _send(session, erasure_id)
+        except Exception:  # One company's trouble must not keep the others' people waiting.
+            log.exception("erasures could not be attended to", extra={"tenant": str(tenant)})
+
+
+def _withdrawn(session: Session) -> list[UUID]:
+    """People who opted out after they had handed something in, and for whom no erasure is under way."""
+    tenant = tenant_of(session)
+    under_way = select(Erasure.employee_id).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))
+    has = [
+        select(table.employee_id).where(col(table.tenant_id) == tenant, col(table.employee_id) == col(Employee.id))
+        for table in (Photo, Headshot)
+    ]
+    return list(
+        session.exec(
+            select(Employee.id).where(
+                col(Employee.tenant_id) == tenant,
+                col(Employee.opted_out_at).is_not(None),
+                col(Employee.id).not_in(under_way),
+                has[0].exists() | has[1].exists() | _has_weights(),
+            )
+        )
+    )
+
+
+def _has_weights() -> Any:
+    weights = SQLModel.metadata.tables["weights"]
+    return (
+        weights.select()
+        .with_only_columns(weights.c.id)
+        .where(weights.c.tenant_id == col(Employee.tenant_id), weights.c.employee_id == col(Employee.id))
+        .exists()
+    )
+
+
+def _stranded(session: Session, now: datetime) -> list[UUID]:
+    """Erasures under way without a job on its way, and held ones whose hold is over."""
+    tenant = tenant_of(session)
+    waiting = session.exec(select(Erasure).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))).all()
+    if not waiting:
+        return []
+    on_their_way = session.exec(
+        select(Job.args).where(
+            col(Job.tenant_id) == tenant,
+            col(Job.kind) == f"{execute.__module__}.{execute.__name__}",
+            col(Job.state).in_((JobState.READY, JobState.RUNNING)),
+        )
+    ).all()
+    busy, held = {args[0] for args in on_their_way}, holds.held(session, now)
+    return [one.id for one in waiting if str(one.id) not in busy and one.employee_id not in held]
+
+
+def replay_tombstones(kernel: Kernel) -> int:
+    """Deletes again what a restored backup brought back; to be called before the first request is served.
+
+    Returns how many people had come back. Raises `ValueError` when a tombstone cannot be read: then nothing is served.
+    """
+    returned = 0
+    for tombstone in tombstones.read_all(kernel.settings.tombstones_path()):
+        objects = wipe(kernel, tombstone)
+        with kernel.db.transaction(tombstone.tenant) as session:
+            people = wipe_rows(session, kernel, tombstone.owner, utc_now())
+            if people or objects:
+                _record_replay(session, tombstone)
+                returned += 1
+    return returned
+
+
+def _record_replay(session: Session, tombstone: Tombstone) -> None:
+    # Objects may have come back without the company's row, which the ledger needs.
+    if session.execute(text("select 1 from tenant where id = :id"), {"id": tombstone.tenant}).first():
+        ledger.record(session, "erasure.replayed", subject=tombstone.owner, objects=[tombstone.id])
+
+
+def _send(session: Session, erasure_id: UUID, due: datetime | None = None) -> None:
+    jobs.send(session, execute, str(erasure_id), key=f"{erasure_id}:{uuid4()}", due=due)
+
+
+def _locked(session: Session, erasure_id: UUID) -> Erasure | None:
+    return session.exec(
+        select(Erasure)
+        .where(col(Erasure.tenant_id) == tenant_of(session), col(Erasure.id) == erasure_id)
+        .with_for_update()
+    ).one_or_none()
+
+
+def _person(session: Session, employee_id: UUID) -> Employee | None:
+    return session.exec(
+        select(Employee)
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id)
+        .with_for_update()
+    ).one_or_none()
+
+
+def _batch(session: Session, person: Employee) -> Batch | None:
+    return session.exec(
+        select(Batch).where(col(Batch.tenant_id) == person.tenant_id, col(Batch.id) == person.batch_id)
+    ).one_or_none()
+
+
+def _record(session: Session, event: str, erasure: Erasure) -> None:
+    ledger.record(session, event, subject=erasure.employee_id, objects=[erasure.id])
