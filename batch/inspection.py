@@ -110,12 +110,15 @@ _children = Children(
 )
 
 
-def inspect(data: bytes, *, choose_face: int | None = None, min_face_pixels: int = 256) -> Inspection:
+def inspect(
+    data: bytes, *, choose_face: int | None = None, min_face_pixels: int = 256, measure: bool = True
+) -> Inspection:
     """Judges one photo in a child process. A crash there is the finding "unreadable"; raises InspectorDown.
 
-    `choose_face` is an index into the `boxes` of an earlier inspection of the same bytes.
+    `choose_face` is an index into the `boxes` of the inspection that gave these bytes as its `picture`.
+    With `measure=False` no embedding is made, for people who have not consented to face measures.
     """
-    about = {"choose_face": choose_face, "min_face_pixels": min_face_pixels}
+    about = {"choose_face": choose_face, "min_face_pixels": min_face_pixels, "measure": measure}
     try:
         facts, picture = _children.run(about, data)
         return _inspection(facts, picture)
@@ -135,7 +138,9 @@ def _inspection(facts: dict[str, Any], picture: bytes) -> Inspection:
     red, green, blue = facts.get("dress") or (0, 0, 0)
     embedding = tuple(float(number) for number in facts.get("embedding") or ())
     return Inspection(
-        accepted=len(boxes) == 1 and bool(embedding) and not any(finding.kind == "reject" for finding in findings),
+        accepted="face_pixels" in facts
+        and len(boxes) == 1
+        and not any(finding.kind == "reject" for finding in findings),
         findings=findings,
         picture=picture,
         width=int(facts["width"]),

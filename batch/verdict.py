@@ -38,6 +38,7 @@ def warm_up() -> None:
         judge({}, file.getvalue())
     face = faces.face_at(sample, (100, 100, 200, 200))
     _one_face(Found(sample, [face], turned=False), face, [], 256)
+    faces.embedding(faces.chip(sample, face))
 
 
 # A profile like those in photos, so that converting from one is also walked once.
@@ -54,11 +55,24 @@ def judge(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     codes = [code for code, mended in (("turned", turned or found.turned), ("heic", heic)) if mended]
     face = _chosen(found.faces, about.get("choose_face"))
     if face is None:
-        codes.append("no_face" if not found.faces else "several_faces")
-        kept = pictures.shrink(found.image, pictures.KEPT_SIDE)
-        scale = kept.width / found.image.width
-        return _facts(kept, codes, [_moved(one.box, 0, 0, scale) for one in found.faces])
-    return _one_face(found, face, codes, about.get("min_face_pixels", 256))
+        return _nobody_chosen(found, codes)
+    facts, clean = _one_face(found, face, codes, about.get("min_face_pixels", 256))
+    if about.get("measure", True):
+        facts["embedding"] = faces.embedding(faces.chip(found.image, face))
+    return facts, clean
+
+
+def _nobody_chosen(found: Found, codes: list[str]) -> tuple[dict[str, Any], bytes]:
+    kept = pictures.shrink(found.image, pictures.KEPT_SIDE)
+    scale = kept.width / found.image.width
+    boxes = [_moved(one.box, 0, 0, scale) for one in found.faces]
+    if not boxes:
+        return _facts(kept, [*codes, "no_face"], boxes)
+    # The person taps a face in the clean picture, and that one is inspected next: its boxes are those that count.
+    again = faces.find(pictures.decode(pictures.encode(kept)).image)
+    if len(again.faces) > 1 and not again.turned:
+        boxes = [one.box for one in again.faces]
+    return _facts(kept, [*codes, "several_faces"], boxes)
 
 
 def _one_face(found: Found, face: Face, codes: list[str], least: int) -> tuple[dict[str, Any], bytes]:
@@ -76,7 +90,6 @@ def _one_face(found: Found, face: Face, codes: list[str], least: int) -> tuple[d
         "face_pixels": pixels,
         "pose": "front" if abs(face.turn) <= SIDE else "left" if face.turn < 0 else "right",
         "dress": _dress(found.image, face.box),
-        "embedding": faces.embedding(chip),
     }
     return facts, data
 

@@ -81,6 +81,12 @@ def test_a_good_photo_is_accepted_in_a_child() -> None:
     assert top < 480 < bottom
 
 
+def test_without_consent_to_face_measures_none_are_taken() -> None:
+    seen = inspect(saved(portrait()), measure=False)
+    assert seen.accepted
+    assert seen.embedding is None
+
+
 def test_a_verdict_takes_less_than_2_seconds_of_processor() -> None:
     data = saved(portrait().resize((4000, 3000)))
     cat: Any = chelsea()  # type: ignore[no-untyped-call]
@@ -199,11 +205,11 @@ def couple() -> Image.Image:
 
 
 def test_of_several_people_one_taps_her_own_face_and_the_others_are_cut_off() -> None:
-    data = saved(couple())
-    seen = inspect(data)
+    seen = inspect(saved(couple()))
     assert (seen.accepted, seen.needs_choice, codes(seen)) == (False, True, ["several_faces"])
     left, right = seen.boxes
     assert left[2] < 1024 < right[0]
+    data = seen.picture or b""
     mine = inspect(data, choose_face=0)
     assert mine.accepted
     assert codes(mine) == ["cropped"]
