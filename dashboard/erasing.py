@@ -1,75 +1,69 @@
 """Deleting everything of one's own, and the page that is left afterwards.
 
-That page is public, because its owner's session goes with everything else. Its address holds two opaque ids, the
-erasure's own being the secret, and it shows nothing that names anybody.
+That page is public, because its owner's session goes with everything else. Its address holds the receipt, a secret that
+is shown to the person alone and stored hashed only; what it shows names nobody.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.params import FromPath
-from sqlmodel import Session, col, select
+from litestar.response import Redirect
+from sqlmodel import Session
 
-from compliance.models import Certificate, Erasure
+from compliance import erasures
+from compliance.models import Certificate, Erasure, Trigger
 from dashboard.pages import page
-from likeness.db import tenant_of
-from likeness.errors import NotFound
-from likeness.identity import Caller
-from likeness.kernel import Kernel
-from likeness.web import kernel_of
+from likeness.db import utc_now
+from likeness.identity import Kind, tenant_in
+from likeness.web import kernel_of, only, signed_in
+from tenants.tries import counted
 
 PUBLIC = {"public": True}
+EMPLOYEE = [only(Kind.EMPLOYEE)]
 
 
-class ErasureMissing(NotFound):
-    """There is no such erasure, or it is somebody else's."""
+@post("/visit/erasure", sync_to_thread=True, guards=EMPLOYEE)
+def erase(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Deletes everything of the person and signs them out everywhere; the receipt leads to the certificate."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        erasure = erasures.request(session, caller.id, trigger=Trigger.PERSON, requested_by=str(caller), now=utc_now())
+        receipt = erasures.issue_receipt(session, erasure)
+    return Redirect(f"/gone/{receipt}", status_code=303)
 
 
-def ask(kernel: Kernel, caller: Caller, now: datetime) -> Erasure:
-    with kernel.db.transaction(caller.tenant) as session:
-        erasure = Erasure(
-            tenant_id=caller.tenant, employee_id=caller.id, trigger="person", requested_by=str(caller), requested_at=now
-        )
-        session.add(erasure)
-    return erasure
+@get("/visit/erasure", sync_to_thread=True, guards=EMPLOYEE)
+def show_own_erasure(request: Request[Any, Any, Any]) -> Response[Any]:
+    """For somebody who is still signed in: before it begins, or while a hold stands."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        erasure = erasures.open_of(session, caller.id)
+    if erasure is None:
+        return Redirect("/visit", status_code=303)
+    return page(request, "visit/gone.html", {"erasure": erasure, "certificate": None, "download": ""})
 
 
-def latest(kernel: Kernel, tenant: UUID, employee_id: UUID) -> Erasure | None:
-    with kernel.db.transaction(tenant) as session:
-        return session.exec(
-            select(Erasure)
-            .where(col(Erasure.tenant_id) == tenant, col(Erasure.employee_id) == employee_id)
-            .order_by(col(Erasure.requested_at).desc())
-            .limit(1)
-        ).first()
-
-
-def address(erasure: Erasure) -> str:
-    return f"/gone/{erasure.tenant_id.hex}.{erasure.id.hex}"
-
-
-@get("/gone/{token:str}", sync_to_thread=True, opt=PUBLIC)
-def show_erasure(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
-    tenant, erasure_id = _ids(token)
-    with kernel_of(request).db.transaction(tenant) as session:
-        erasure, certificate = _found(session, erasure_id)
-    context = {"erasure": erasure, "certificate": certificate, "download": f"/gone/{token}/certificate"}
+@get("/gone/{receipt:str}", sync_to_thread=True, opt=PUBLIC)
+def show_erasure(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
+    with counted(request), kernel_of(request).db.transaction(_tenant(receipt)) as session:
+        erasure = erasures.by_receipt(session, receipt)
+        certificate = _certificate(session, erasure)
+    context = {"erasure": erasure, "certificate": certificate, "download": f"/gone/{receipt}/certificate"}
     return page(request, "visit/gone.html", context)
 
 
-@get("/gone/{token:str}/certificate", sync_to_thread=True, opt=PUBLIC)
-def download_certificate(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[str]:
-    """The signed certificate as a file that `likeness verify` reads."""
-    tenant, erasure_id = _ids(token)
-    with kernel_of(request).db.transaction(tenant) as session:
-        certificate = _found(session, erasure_id)[1]
-    if certificate is None:
-        raise ErasureMissing("The certificate is not signed yet. It takes a few minutes.")
-    return certificate_file(certificate)
+@get("/gone/{receipt:str}/certificate", sync_to_thread=True, opt=PUBLIC)
+def download_certificate(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
+    """The signed certificate as a file that `likeness verify` reads. Raises `CertificateMissing` until it is signed."""
+    with counted(request), kernel_of(request).db.transaction(_tenant(receipt)) as session:
+        erasure = erasures.by_receipt(session, receipt)
+    with kernel_of(request).db.transaction(erasure.tenant_id) as session:
+        return certificate_file(erasures.certificate_of(session, erasure.id))
 
 
 def certificate_file(certificate: Certificate) -> Response[str]:
@@ -83,28 +77,17 @@ def certificate_file(certificate: Certificate) -> Response[str]:
     )
 
 
-def _found(session: Session, erasure_id: UUID) -> tuple[Erasure, Certificate | None]:
-    tenant = tenant_of(session)
-    erasure = session.exec(
-        select(Erasure).where(col(Erasure.tenant_id) == tenant, col(Erasure.id) == erasure_id)
-    ).one_or_none()
-    if erasure is None:
-        raise ErasureMissing("There is no such erasure.")
-    certificate = session.exec(
-        select(Certificate)
-        .where(col(Certificate.tenant_id) == tenant, col(Certificate.erasure_id) == erasure_id)
-        .order_by(col(Certificate.stage).desc())
-        .limit(1)
-    ).first()
-    return erasure, certificate
+def _certificate(session: Session, erasure: Erasure) -> Certificate | None:
+    with suppress(erasures.CertificateMissing):
+        return erasures.certificate_of(session, erasure.id)
+    return None
 
 
-def _ids(token: str) -> tuple[UUID, UUID]:
-    try:
-        tenant, erasure_id = token.split(".", 1)
-        return UUID(hex=tenant), UUID(hex=erasure_id)
-    except ValueError:
-        raise ErasureMissing("There is no such erasure.") from None
+def _tenant(receipt: str) -> UUID:
+    tenant = tenant_in(receipt)
+    if tenant is None:
+        raise erasures.ReceiptUnknown("There is no such receipt.")
+    return tenant
 
 
-routes: list[Any] = [show_erasure, download_certificate]
+routes: list[Any] = [erase, show_own_erasure, show_erasure, download_certificate]

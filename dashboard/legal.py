@@ -11,12 +11,11 @@ from litestar.params import FromPath
 from litestar.response import Stream
 from sqlmodel import Session, col, select
 
-from compliance.models import Certificate, Erasure, Hold
+from compliance import erasures, holds
 from dashboard.erasing import certificate_file
 from dashboard.pages import page
 from likeness import ledger
 from likeness.db import tenant_of, utc_now
-from likeness.errors import NotFound
 from likeness.identity import Kind
 from likeness.ledger import LedgerEntry
 from likeness.web import kernel_of, only, signed_in
@@ -27,10 +26,6 @@ DESK = [only(Kind.MEMBER)]
 NEWEST = 200
 
 
-class CertificateMissing(NotFound):
-    """There is no such certificate, or it is another company's."""
-
-
 def _legal(request: Request[Any, Any, Any], session: Session) -> Member:
     return access.require(session, signed_in(request), Role.LEGAL)
 
@@ -39,23 +34,10 @@ def _legal(request: Request[Any, Any, Any], session: Session) -> Member:
 def show_erasures(request: Request[Any, Any, Any]) -> Response[str]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
         member = _legal(request, session)
-        erasures = session.exec(
-            select(Erasure)
-            .where(col(Erasure.tenant_id) == tenant_of(session))
-            .order_by(col(Erasure.requested_at).desc())
-            .limit(NEWEST)
-        ).all()
-        newest: dict[UUID, Certificate] = {}
-        for certificate in session.exec(
-            select(Certificate)
-            .where(col(Certificate.tenant_id) == tenant_of(session))
-            .order_by(col(Certificate.issued_at))
-        ):
-            newest[certificate.erasure_id] = certificate
-        holds = session.exec(
-            select(Hold).where(col(Hold.tenant_id) == tenant_of(session)).order_by(col(Hold.placed_at).desc())
-        ).all()
-    context = {"roles": member.roles, "problem": None, "erasures": erasures, "certificates": newest, "holds": holds}
+        found = erasures.all_erasures(session)[:NEWEST]
+        newest = erasures.certificates_by_erasure(session)
+        placed = holds.all_holds(session)
+    context = {"roles": member.roles, "problem": None, "erasures": found, "certificates": newest, "holds": placed}
     return page(request, "legal/erasures.html", context)
 
 
@@ -63,14 +45,7 @@ def show_erasures(request: Request[Any, Any, Any]) -> Response[str]:
 def download_certificate(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[str]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
         _legal(request, session)
-        certificate = session.exec(
-            select(Certificate).where(
-                col(Certificate.tenant_id) == tenant_of(session), col(Certificate.id) == certificate_id
-            )
-        ).one_or_none()
-    if certificate is None:
-        raise CertificateMissing("There is no such certificate.")
-    return certificate_file(certificate)
+        return certificate_file(erasures.certificate(session, certificate_id))
 
 
 @get("/legal/ledger", sync_to_thread=True, guards=DESK)

@@ -6,6 +6,7 @@ fragment cannot drift apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,8 @@ from likeness.identity import Caller, Kind
 from likeness.web import caller_or_none, cookie, kernel_of
 
 FOLDER = Path(__file__).parent
+HEADING = re.compile(r"\d+\. ")
+ITEM = re.compile(r"\([a-z]\) ")
 
 
 def _day(moment: datetime | None) -> str:
@@ -57,6 +60,24 @@ def _plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
+def _paragraphs(text: str) -> list[tuple[str, str]]:
+    """A plain text of fixed width as headings (`h`), paragraphs (`p`) and items (`i`), its words left as they are."""
+    found: list[tuple[str, str]] = []
+    for block in text.strip().split("\n\n"):
+        fresh = True
+        for line in block.splitlines():
+            if HEADING.match(line) and fresh:
+                found.append(("h", line.strip()))
+            elif ITEM.match(line) or fresh or found[-1][0] == "h":
+                found.append(("i" if ITEM.match(line) else "p", line.strip()))
+            elif found[-1][0] == "i" and not line.startswith(" "):
+                found.append(("p", line.strip()))
+            else:
+                found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+            fresh = False
+    return found
+
+
 environment = Environment(
     loader=FileSystemLoader(FOLDER / "templates"),
     autoescape=True,
@@ -64,7 +85,9 @@ environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.filters.update(day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural)
+environment.filters.update(
+    day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural, paragraphs=_paragraphs
+)
 # Macros as a global, because a block that is rendered by itself sees no imports of its template.
 environment.globals["ui"] = environment.get_template("icons.html").module
 template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))

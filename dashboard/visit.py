@@ -21,7 +21,8 @@ from batch.api_photos import photo_in
 from batch.api_visit import enter
 from batch.employees import EmployeeProfile
 from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
-from dashboard import erasing, words
+from compliance import erasures
+from dashboard import words
 from dashboard.pages import back, page, signed
 from gpu_cluster.models import Run, RunState, Weights
 from likeness.db import tenant_of, utc_now
@@ -174,9 +175,10 @@ def _tenant(token: str) -> UUID:
 def where_now(request: Request[Any, Any, Any]) -> Response[Any]:
     """On to the step that the person is at."""
     kernel, caller = kernel_of(request), signed_in(request)
-    erasure = erasing.latest(kernel, caller.tenant, caller.id)
+    with kernel.db.transaction(caller.tenant) as session:
+        erasure = erasures.open_of(session, caller.id)
     if erasure is not None:
-        return Redirect(erasing.address(erasure), status_code=303)
+        return Redirect("/visit/erasure", status_code=303)
     me = _me(request)[2]
     return Redirect(_next_step(me), status_code=303)
 
@@ -483,13 +485,6 @@ def ask_before_deleting(request: Request[Any, Any, Any]) -> Response[Any]:
     return _show(request, "visit/delete.html", _me(request)[2], 0, {})
 
 
-@post("/visit/erasure", sync_to_thread=True, guards=EMPLOYEE)
-def erase(request: Request[Any, Any, Any]) -> Response[Any]:
-    caller = signed_in(request)
-    erasure = erasing.ask(kernel_of(request), caller, utc_now())
-    return Redirect(erasing.address(erasure), status_code=303)
-
-
 routes: list[Any] = [
     open_link,
     come_in,
@@ -513,5 +508,4 @@ routes: list[Any] = [
     reshoot,
     show_face,
     ask_before_deleting,
-    erase,
 ]
