@@ -126,7 +126,7 @@ def _check_parts(data: bytes) -> None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         raise WorkbookUnreadable("The file is damaged or incomplete. Save it anew as .xlsx.") from None
     names = {part.filename.lower().lstrip("/") for part in parts}
-    _refuse_relatives(names, data)
+    _refuse_relatives(names)
     if len([name for name in names if name.startswith("xl/worksheets/sheet")]) > MOST_SHEETS:
         raise WorkbookUnreadable(f"The workbook has more than {MOST_SHEETS} sheets. Keep only the list of people.")
     too_large = WorkbookUnreadable("The workbook unpacks to too much data. Copy the list alone to a new workbook.")
@@ -143,7 +143,7 @@ def _check_parts(data: bytes) -> None:
             raise too_large
 
 
-def _refuse_relatives(names: set[str], data: bytes) -> None:
+def _refuse_relatives(names: set[str]) -> None:
     if any(name.endswith("vbaproject.bin") for name in names):
         raise WorkbookUnreadable("The workbook contains macros. Save it as .xlsx, which has none.")
     if "xl/workbook.bin" in names:
