@@ -70,7 +70,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
     except KeyboardInterrupt:
         console.print("\nStopping … the data is kept, a second start continues with it.")
         return 130
-    except (AlreadyRunning, PostgresFailed) as error:
+    except (AlreadyRunning, PostgresFailed, DemoFailed, TimeoutError) as error:
         console.print(f"[red]✗[/] {error}")
         return 1
     finally:

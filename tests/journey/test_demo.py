@@ -1,0 +1,90 @@
+"""The whole job as a user starts it: `likeness demo`, once, and then again over the same data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from likeness.demo.cast import cast
+from PIL import Image
+from tests.kernel.rabbit import free_port
+
+EMPLOYEES, SEED = 2, 11
+LIKENESS = Path(sys.executable).with_name("likeness")
+
+
+def demo(home: Path, *extra: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    report = home / "report.json"
+    report.unlink(missing_ok=True)
+    ended = subprocess.run(
+        [LIKENESS, "demo", "--employees", str(EMPLOYEES), "--seed", str(SEED), "--report", report, "--exit", *extra],
+        env=os.environ | {"LIKENESS_HOME": str(home), "LIKENESS_PORT": str(free_port()), "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    return ended, json.loads(report.read_text()) if report.exists() else {}
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[tuple[Path, subprocess.CompletedProcess[str], dict[str, Any]]]:
+    home = Path(tempfile.mkdtemp(prefix="likeness-demo-"))
+    home.chmod(0o755)
+    yield home, *demo(home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.timeout(1300)
+def test_the_demo_goes_from_a_workbook_to_a_certificate(played: Any) -> None:
+    home, ended, report = played
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert report["employees"] == EMPLOYEES
+    assert report["photos_submitted"] >= 8 * EMPLOYEES
+    assert report["photos_accepted"] >= 6 * EMPLOYEES
+    assert report["headshots_delivered"] >= EMPLOYEES
+    assert report["likeness_ratio_mean"] >= 0.85
+    assert report["certificate_verified"] is True
+    assert report["peak_rss_mb"] < 4096
+    assert set(report["seconds"]) >= {"start", "import", "visit", "train and render", "release", "download", "erasure"}
+    with Image.open(report["contact_sheet"]) as sheet:
+        assert sheet.width > 1000
+
+
+def test_nothing_is_left_running(played: Any) -> None:
+    home, _, _ = played
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(home) not in running
+
+
+def test_no_name_or_address_stands_in_clear_in_the_data(played: Any) -> None:
+    home, _, _ = played
+    people = [player for players in cast(EMPLOYEES, SEED).values() for player in players]
+    words = [word.encode() for player in people for word in (player.name, player.email)]
+    searched = 0
+    for path in home.rglob("*"):
+        # The demo's own folder holds what HR wrote and downloaded: the workbook and the ZIP.
+        if not path.is_file() or (home / "demo") in path.parents or (home / "postgres/server") in path.parents:
+            continue
+        searched += 1
+        data = path.read_bytes()
+        assert not [word for word in words if word in data], path
+        assert not data.startswith((b"\xff\xd8", b"\x89PNG", b"RIFF", b"PK\x03\x04")), f"{path} is not encrypted"
+    assert searched > 30
+
+
+@pytest.mark.timeout(1300)
+def test_a_second_start_continues_with_the_same_data(played: Any) -> None:
+    home, _, first = played
+    ended, report = demo(home)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    # One of the two was erased at the end of the first demo; the other one's headshots are still there.
+    assert report["headshots_delivered"] == first["headshots_delivered"] - 3
+    assert report["seconds"]["train and render"] < 10
