@@ -19,7 +19,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from batch import delivery, employees, headshots, photos, sittings
 from batch.models import ACTIVE, Headshot, Photo, Sitting
-from batch.photos import Progress
+from batch.photos import Progress, Trouble
 from likeness.db import utc_now
 from likeness.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
@@ -301,6 +301,29 @@ class DeskHeadshot:
     downloaded_at: datetime | None
 
 
+@dataclass
+class Waved:
+    photos: int
+
+
+@get("/people/{employee_id:uuid}/photos", guards=DESK, sync_to_thread=True)
+def show_trouble(request: Request[Any, Any, Any], employee_id: FromPath[UUID]) -> Trouble:
+    """How somebody gets on with their photos: counts and reasons, never a photo."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        require(session, caller, Role.HR)
+        return photos.trouble(session, employee_id)
+
+
+@post("/people/{employee_id:uuid}/photos/wave-through", guards=DESK, status_code=200, sync_to_thread=True)
+def wave_through(request: Request[Any, Any, Any], employee_id: FromPath[UUID]) -> Waved:
+    """After twelve uploads without eight good ones: what is usable counts."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        require(session, caller, Role.HR)
+        return Waved(photos.wave_through(session, employee_id, caller=str(caller)))
+
+
 @get("/batches/{batch_id:uuid}/headshots", guards=DESK, sync_to_thread=True)
 def list_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> list[DeskHeadshot]:
     kernel, caller = kernel_of(request), signed_in(request)
@@ -466,6 +489,8 @@ routes: list[Any] = [
     unmark_favourite,
     release,
     unrelease,
+    show_trouble,
+    wave_through,
     list_released,
     show_released,
     download,

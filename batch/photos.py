@@ -12,6 +12,7 @@ same person as on the other photos are taken in memory, for that comparison, and
 from __future__ import annotations
 
 import hmac
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -41,6 +42,7 @@ TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a sma
 MOST = 30
 """Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
 NEEDED, ASKED = NEEDED_PHOTOS, 8
+MANY_UPLOADS = 12
 USED_ANYWAY = 2
 """How often a person may overrule advice; more poor photos than that make poor headshots."""
 COMPARED = 3
@@ -262,6 +264,53 @@ def use_anyway(session: Session, employee_id: UUID, photo_id: UUID) -> Photo:
     session.add(photo)
     _record(session, "photo.overruled", photo, caller=f"employee:{employee_id}")
     return photo
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What HR may know of somebody who does not get on: counts and reasons, never a photo."""
+
+    uploads: int
+    accepted: int
+    advised: int
+    reasons: dict[str, int]
+
+    @property
+    def helpable(self) -> bool:
+        """Twelve uploads without eight good ones: then somebody at HR can wave through what is usable."""
+        return self.uploads >= MANY_UPLOADS and self.accepted < ASKED and self.advised > 0
+
+
+def trouble(session: Session, employee_id: UUID) -> Trouble:
+    """Raises `EmployeeMissing`."""
+    employees.get(session, employee_id)
+    photos = of(session, employee_id)
+    states = Counter(photo.state for photo in photos)
+    shown = (PhotoState.ADVISED, PhotoState.REJECTED)
+    codes = (finding["code"] for photo in photos if photo.state in shown for finding in photo.findings)
+    return Trouble(len(photos), states[PhotoState.ACCEPTED], states[PhotoState.ADVISED], dict(Counter(codes)))
+
+
+class NothingToWave(Conflict):
+    """Twelve uploads without eight good ones come first, and at least one that is usable."""
+
+    title = "There is nothing to wave through"
+
+
+def wave_through(session: Session, employee_id: UUID, *, caller: str) -> int:
+    """HR lets every usable photo of somebody count, without seeing one; returns how many.
+
+    Raises `EmployeeMissing`, `Restricted`, `ConsentMissing` and `NothingToWave`.
+    """
+    permitted(session, employee_id)
+    if not trouble(session, employee_id).helpable:
+        raise NothingToWave("This person can still help themselves, or none of their photos is usable.")
+    advised = [photo for photo in of(session, employee_id) if photo.state == PhotoState.ADVISED]
+    for photo in advised:
+        photo.state = PhotoState.ACCEPTED
+        session.add(photo)
+        _record(session, "photo.waved", photo, caller=caller)
+    return len(advised)
 
 
 class NothingToChoose(Conflict):

@@ -9,14 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from litestar import Litestar, Request, Response, Router
-from litestar.datastructures import State
+from litestar import Litestar
 from litestar.testing import TestClient
 
-from batch import api_photos, photos
+from batch import photos
 from batch.models import Employee, PhotoState
+from likeness.app import create_app
 from likeness.kernel import Kernel
-from likeness.web import as_likeness_error, problem
 from tenants.models import Role
 from tests import pictures
 from tests.factories import make_employee, run_jobs, sign_in_employee, sign_in_member
@@ -25,18 +24,9 @@ from tests.handed_in import make_headshots, make_person, make_photos, picture
 API = "/api/v1"
 
 
-def answer_error(_: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    return problem(as_likeness_error(error))
-
-
 @pytest.fixture(scope="module")
 def app(kernel: Kernel) -> Litestar:
-    return Litestar(
-        route_handlers=[Router(path=API, route_handlers=api_photos.routes)],
-        state=State({"kernel": kernel}),
-        exception_handlers={Exception: answer_error},
-        request_max_body_size=26 * 2**20,
-    )
+    return create_app(kernel)
 
 
 @pytest.fixture
@@ -172,6 +162,21 @@ def test_hr_sees_and_downloads_released_headshots_only(
     assert client.get(f"{batch}/headshots").json()[0]["downloaded_at"]
     for path in ("visit/photos", "visit/headshots", f"visit/headshots/{given.id}/picture"):
         assert client.get(f"{API}/{path}").status_code == 403
+
+
+def test_hr_sees_why_somebody_does_not_get_on_and_helps(
+    client: TestClient[Any], kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    make_photos(kernel, alice, 10, PhotoState.REJECTED)
+    make_photos(kernel, alice, 2, PhotoState.ADVISED)
+    path = f"{API}/people/{alice.id}/photos"
+    sign_in_member(client, kernel, bob.tenant_id, Role.HR)
+    assert client.get(path).status_code == 404
+    assert client.post(f"{path}/wave-through").status_code == 404
+    sign_in_member(client, kernel, alice.tenant_id, Role.HR)
+    assert client.get(path).json() == {"uploads": 12, "accepted": 0, "advised": 2, "reasons": {}}
+    assert client.post(f"{path}/wave-through").json() == {"photos": 2}
+    assert client.post(f"{path}/wave-through").status_code == 409
 
 
 def strangers(kernel: Kernel, alice: Employee, bob: Employee) -> Iterator[Employee]:

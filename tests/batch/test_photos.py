@@ -321,6 +321,24 @@ def test_a_photo_under_check_or_rejected_cannot_be_overruled(kernel: Kernel, ali
         photos.use_anyway(session, alice.id, photo.id)
 
 
+def test_hr_waves_usable_photos_through_after_twelve_uploads(kernel: Kernel, alice: Employee, bob: Employee) -> None:
+    make_photos(kernel, alice, 3, PhotoState.ADVISED)
+    make_photos(kernel, alice, 8, PhotoState.REJECTED)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        with pytest.raises(photos.NothingToWave):
+            photos.wave_through(session, alice.id, caller="member:x")
+        for photo in photos.of(session, alice.id)[:3]:
+            photo.findings = [{"code": "blurred"}]
+    make_photos(kernel, alice, 1)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        seen = photos.trouble(session, alice.id)
+        assert (seen.uploads, seen.accepted, seen.advised, seen.reasons) == (12, 1, 3, {"blurred": 3})
+        assert photos.wave_through(session, alice.id, caller="member:x") == 3
+        assert photos.progress(session, alice.id).accepted == 4
+    with kernel.db.transaction(bob.tenant_id) as session, pytest.raises(photos.EmployeeMissing):
+        photos.wave_through(session, alice.id, caller="member:x")
+
+
 def test_a_photo_is_deleted_at_any_time_with_its_object(kernel: Kernel, alice: Employee) -> None:
     photo = add(kernel, alice, b"a photo")
     with kernel.db.transaction(alice.tenant_id) as session:
