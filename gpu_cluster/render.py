@@ -38,6 +38,7 @@ def render(
     lora: Mapping[str, Tensor] | None,
     shots: Sequence[Shot],
     *,
+    references: Sequence[Image.Image] = (),
     skip: Collection[int] = (),
     progress: Callable[[int, int], None] = _silent,
     cancelled: Callable[[], bool] = _never,
@@ -45,7 +46,8 @@ def render(
     """Pictures with their index in `shots`; `skip` names those that an earlier attempt has made.
 
     A picture depends on its own shot only: its noise comes from its seed, whichever batch it is made in. Without
-    `lora` the base shows whomever it likes. `progress(made, wanted)` follows each batch. Raises Cancelled within one
+    `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
+    NoReferences from any other base). `progress(made, wanted)` follows each batch. Raises Cancelled within one
     step of `cancelled()` turning true.
     """
 
@@ -69,6 +71,7 @@ def render(
                     steps=recipe.render_steps,
                     guidance=recipe.guidance,
                     after_step=stop_if_cancelled,
+                    references=references,
                 )
         except torch.OutOfMemoryError:
             if size == 1:

@@ -15,6 +15,10 @@ Text = dict[str, Tensor]
 """Encoded captions: named tensors whose first axis is the caption."""
 
 
+class NoReferences(ValueError):
+    """This family cannot look at pictures of a person while it draws."""
+
+
 class Base(ABC):
     """A frozen base model, warm on one device.
 
@@ -91,8 +95,12 @@ class Base(ABC):
         steps: int,
         guidance: float,
         after_step: Callable[[], None],
+        references: Sequence[Image.Image] = (),
     ) -> list[Image.Image]:
-        """One picture per prompt. `after_step` is called between steps and stops the work by raising."""
+        """One picture per prompt. `after_step` is called between steps and stops the work by raising.
+
+        `references` are pictures of the person to draw from; raises NoReferences where the family cannot.
+        """
 
     def _run(
         self, seeds: Sequence[int], steps: int, guidance: float, after_step: Callable[[], None], **words: Any

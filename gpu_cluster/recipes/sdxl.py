@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.recipes.base import Base, Text, named
+from gpu_cluster.recipes.base import Base, NoReferences, Text, named
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # On a small UNet attention alone learns a quarter of a face; the rest comes from the layers around it.
@@ -74,7 +74,10 @@ class Sdxl(Base):
         steps: int,
         guidance: float,
         after_step: Callable[[], None],
+        references: Sequence[Image.Image] = (),
     ) -> list[Image.Image]:
+        if references:
+            raise NoReferences("Stable Diffusion XL draws from words only")
         # An empty negative prompt counts as none: the base then sees the zeros it was trained to take for "no caption".
         unlike = list(negatives) if any(negatives) else None
         return self._run(seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=unlike)
