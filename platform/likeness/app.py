@@ -45,7 +45,7 @@ def create_app(kernel: Kernel) -> Litestar:
             version="1",
             path="/api",
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            root_schema_site=None,  # type: ignore[arg-type]
+            root_schema_site=None,
         ),
         request_max_body_size=26 * 1024 * 1024,
         debug=False,

@@ -138,6 +138,8 @@ def verify(file: Path, key: Path) -> None:
 
 
 def _production_kernel() -> Kernel:
+    from compliance.erasures import replay_tombstones
+
     settings = Settings()
     telemetry.configure(settings.log_level)
     if not settings.database_url:
@@ -147,6 +149,8 @@ def _production_kernel() -> Kernel:
         kernel.db.check()
     except (UnsafeRole, UnknownSchema) as error:
         raise click.ClickException(str(error)) from error
+    # A database that was restored from a backup must not serve anybody who was erased since.
+    replay_tombstones(kernel)
     return kernel
 
 

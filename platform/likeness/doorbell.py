@@ -28,7 +28,7 @@ class QuorumBroker(RabbitmqBroker):
     """RabbitMQ with replicated queues: a message survives the loss of a node, and a poison message is capped."""
 
     def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
-        arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)
+        arguments: dict[str, Any] = super()._build_queue_arguments(queue_name)  # type: ignore[no-untyped-call]
         return arguments | {"x-queue-type": "quorum", "x-delivery-limit": 20}
 
     def _declare_xq_queue(self, queue_name: str) -> Any:
@@ -59,9 +59,8 @@ class Doorbell:
         self.kernel, self.broker = kernel, broker
         self._waiting: queue.Queue[UUID | None] = queue.Queue(maxsize=100_000)
         # Retries are the row's business, so the broker has no middleware for them.
-        self._actor = dramatiq.actor(
-            self._work, actor_name="job", queue_name=QUEUE, broker=broker, time_limit=TIME_LIMIT_MS
-        )
+        declare = dramatiq.actor(actor_name="job", queue_name=QUEUE, broker=broker, time_limit=TIME_LIMIT_MS)
+        self._actor = declare(self._work)
         self._thread = threading.Thread(target=self._ring_all, name="doorbell", daemon=True)
         self._worker: dramatiq.Worker | None = None
 

@@ -11,6 +11,7 @@ from typing import IO
 
 import uvicorn
 
+from compliance.erasures import replay_tombstones
 from gpu_cluster import tending as cluster
 from likeness import jobs
 from likeness.app import create_app
@@ -49,6 +50,7 @@ class Embedded:
         )
         self.kernel = assemble(self.settings)
         self.kernel.db.check()
+        replay_tombstones(self.kernel)
         jobs.release_leases(self.kernel)
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
         self.doorbell.start()

@@ -16,6 +16,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -85,14 +86,14 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    def _as_user(self) -> dict[str, object]:
+    def _as_user(self) -> dict[str, Any]:
         if self._user is None:
             return {}
         return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
 
     def _run(self, program: str, *args: object) -> None:
         done = subprocess.run(
-            [str(self._bin / program), *map(str, args)], capture_output=True, cwd=self.folder, **self._as_user()  # type: ignore[call-overload]
+            [str(self._bin / program), *map(str, args)], capture_output=True, cwd=self.folder, **self._as_user()
         )
         if done.returncode:
             raise PostgresFailed(f"{program} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
@@ -134,7 +135,7 @@ class EmbeddedPostgres:
         ) as connection:
             for role in ROLES:
                 if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
-                    connection.execute(f"create role {role} login nosuperuser nobypassrls")  # type: ignore[call-overload]
+                    connection.execute(f"create role {role} login nosuperuser nobypassrls")
             if not connection.execute("select 1 from pg_database where datname = 'likeness'").fetchone():
                 connection.execute("create database likeness owner likeness_owner")
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from litestar import MediaType, Request, Response
 from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -97,7 +98,7 @@ class SameOrigin:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+        if scope["type"] == ScopeType.HTTP and scope["method"] not in SAFE_METHODS:
             headers = dict(scope["headers"])
             site = headers.get(b"sec-fetch-site", b"").decode("latin-1")
             origin = headers.get(b"origin", b"").decode("latin-1")
@@ -105,7 +106,7 @@ class SameOrigin:
             foreign = site not in ("", "same-origin", "none")
             if foreign or (not site and origin and urlsplit(origin).netloc != host):
                 response = problem(Forbidden("This request came from another site and was not carried out."))
-                await response.to_asgi_response(None, Request(scope))(scope, receive, send)  # type: ignore[arg-type]
+                await response.to_asgi_response(None, Request(scope))(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from likeness.demo.cast import cast
 from PIL import Image
+
+from likeness.demo.cast import cast
 from tests.kernel.rabbit import free_port
 
 EMPLOYEES, SEED = 2, 11

@@ -8,22 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from likeness import jobs
-from likeness.app import create_app
-from likeness.kernel import Kernel
-from likeness.settings import Settings
-from likeness.worker import FLOORS
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
+from likeness import jobs
+from likeness.app import create_app
+from likeness.kernel import Kernel
+from likeness.settings import Settings
+from likeness.worker import FLOORS
+
 ROOT = Path(__file__).parents[2]
 OPERATORS_SEE_ALL = {"tenant", "job"}
 """The only tables whose rows the operators' own transaction sees across companies; neither names a person."""
-PUBLIC = {
+DOCUMENT = {"/api", "/api/{path:str}", "/api/openapi.json"}
+"""The OpenAPI document, and the answer that there is nothing else beside it."""
+PUBLIC = DOCUMENT | {
     "/", "/livez", "/readyz", "/metrics", "/sign-in/{token:str}", "/sign-out", "/i/{token:str}", "/i/{token:str}/renew",
-    "/api", "/api/openapi.json", "/.well-known/likeness-certificates.jwks.json",
+    "/.well-known/likeness-certificates.jwks.json",
     "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}", "/api/v1/links/{token:str}/renew",
     "/api/v1/receipts/{token:str}",
 }  # fmt: skip
@@ -46,7 +49,7 @@ def test_every_route_has_a_guard_or_is_meant_to_be_public(app: Litestar) -> None
     open_paths = set()
     for path, handler in handlers(app):
         guarded = bool(handler.resolve_guards())
-        public = bool(handler.opt.get("public")) or path in ("/api", "/api/openapi.json") or path.startswith("/static")
+        public = bool(handler.opt.get("public")) or path in DOCUMENT or path.startswith("/static")
         assert guarded != public, f"{path} needs either a guard or opt={{'public': True}}"
         if public:
             open_paths.add(path)

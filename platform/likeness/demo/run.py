@@ -19,7 +19,7 @@ from compliance.certificates import verify
 from gpu_cluster import tending
 from likeness import telemetry
 from likeness.demo.cast import cast
-from likeness.demo.desk import found_companies, import_rosters
+from likeness.demo.desk import DemoFailed, found_companies, import_rosters
 from likeness.demo.sheet import contact_sheet
 from likeness.demo.show import Board
 from likeness.demo.visit import Visitor, erase
