@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, post
+from litestar.exceptions import InternalServerException
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
@@ -388,10 +389,14 @@ class UploadTooSlow(LikenessError):
     status, title = 408, "The upload took too long"
 
 
+class UploadCut(LikenessError):
+    status, title = 400, "The upload broke off"
+
+
 async def photo_in(request: Request[Any, Any, Any]) -> bytes:
     """The bytes of the field `photo`, read into memory only: a framework's upload would spill to a temporary file.
 
-    Raises `PhotoNotSent`, `OnePhotoOnly`, `PhotoTooLarge` and `UploadTooSlow`.
+    Raises `PhotoNotSent`, `OnePhotoOnly`, `PhotoTooLarge`, `UploadTooSlow` and `UploadCut`.
     """
     content_type, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
@@ -423,6 +428,8 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             part = await asyncio.wait_for(anext(stream), PATIENCE)
         except StopAsyncIteration:
             return
+        except InternalServerException:  # What the framework says of a client that went away.
+            raise UploadCut("The connection broke off. Please send the photo again.") from None
         except TimeoutError:
             raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
         received += len(part)

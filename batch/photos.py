@@ -46,7 +46,7 @@ MANY_UPLOADS = 12
 USED_ANYWAY = 2
 """How often a person may overrule advice; more poor photos than that make poor headshots."""
 COMPARED = 3
-"""With how many accepted photos a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
+"""With how many of the others a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
 ORPHAN_AGE = timedelta(hours=1)
 CHECK_AGAIN = timedelta(minutes=2)
 
@@ -406,11 +406,11 @@ def _check(attempt: jobs.Attempt, photo_id: UUID) -> None:
     kernel = attempt.kernel
     with attempt.transaction() as session:
         photo = _to_check(session, photo_id)
-        peers = accepted(session, photo.employee_id)[-COMPARED:] if photo and _comparable(session, photo) else []
+        peers = _usable(session, photo.employee_id)[-COMPARED:] if photo and _comparable(session, photo) else []
     if photo is None:
         return
     key = kernel.keys.open(_source(attempt.tenant, photo.employee_id))
-    seen = inspection.inspect(kernel.objects.get(photo.path, key), choose_face=photo.face)
+    seen = _inspected(kernel.objects.get(photo.path, key), photo)
     findings = list(seen.findings)
     if seen.accepted and _another_person(kernel.objects, key, seen, peers):
         findings.append(inspection.ANOTHER_PERSON)
@@ -438,6 +438,30 @@ def _to_check(session: Session, photo_id: UUID) -> Photo | None:
             col(Photo.state) == PhotoState.CHECKING,
         )
     ).first()
+
+
+def _inspected(data: bytes, photo: Photo) -> Inspection:
+    """Looks for the face that was tapped by its place: in the clean picture another number of faces may be found."""
+    seen = inspection.inspect(data)
+    if photo.face is None:
+        return seen
+    tapped = photo.faces[photo.face]
+    overlaps = [_overlap(tapped, box) for box in seen.boxes]
+    # A face that is not there is no face's index, and the person is asked again.
+    index = overlaps.index(max(overlaps)) if any(overlaps) else -1
+    return inspection.inspect(data, choose_face=index)
+
+
+def _overlap(one: Sequence[int], other: Sequence[int]) -> int:
+    """Common pixels of two boxes."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0, wide) * max(0, high)
+
+
+def _usable(session: Session, employee_id: UUID) -> list[Photo]:
+    """Those that count, and those that would if the person overruled the advice."""
+    return [photo for photo in of(session, employee_id) if photo.state in (PhotoState.ADVISED, PhotoState.ACCEPTED)]
 
 
 def _comparable(session: Session, photo: Photo) -> bool:
@@ -481,7 +505,7 @@ def _write_verdict(
 ) -> list[str]:
     """Writes the verdict if the photo still waits for it, and returns the objects that nobody needs any more."""
     hold(session, photo.employee_id)
-    others = accepted(session, photo.employee_id)
+    others = _usable(session, photo.employee_id)
     if state in (PhotoState.ADVISED, PhotoState.ACCEPTED):
         if others and not peers and _comparable(session, photo):
             raise Overtaken

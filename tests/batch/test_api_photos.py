@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from batch import photos
+from batch import api_photos, photos
 from batch.models import Employee, PhotoState
 from likeness.app import create_app
 from likeness.kernel import Kernel
@@ -106,6 +107,45 @@ def test_what_is_no_photo_form_is_refused_with_a_sentence(
     assert twice.status_code == 422
     assert twice.json()["type"] == "urn:likeness:one-photo-only"
     assert client.get(url).json()["photos"] == []
+
+
+def half_an_upload(client: TestClient[Any], then: Callable[[], Awaitable[Any]]) -> int:
+    """The status that an upload is answered with after which this happens on the connection."""
+    messages = [{"type": "http.request", "body": b"--edge\r\n", "more_body": True}]
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await then()
+
+    async def answer(message: Any) -> None:
+        answers.append(message)
+
+    path = f"{API}/visit/photos"
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = {"host": "localhost", "content-type": "multipart/form-data; boundary=edge", "cookie": cookies}
+    scope: Any = {
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": path, "root_path": "",
+        "raw_path": path.encode(), "query_string": b"", "client": ("127.0.0.1", 1), "server": ("localhost", 80),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()], "state": {},
+    }  # fmt: skip
+    asyncio.run(client.app(scope, receive, answer))  # type: ignore[arg-type]
+    status: int = answers[0]["status"]
+    return status
+
+
+def test_an_upload_that_breaks_off_or_stalls_is_not_an_error_of_ours(
+    client: TestClient[Any], kernel: Kernel, alice: Employee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def silent() -> Any:
+        await asyncio.sleep(60)
+
+    sign_in_employee(client, kernel, alice)
+    assert half_an_upload(client, gone) == 400
+    monkeypatch.setattr(api_photos, "PATIENCE", 0.05)
+    assert half_an_upload(client, silent) == 408
 
 
 def test_from_photos_to_a_sitting_to_released_headshots(
