@@ -28,7 +28,7 @@ PUBLIC = DOCUMENT | {
     "/", "/livez", "/readyz", "/metrics", "/sign-in/{token:str}", "/sign-out", "/i/{token:str}", "/i/{token:str}/renew",
     "/.well-known/likeness-certificates.jwks.json",
     "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}", "/api/v1/links/{token:str}/renew",
-    "/api/v1/receipts/{token:str}",
+    "/api/v1/receipts/{token:str}", "/gone/{receipt:str}", "/gone/{receipt:str}/certificate",
 }  # fmt: skip
 """What anybody may call without a session; adding to it is a decision."""
 
