@@ -11,13 +11,14 @@ from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 PARTS = ("theta", "first", "second")
 
 
 def split(path: Path) -> dict[str, bytes]:
     """Each person's part by key, as a checkpoint of a pack of one."""
-    with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(path, framework="pt") as file:
         about = file.metadata()
         return {
             key: save(
@@ -30,11 +31,13 @@ def split(path: Path) -> dict[str, bytes]:
 
 def join(parts: Iterable[bytes], path: Path, scratch: Path) -> None:
     """Writes one checkpoint for a pack from the parts of its people, who may be at different steps."""
-    tensors, people, about = {}, [], dict[str, str]()
+    tensors: dict[str, Tensor] = {}
+    people: list[tuple[str, int]] = []
+    about: dict[str, str] = {}
     one = scratch / "part.safetensors"
     for row, part in enumerate(parts):
         one.write_bytes(part)
-        with safe_open(one, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(one, framework="pt") as file:
             about = dict(file.metadata())
             people += json.loads(about["people"])
             tensors |= {f"{row}.{name}": file.get_tensor(f"0.{name}") for name in PARTS}

@@ -75,9 +75,9 @@ class Fleet:
                 object_store_memory=OBJECT_STORE_BYTES,
                 namespace="likeness",
             )
-        self.gpus = int(ray.cluster_resources().get("GPU", 0))
+        self.gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
         # On a machine without GPUs the slots below are the only limit, so that the next studio loads while one works.
-        self._actor = ray.remote(
+        self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
         )(Studio)
         self._spare: Any = None
