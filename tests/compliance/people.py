@@ -79,7 +79,7 @@ def rows_naming(session: Session, person: UUID) -> dict[str, int]:
         if declared.name in SQLModel.metadata.tables and declared.person:
             where = " or ".join(f"{column}::text like :id" for column in declared.person)
             count = session.execute(
-                text(f'select count(*) from "{declared.name}" where {where}'),  # noqa: S608
+                text(f'select count(*) from "{declared.name}" where {where}'),
                 {"id": f"%{person}%"},
             ).scalar_one()
             found[declared.name] = count

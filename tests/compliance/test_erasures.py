@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
-from batch import employees
-from compliance import certificates, erasures, tombstones
-from compliance.models import ErasureState, Trigger
-from likeness import jobs, ledger
-from likeness.db import utc_now
-from likeness.errors import NotFound
+from compliance import certificates, erasures
+from compliance.models import ErasureState
+from likeness import ledger
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyDestroyed, KeyRef
 from tests.compliance.people import colleague_of, erase, full_person, readable, reread, rows_naming

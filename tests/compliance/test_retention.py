@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlmodel import SQLModel
+
+from batch import headshots, photos
+from batch.models import Employee
+from compliance import holds, retention
+from likeness import ledger, mail
+from likeness.db import utc_now
+from likeness.errors import Unavailable
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from tests.compliance.people import full_person, readable
+from tests.handed_in import make_photos
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+@pytest.fixture
+def alice(kernel: Kernel) -> Employee:
+    return full_person(kernel)
+
+
+@pytest.fixture
+def bob(kernel: Kernel) -> Employee:
+    """Of another company."""
+    return full_person(kernel)
+
+
+def sweep(kernel: Kernel, person: Employee, now: datetime) -> None:
+    """What `retention.sweep` does, for one company only: other tests' people stay out of it."""
+    retention.delete_due(kernel, person.tenant_id, now)
+    retention.retire_keys(kernel, person.tenant_id, now)
+
+
+def stored(kernel: Kernel, person: Employee, cls: KeyClass) -> int:
+    return len(kernel.objects.list(f"tenants/{person.tenant_id}/employees/{person.id}/{cls}"))
+
+
+def state(kernel: Kernel, person: Employee, cls: KeyClass) -> str:
+    return kernel.keys.state(KeyRef(person.tenant_id, person.id, cls))
+
+
+def due_of(kernel: Kernel, person: Employee) -> tuple[datetime, datetime]:
+    """The last moment of the selfies and of the headshots."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        selfies = photos.of(session, person.id)
+        pictures = headshots.of(session, person.id, utc_now())
+    return max(one.due_at for one in selfies), max(one.due_at for one in pictures)
+
+
+def events(kernel: Kernel, person: Employee) -> list[str]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        return [entry.event for entry in ledger.entries(session, subject=person.id)]
+
+
+def test_selfies_and_weights_go_on_day_7_and_headshots_on_day_30_to_the_minute(
+    kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    selfies_due, headshots_due = due_of(kernel, alice)
+    assert timedelta(days=6.9) < selfies_due - utc_now() <= 7 * DAY
+    assert timedelta(days=29.9) < headshots_due - utc_now() <= 30 * DAY
+    sweep(kernel, alice, selfies_due - MINUTE)
+    assert readable(kernel, alice)
+    sweep(kernel, alice, selfies_due)
+    assert (stored(kernel, alice, KeyClass.SOURCE), stored(kernel, alice, KeyClass.MODEL)) == (0, 0)
+    assert (state(kernel, alice, KeyClass.SOURCE), state(kernel, alice, KeyClass.MODEL)) == ("destroyed", "destroyed")
+    assert stored(kernel, alice, KeyClass.HEADSHOT) == 2
+    assert state(kernel, alice, KeyClass.HEADSHOT) == "live"
+    sweep(kernel, alice, headshots_due)
+    assert stored(kernel, alice, KeyClass.HEADSHOT) == 0
+    assert state(kernel, alice, KeyClass.HEADSHOT) == "destroyed"
+    assert state(kernel, alice, KeyClass.PROFILE) == "live"
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert headshots.releases(session, alice.id) == []
+    assert readable(kernel, bob)
+    assert {"photo.expired", "weights.expired", "headshot.expired", "key.destroyed"} <= set(events(kernel, alice))
+    before = len(events(kernel, alice))
+    sweep(kernel, alice, headshots_due + MINUTE)
+    assert len(events(kernel, alice)) == before
+
+
+def test_no_weights_outlive_the_last_selfie(kernel: Kernel, alice: Employee) -> None:
+    with kernel.db.transaction(alice.tenant_id) as session:
+        for photo in photos.of(session, alice.id)[1:]:
+            photos.remove(session, kernel.objects, alice.id, photo.id)
+    sweep(kernel, alice, utc_now())
+    assert stored(kernel, alice, KeyClass.MODEL) == 1
+    with kernel.db.transaction(alice.tenant_id) as session:
+        photos.remove(session, kernel.objects, alice.id, photos.of(session, alice.id)[0].id)
+    sweep(kernel, alice, utc_now())
+    assert stored(kernel, alice, KeyClass.MODEL) == 0
+
+
+def test_a_person_may_come_back_with_new_selfies_after_day_7(kernel: Kernel, alice: Employee) -> None:
+    sweep(kernel, alice, utc_now() + 8 * DAY)
+    assert state(kernel, alice, KeyClass.SOURCE) == "destroyed"
+    make_photos(kernel, alice, 2)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        (first, _) = photos.of(session, alice.id)
+    key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.SOURCE))
+    assert kernel.objects.get(first.path, key)
+
+
+def test_a_key_made_a_moment_ago_is_not_mistaken_for_one_without_objects(kernel: Kernel, alice: Employee) -> None:
+    ref = KeyRef(alice.tenant_id, uuid4(), KeyClass.SOURCE)
+    kernel.keys.open_or_create(ref)
+    sweep(kernel, alice, utc_now())
+    assert kernel.keys.state(ref) == "live"
+    sweep(kernel, alice, utc_now() + 2 * retention.YOUNG_KEY)
+    assert kernel.keys.state(ref) == "destroyed"
+
+
+def test_a_confirmed_hold_keeps_everything_until_it_ends(kernel: Kernel, alice: Employee, bob: Employee) -> None:
+    _hold(kernel, alice, utc_now() + 100 * DAY)
+    for person in (alice, bob):
+        sweep(kernel, person, utc_now() + 31 * DAY)
+    assert [stored(kernel, alice, cls) for cls in (KeyClass.SOURCE, KeyClass.MODEL, KeyClass.HEADSHOT)] == [6, 1, 2]
+    assert state(kernel, alice, KeyClass.SOURCE) == "live"
+    assert stored(kernel, bob, KeyClass.HEADSHOT) == 0
+    sweep(kernel, alice, utc_now() + 101 * DAY)
+    assert stored(kernel, alice, KeyClass.HEADSHOT) == 0
+
+
+def test_one_companys_failure_does_not_stop_the_others(kernel: Kernel, alice: Employee, bob: Employee) -> None:
+    """The company that comes first has a key file that is none."""
+    junk = kernel.settings.keys_path() / "tenants" / str(alice.tenant_id) / "junk" / "source.key"
+    junk.parent.mkdir()
+    junk.touch()
+    retention.sweep(kernel, utc_now() + 8 * DAY)
+    assert stored(kernel, bob, KeyClass.SOURCE) == 0
+    assert state(kernel, bob, KeyClass.SOURCE) == "destroyed"
+    assert state(kernel, alice, KeyClass.SOURCE) == "live"
+    junk.unlink()
+    retention.sweep(kernel, utc_now() + 8 * DAY)
+    assert state(kernel, alice, KeyClass.SOURCE) == "destroyed"
+
+
+def test_an_object_store_that_is_down_loses_no_row(
+    kernel: Kernel, alice: Employee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(path: str) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel.objects, "delete", down)
+        with pytest.raises(Unavailable):
+            sweep(kernel, alice, utc_now() + 8 * DAY)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert len(photos.of(session, alice.id)) == 6
+    sweep(kernel, alice, utc_now() + 8 * DAY)
+    assert stored(kernel, alice, KeyClass.SOURCE) == 0
+
+
+def test_weights_that_a_lost_run_left_without_a_row_go_after_a_day(kernel: Kernel, alice: Employee) -> None:
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(SQLModel.metadata.tables["weights"].delete())
+    sweep(kernel, alice, utc_now() + timedelta(hours=23))
+    assert stored(kernel, alice, KeyClass.MODEL) == 1
+    sweep(kernel, alice, utc_now() + timedelta(hours=25))
+    assert stored(kernel, alice, KeyClass.MODEL) == 0
+
+
+def test_a_mail_warns_a_week_and_a_day_before_headshots_go_and_once_each(kernel: Kernel, alice: Employee) -> None:
+    _, last = due_of(kernel, alice)
+    for now in (last - 8 * DAY, last - 6.5 * DAY, last - 6.4 * DAY, last - DAY / 2, last - DAY / 3):
+        retention.warn(kernel, now)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        warnings = [one for one in mail.mailbox(session) if one.template == "expiry" and one.owner_id == alice.id]
+        letters = [mail.read(kernel.keys, one) for one in warnings]
+    assert len(letters) == 2
+    assert all(letter and f"{last:%Y-%m-%d}" in letter.text for letter in letters)
+
+
+def _hold(kernel: Kernel, person: Employee, until: datetime) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        hold = holds.place(
+            session, person.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=uuid4(),
+            expires_at=until, now=utc_now(),
+        )  # fmt: skip
+        holds.confirm(session, hold.id, confirmed_by=uuid4(), now=utc_now())
