@@ -69,7 +69,7 @@ def run(
     adapters = train(
         base,
         recipe,
-        [Subject(str(person), photos[person], told[person]) for person in seeds],
+        [Subject(str(p), photos[p], told[p], [faces.head(photo) for photo in photos[p]]) for p in seeds],
         seed=seed,
         progress=lambda step, steps, loss: losses.append((step, round(loss, 4))),
     )

@@ -17,6 +17,9 @@ from PIL import Image
 # The detector needs faces of 80 pixels; portraits of this side have them, and larger ones only take longer.
 LOOKED_AT = 512
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as parts of a picture's sides, 0..1."""
+
 Embedding = NDArray[np.float64]
 """128 numbers; the Euclidean distance between two says how little alike the faces are."""
 
@@ -76,6 +79,20 @@ class Faces:
         """The embedding of the largest face; None where no face is found."""
         found = self.find(image)
         return self.embed(image, found[0]) if found else None
+
+    def head(self, image: Image.Image) -> Box | None:
+        """Where the largest face's head is, with its hair; None where no face is found."""
+        found = self.find(image)
+        if not found:
+            return None
+        face = found[0]
+        width, height = face.width, face.bottom - face.top
+        return (
+            max(0.0, (face.left - 0.5 * width) / image.width),
+            max(0.0, (face.top - 0.7 * height) / image.height),
+            min(1.0, (face.right + 0.5 * width) / image.width),
+            min(1.0, (face.bottom + 0.5 * height) / image.height),
+        )
 
     def crop(self, image: Image.Image, face: Face, margin: float = 0.8) -> Image.Image:
         """The largest square around the face that has up to `margin` face widths on every side, for training."""

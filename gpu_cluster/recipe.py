@@ -57,6 +57,9 @@ class Recipe:
     """Only keeps unused directions small; diffusers' script has the same."""
     flip: bool = False
     """Mirrored pictures double the data, but a parting or a mole then sits on both sides."""
+    outside: float = 0.1
+    """What a pixel outside the head counts in the loss, where the subject says where the head is: clothes and rooms
+    of the selfies are not the person, and without captions of them they would be learned as if they were."""
     checkpoint_every: int = 50
     """Steps that a lost machine costs at most."""
     render_steps: int = 20

@@ -10,24 +10,27 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from gpu_cluster.adapters import Lora, Pack
 from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Text
+from gpu_cluster.recipes.base import Text, square
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 # Reading a loss waits for the device, so it is read this often.
 LOOK_EVERY = 5
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as parts of a photo's sides, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Subject:
     key: str
     photos: list[Image.Image]
     captions: list[str]
+    heads: list[Box | None] = field(default_factory=list)
+    """Where the head is in each photo, if that is known."""
 
 
 class Cancelled(Exception):
@@ -53,6 +58,10 @@ def _silent(step: int, steps: int, loss: float) -> None:
 
 def _never() -> bool:
     return False
+
+
+def _nobody() -> Collection[str]:
+    return ()
 
 
 @dataclass
@@ -76,6 +85,8 @@ class _Data:
     """Everybody's cached latents and captions, one after the other, and where each person's begin."""
 
     latents: Tensor
+    weights: Tensor
+    """What each place of the latents counts, (n, 1, height, width) with mean 1."""
     text: Text
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
@@ -90,10 +101,12 @@ def train(
     checkpoint: Path | None = None,
     progress: Callable[[int, int, float], None] = _silent,
     cancelled: Callable[[], bool] = _never,
+    left: Callable[[], Collection[str]] = _nobody,
 ) -> dict[str, Lora]:
     """Each person's adapter by key, in peft's names, ready for diffusers' `load_lora_weights`.
 
-    `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step.
+    `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step, as is
+    `left()`, the keys of people who are not to be trained any longer: they are dropped, and the others go on.
     With `checkpoint` the state is written there every `recipe.checkpoint_every` steps, and read from there when the
     file exists. A person whose loss stops being a number is left out of the answer; a pack that does not fit into
     memory is split.
@@ -115,7 +128,7 @@ def train(
                 _write(checkpoint, recipe, seed, [*finished, current, *waiting])
 
         try:
-            people = _train_together(base, recipe, people, data, seed, report, keep, cancelled)
+            people = _train_together(base, recipe, people, data, seed, report, keep, cancelled, left)
         except torch.OutOfMemoryError:
             half = len(people.keys) // 2
             if half == 0:
@@ -140,16 +153,21 @@ def _train_together(
     report: Callable[[int, float], None],
     keep: Callable[[_People], None],
     cancelled: Callable[[], bool],
+    left: Callable[[], Collection[str]],
 ) -> _People:
-    """The loop. Changes `people` in place and returns those of them whose numbers are still numbers."""
+    """The loop. Changes `people` in place; who left, or whose numbers are none any more, is not in it afterwards."""
     while people.keys and people.step < recipe.steps:
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
-        healthy = torch.ones(len(people.keys), dtype=torch.bool)
+        stay = torch.ones(len(people.keys), dtype=torch.bool)
         with pack.attached():
-            while healthy.all() and people.step < recipe.steps:
+            while people.step < recipe.steps:
                 if cancelled():
                     raise Cancelled
+                gone = left()
+                stay &= torch.tensor([key not in gone for key in people.keys])
+                if not stay.all():
+                    break
                 index, uniform, noise = _draw(recipe, people, data, seed)
                 latents = data.latents[index]
                 text = {name: tensor[index] for name, tensor in data.text.items()}
@@ -157,7 +175,8 @@ def _train_together(
 
                 pack.grad.zero_()
                 answer = base.predict(base.noisy(latents, noise, t), t, text)
-                error = (answer - base.target(latents, noise, t)).to(people.theta.dtype).square().flatten(1).mean(1)
+                error = (answer - base.target(latents, noise, t)).to(people.theta.dtype).square()
+                error = (error * data.weights[index]).flatten(1).mean(1)
                 # Each person's own mean, summed: nobody's gradient depends on how many train along.
                 losses = (error * base.weight(t)).view(len(people.keys), -1).mean(1)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -166,12 +185,12 @@ def _train_together(
                 people.step += 1
                 if people.step % LOOK_EVERY == 0 or people.step == recipe.steps:
                     # A number that is lost stays lost in its row and reaches no other, so looking now and then will do.
-                    healthy = torch.isfinite(people.theta).all(1).cpu()
+                    stay = torch.isfinite(people.theta).all(1).cpu()
                     report(people.step, float(losses.detach().nanmean()))
-                if people.step % recipe.checkpoint_every == 0 and healthy.all():
+                if people.step % recipe.checkpoint_every == 0 and stay.all():
                     keep(people)
-        if not healthy.all():
-            remaining = people.rows([i for i, well in enumerate(healthy.tolist()) if well])
+        if not stay.all():
+            remaining = people.rows([i for i, stays in enumerate(stay.tolist()) if stays])
             people.keys, people.theta = remaining.keys, remaining.theta
             people.first, people.second = remaining.first, remaining.second
     return people
@@ -213,6 +232,7 @@ def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
     """Latents and captions are computed once; the encoders are not touched again."""
     photos: list[Image.Image] = []
     captions: list[str] = []
+    heads: list[Box | None] = []
     first, count = {}, {}
     for subject in subjects:
         if not subject.photos or len(subject.photos) != len(subject.captions):
@@ -222,14 +242,34 @@ def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
         )
         first[subject.key] = len(photos)
         count[subject.key] = len(turned) * len(subject.photos)
-        for pictures in turned:
+        known = subject.heads or [None] * len(subject.photos)
+        mirrored = [head and (1 - head[2], head[1], 1 - head[0], head[3]) for head in known]
+        for pictures, places in zip(turned, (known, mirrored), strict=False):
             photos += pictures
             captions += subject.captions
+            heads += places
     latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
     different = list(dict.fromkeys(captions))
     words = base.encode_text(different)
     where = torch.tensor([different.index(caption) for caption in captions], device=base.device)
-    return _Data(latents, {name: tensor[where] for name, tensor in words.items()}, first, count)
+    weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, heads, strict=True)])
+    return _Data(latents, weights, {name: tensor[where] for name, tensor in words.items()}, first, count)
+
+
+def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tensor) -> Tensor:
+    """(1, height, width): 1 over the head and `recipe.outside` elsewhere, brought to mean 1."""
+    height, width = latents.shape[-2:]
+    if head is None:
+        return latents.new_ones(1, height, width)
+    mask = Image.new("L", photo.size)
+    sides = (photo.width, photo.height, photo.width, photo.height)
+    ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(head, sides, strict=True)], fill=255)
+    small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
+    inside = (
+        torch.tensor(list(small.getdata()), dtype=latents.dtype, device=latents.device).view(1, height, width) / 255
+    )
+    weights = recipe.outside + (1 - recipe.outside) * inside
+    return weights / weights.mean().clamp_min(1e-6)
 
 
 def _resume(

@@ -49,7 +49,7 @@ class Base(ABC):
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Square centre crops at the recipe's resolution, (n, 3, resolution, resolution) in -1..1."""
         side = self.resolution
-        arrays = [np.asarray(_square(image).resize((side, side), Image.Resampling.LANCZOS)) for image in images]
+        arrays = [np.asarray(square(image).resize((side, side), Image.Resampling.LANCZOS)) for image in images]
         stacked = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
         return (stacked.to(torch.float32) / 127.5 - 1).to(self.device, self.pipeline.vae.dtype)
 
@@ -134,7 +134,8 @@ def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("
     ]
 
 
-def _square(image: Image.Image) -> Image.Image:
+def square(image: Image.Image) -> Image.Image:
+    """The largest square in the middle, which is what a base is shown of a picture."""
     image = image.convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

@@ -51,3 +51,15 @@ def test_a_crop_is_square_and_holds_the_face(faces: Faces) -> None:
     assert crop.width == crop.height
     assert crop.width >= face.width
     assert len(faces.find(crop)) == 1
+
+
+def test_a_head_holds_the_face_and_its_hair(faces: Faces) -> None:
+    picture = selfies(1, 1, 512)[0][0]
+    face, head = faces.find(picture)[0], faces.head(picture)
+    assert head is not None
+    left, top, right, bottom = (part * 512 for part in head)
+    assert 0 <= left < face.left
+    assert 0 <= top < face.top
+    assert face.right < right <= 512
+    assert face.bottom < bottom <= 512
+    assert faces.head(Image.new("RGB", (200, 200), "grey")) is None

@@ -172,6 +172,76 @@ def test_a_pack_that_does_not_fit_is_split(
         _same(fits[key], split[key], 1e-11)
 
 
+def test_who_leaves_is_dropped_and_the_others_go_on(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    people = [make_subject(key) for key in ("ada", "bob", "cleo")]
+    whole = train(exact_base, tiny_recipe, people)
+    asked = 0
+
+    def left() -> list[str]:
+        nonlocal asked
+        asked += 1
+        return ["bob"] if asked > 3 else []
+
+    stayed = train(exact_base, tiny_recipe, people, left=left)
+    assert stayed.keys() == {"ada", "cleo"}
+    for key in stayed:
+        _same(stayed[key], whole[key], 1e-11)
+
+
+def test_what_is_outside_the_head_counts_less(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    whole = make_subject("ada", 1)
+    data = module._encode(
+        tiny_base,
+        replace(tiny_recipe, outside=0.0, flip=True),
+        [replace(whole, photos=[whole.photos[0].resize((64, 32))], heads=[(0.25, 0.0, 0.5, 1.0)])],
+    )
+    straight, mirrored = data.weights[:, 0]
+    # The middle square shows the right half of the left half as its own left half.
+    assert straight[:, :4].mean() > 1.5
+    assert straight[:, 4:].max() < 0.7
+    torch.testing.assert_close(mirrored, straight.flip(1), rtol=0, atol=0.7)
+    assert module._encode(tiny_base, tiny_recipe, [whole]).weights.unique().tolist() == [1.0]
+
+
+def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    """The same draws through diffusers' own adapters and torch's own optimizer end at the same weights."""
+    person = make_subject("ada")
+    ours = train(tiny_base, tiny_recipe, [person])["ada"]
+    plain = StableDiffusionXLPipeline.from_pretrained(tiny_recipe.base)
+    start = {
+        name: torch.zeros_like(value) if "lora_B" in name else value
+        for name, value in train(tiny_base, replace(tiny_recipe, steps=0), [person])["ada"].items()
+    }
+    plain.load_lora_weights(start, adapter_name="ada")
+    network, tiny_base.network = tiny_base.network, plain.unet
+    weights = {name: value for name, value in plain.unet.named_parameters() if "lora_" in name}
+    plain.unet.requires_grad_(False)
+    for value in weights.values():
+        value.requires_grad_(True)
+    optimizer = torch.optim.AdamW(weights.values(), weight_decay=tiny_recipe.weight_decay)
+    data = module._encode(tiny_base, tiny_recipe, [person])
+    people = module._People(["ada"], torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
+    for step in range(tiny_recipe.steps):
+        people.step = step
+        index, uniform, noise = module._draw(tiny_recipe, people, data, 0)
+        text, t = {name: value[index] for name, value in data.text.items()}, tiny_base.sample_t(uniform)
+        answer = tiny_base.predict(tiny_base.noisy(data.latents[index], noise, t), t, text)
+        loss = torch.nn.functional.mse_loss(answer, tiny_base.target(data.latents[index], noise, t))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights.values(), tiny_recipe.clip)
+        warm = min(1.0, (step + 1) / tiny_recipe.warmup)
+        cosine = 0.5 * (1 + math.cos(math.pi * step / tiny_recipe.steps))
+        optimizer.param_groups[0]["lr"] = tiny_recipe.learning_rate * warm * cosine
+        optimizer.step()
+    tiny_base.network = network
+    one = torch.cat([value.flatten() for value in ours.values()])
+    theirs = {"unet." + name.replace(".ada.", "."): value.detach() for name, value in weights.items()}
+    other = torch.cat([theirs[name].flatten() for name in ours])
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9999
+    torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+
+
 def test_cancelling_puts_the_network_back(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     names = [name for name, _ in tiny_base.network.named_modules()]
     with pytest.raises(Cancelled):
