@@ -16,7 +16,7 @@ from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 from sqlmodel import Session
 
@@ -190,7 +190,7 @@ def _dropped_again(request: Request[Any, Any, Any], batch_id: UUID, form: Upload
 
 
 @get("/desk/template", sync_to_thread=True, guards=DESK)
-def download_template(request: Request[Any, Any, Any], language: str = "en") -> Response[bytes]:
+def download_template(request: Request[Any, Any, Any], language: FromQuery[str] = "en") -> Response[bytes]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
         _hr(request, session)
     return _excel(workbook.template(language), "likeness-template.xlsx")
@@ -206,7 +206,10 @@ def _excel(data: bytes, name: str) -> Response[bytes]:
 
 @get("/desk/batches/{batch_id:uuid}/preview", sync_to_thread=True, guards=DESK)
 def show_preview(
-    request: Request[Any, Any, Any], batch_id: FromPath[UUID], sheet: str | None = None, header_row: int | None = None
+    request: Request[Any, Any, Any],
+    batch_id: FromPath[UUID],
+    sheet: FromQuery[str | None] = None,
+    header_row: FromQuery[int | None] = None,
 ) -> Response[str]:
     return _preview_page(request, batch_id, sheet, header_row)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, pass_context
+from jinja2.runtime import Context
 from litestar import MediaType, Request, Response
-from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect
 from litestar.template import TemplateConfig
 
@@ -30,12 +31,15 @@ HEADING = re.compile(r"\d+\. ")
 ITEM = re.compile(r"\([a-z]\) ")
 
 
-def _day(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%-d %b %Y}" if moment else "never"
+@pass_context
+def _day(context: Context, moment: datetime) -> str:
+    pattern = "%-d.%-m.%Y" if context.get("language") == "de" else "%-d %b %Y"
+    return moment.astimezone(UTC).strftime(pattern)
 
 
-def _moment(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if moment else "never"
+@pass_context
+def _moment(context: Context, moment: datetime) -> str:
+    return f"{_day(context, moment)}, {moment.astimezone(UTC):%H:%M} UTC"
 
 
 def _iso(moment: datetime) -> str:

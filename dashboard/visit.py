@@ -37,6 +37,7 @@ from tenants.tries import counted
 PUBLIC = {"public": True}
 EMPLOYEE = [only(Kind.EMPLOYEE)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
+MaybeForm = Annotated[dict[str, str] | None, Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 # How much of the whole each state is, when its own steps are not counted: training takes most of the time.
 SHARE = {SittingState.READY: (0, 0), SittingState.TRAINING: (5, 75), SittingState.RENDERING: (75, 92),
@@ -439,7 +440,7 @@ def show_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) 
 
 @post("/visit/headshots/{headshot_id:uuid}/{act:str}", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
 def decide(
-    request: Request[Any, Any, Any], headshot_id: FromPath[UUID], act: FromPath[str], data: Form | None = None
+    request: Request[Any, Any, Any], headshot_id: FromPath[UUID], act: FromPath[str], data: MaybeForm = None
 ) -> Response[Any]:
     """Releases, takes back, or marks one headshot. Raises `HeadshotMissing`."""
     caller, now = signed_in(request), utc_now()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
-GERMAN: dict[str, str] = {}
+GERMAN: dict[str, str] = json.loads((Path(__file__).parent / "german.json").read_text(encoding="utf-8"))
 
 
 def translator(language: str) -> Callable[..., str]:

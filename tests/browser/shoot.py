@@ -1,0 +1,133 @@
+"""Every page as a picture: phone and desktop, light and dark. `make screenshots OUT=folder`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+
+from likeness.kernel import assemble
+from likeness.migrations import migrate
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+from tests.browser.world import World, build, cookie_of, served, workbook_of
+
+CHROMIUM = "/usr/bin/chromium"
+ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"]  # fmt: skip
+SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
+
+
+def pages(world: World) -> list[tuple[str, str, str]]:
+    """Name, whose cookie, address."""
+    batch = f"/desk/batches/{world.batch}"
+    return [
+        ("front", "", "/"),
+        ("sign-in", "", f"/sign-in/{world.sign_in}"),
+        ("not-found", "hr", "/nowhere"),
+        ("forbidden", "photos", "/desk"),
+        ("unauthorized", "", "/desk"),
+        ("link", "", world.link),
+        ("visit-consent", "consent", "/visit/consent"),
+        ("visit-consent-de", "german", "/visit/consent"),
+        ("visit-declined", "declined", "/visit/declined"),
+        ("visit-photos", "photos", "/visit/photos"),
+        ("visit-photos-none", "few", "/visit/photos"),
+        ("visit-photos-enough", "choose", "/visit/photos"),
+        ("visit-making", "making", "/visit/making"),
+        ("visit-failed", "failed", "/visit/making"),
+        ("visit-headshots", "choose", "/visit/headshots"),
+        ("visit-headshot", "choose", f"/visit/headshots/{world.headshot}"),
+        ("visit-face", "choose", "/visit/face"),
+        ("visit-delete", "choose", "/visit/delete"),
+        ("gone", "", world.gone),
+        ("desk-empty", "empty", "/desk"),
+        ("desk", "hr", "/desk"),
+        ("desk-batch", "hr", batch),
+        ("desk-headshots", "hr", f"{batch}/headshots"),
+        ("desk-looks", "hr", "/desk/looks"),
+        ("desk-credits", "hr", "/desk/credits"),
+        ("desk-mailbox", "hr", "/desk/mailbox"),
+        ("legal", "hr", "/legal"),
+        ("legal-empty", "empty", "/legal"),
+        ("legal-ledger", "hr", "/legal/ledger"),
+        ("operations", "operator", "/operations"),
+        ("operations-mailbox", "operator", "/operations/mailbox"),
+    ]
+
+
+def preview(world: World, browser: Browser) -> str:
+    """Drops a workbook and returns the address of its preview."""
+    context = browser.new_context()
+    context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
+    page = context.new_page()
+    page.goto(world.address + "/desk")
+    page.set_input_files(
+        "#workbook",
+        {
+            "name": "people.xlsx",
+            "mimeType": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            "buffer": workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]),
+        },
+    )
+    page.wait_for_url("**/preview")
+    address = page.url.removeprefix(world.address)
+    context.close()
+    return address
+
+
+def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str]) -> None:
+    wanted = [*pages(world), ("desk-preview", "hr", preview(world, browser))]
+    for size in sizes:
+        for scheme in schemes:
+            for name, who, address in wanted:
+                if only and not any(part in name for part in only.split(",")):
+                    continue
+                options: dict[str, Any] = {"viewport": SIZES[size], "color_scheme": scheme}
+                context = browser.new_context(**options, reduced_motion="reduce")
+                if who:
+                    context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
+                page = context.new_page()
+                page.goto(world.address + address)
+                page.wait_for_timeout(250)
+                page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=True)
+                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                if wide > 0:
+                    print(f"{name} at {size} is {wide} px too wide")
+                context.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--only", default="", help="parts of names, with commas between")
+    parser.add_argument("--size", choices=[*SIZES, "both"], default="both")
+    parser.add_argument("--scheme", choices=["light", "dark", "both"], default="both")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="likeness-shoot-"))
+    home.chmod(0o755)
+    server = EmbeddedPostgres(home / "postgres")
+    try:
+        server.start()
+        migrate(server.url("likeness_owner"))
+        kernel = assemble(Settings(home=home, database_url=server.url("likeness_app"), profile="embedded"))
+        with served(kernel) as address, sync_playwright() as playwright:
+            world = build(kernel, address)
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            sizes = list(SIZES) if asked.size == "both" else [asked.size]
+            schemes = ["light", "dark"] if asked.scheme == "both" else [asked.scheme]
+            shoot(world, browser, asked.out, asked.only, sizes, schemes)
+            browser.close()
+        kernel.db.close()
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""A small company that has got somewhere, served on this machine: what browsers look at in tests and screenshots."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import uvicorn
+from sqlmodel import Session, col, select
+
+from batch import headshots, invitations, photos, sittings
+from batch.models import Batch, Employee, Headshot, Invitation, Link, Photo, PhotoState, Sitting, SittingState
+from compliance.models import Certificate, Erasure, Hold
+from gpu_cluster.models import Run, RunState, Weights
+from likeness.app import create_app
+from likeness.db import PLATFORM, utc_now
+from likeness.identity import Kind, make_link, start_session
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from likeness.web import cookie_name
+from tenants import looks, members
+from tenants.models import Role
+from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
+from tests.pictures import beside, drawn
+
+PEOPLE = (
+    ("Nadia Ümit", "Design"), ("Zoë van der Berg", "Design"), ("José Núñez", "Sales"), ("ليلى حداد", "Finance"),
+    ("Anna-Lena Grünewald", "Engineering"), ("Owen O'Brien", "Engineering"), ("李 小龙", "Engineering"),
+    ("Priya Raghunathan", "Sales"), ("Tomáš Dvořák", "Finance"), ("Ifeoma Okafor", "Operations"),
+    ("Sæunn Þórsdóttir", "Operations"), ("Maximilian Freiherr von Hohenstein-Wartburg", "Legal"),
+    ("Aiko Tanaka", "Design"), ("Lucía Fernández", "Sales"), ("Jonas Lind", "Engineering"), ("Mira Patel", "Finance"),
+    ("Kwame Mensah", "Operations"), ("Ewa Nowak", "Legal"), ("Chloé Dubois", "Design"), ("Ravi Shah", "Engineering"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """Ids, and the cookies of one person of each kind."""
+
+    kernel: Kernel
+    address: str
+    tenant: UUID
+    batch: UUID
+    empty_tenant: UUID
+    cookies: dict[str, str]
+    link: str
+    gone: str
+    headshot: UUID
+    sign_in: str
+
+
+@contextmanager
+def served(kernel: Kernel) -> Iterator[str]:
+    """The application over real HTTP, in a thread; yields its address."""
+    config = uvicorn.Config(create_app(kernel), host="127.0.0.1", port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.05)
+        assert thread.is_alive(), "the web server did not start"
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def build(kernel: Kernel, address: str) -> World:
+    tenant, empty = (
+        make_tenant(kernel, name="Northlight Optics"),
+        make_tenant(kernel, name="Still Empty", with_credits=0),
+    )
+    hr = make_member(kernel, tenant, Role.HR, Role.LEGAL)
+    empty_hr = make_member(kernel, empty, Role.HR, Role.LEGAL)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session, name="Autumn 2026", imported_at=utc_now() - timedelta(minutes=4))
+        people = [
+            make_employee(session, kernel, batch=batch, full_name=name, department=department,
+                          email=f"person{number}@northlight.example", language="de" if number == 4 else "en")
+            for number, (name, department) in enumerate(PEOPLE)
+        ]  # fmt: skip
+        invitations.invite_all(session, [person.id for person in people[:-2]], utc_now())
+    run_jobs(kernel, tenant=tenant)
+    nadia, zoe, jose, laila, anna, owen, li = people[:7]
+    for person in (nadia, zoe, jose, laila, owen, li):
+        _consented(kernel, person)
+    _some_photos(kernel, nadia)
+    for person in (zoe, jose, laila, li):
+        _good_photos(kernel, person, 8 if person is zoe else 6)
+    made = _headshots(kernel, zoe)
+    _training(kernel, jose)
+    _failed(kernel, laila)
+    _headshots(kernel, li)
+    with kernel.db.transaction(tenant) as session:
+        headshots.release(session, li.id, [headshots.of(session, li.id, utc_now())[0].id], utc_now())
+        headshots.release(session, zoe.id, [made[1].id], utc_now())
+        headshots.favourite(session, zoe.id, made[0].id, utc_now())
+        _places(session, people[7:])
+        gone = _legal(session, tenant)
+    with kernel.db.transaction(tenant) as session:
+        sign_in = make_link(session, Kind.MEMBER, hr.id, utc_now())
+        cookies = {
+            "hr": start_session(session, Kind.MEMBER, hr.id, utc_now()),
+            **{
+                name: start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+                for name, person in (("photos", nadia), ("choose", zoe), ("making", jose), ("failed", laila),
+                                     ("consent", people[12]), ("german", anna), ("declined", people[9]),
+                                     ("few", owen))
+            },
+        }  # fmt: skip
+    with kernel.db.transaction(empty) as session:
+        cookies["empty"] = start_session(session, Kind.MEMBER, empty_hr.id, utc_now())
+    with kernel.db.transaction(PLATFORM) as session:
+        operator = members.invite_member(
+            session, kernel.keys, f"{uuid4().hex[:8]}@localhost.example", "Operator", [Role.OPERATOR]
+        )
+        cookies["operator"] = start_session(session, Kind.OPERATOR, operator.id, utc_now())
+    return World(
+        kernel, address, tenant, batch.id, empty, cookies, _link(kernel, people[13]), gone, made[0].id, sign_in
+    )
+
+
+def cookie_of(world: World, name: str) -> dict[str, Any]:
+    return {"name": cookie_name(world.kernel.settings), "value": world.cookies[name], "url": world.address}
+
+
+def _consented(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        give_consent(session, kernel, person)
+
+
+def _some_photos(kernel: Kernel, person: Employee) -> None:
+    """One photo of each state."""
+    shots = drawn(3, 6, 640)
+    states: list[tuple[bytes, PhotoState, dict[str, str] | None]] = [
+        (shots[0], PhotoState.ACCEPTED, None),
+        (shots[1], PhotoState.ACCEPTED, None),
+        (shots[2], PhotoState.ACCEPTED, None),
+        (shots[3], PhotoState.ADVISED, {"message": "This photo is very dark.", "action": "Turn towards a window"}),
+        (beside(shots[4], drawn(8, 1, 640)[0]), PhotoState.CHOOSING,
+         {"message": "There are several people in this photo.", "action": "Tap your own face"}),
+        (b"no picture", PhotoState.REJECTED,
+         {"message": "We could not find a face in this photo.", "action": "Take one facing the camera"}),
+        (shots[5], PhotoState.CHECKING, None),
+    ]  # fmt: skip
+    for data, state, finding in states:
+        _photo(kernel, person, data, state, finding)
+
+
+def _good_photos(kernel: Kernel, person: Employee, count: int) -> None:
+    for data in drawn(person.id.int % 1000, count, 384):
+        _photo(kernel, person, data, PhotoState.ACCEPTED, None)
+
+
+def _photo(kernel: Kernel, person: Employee, data: bytes, state: PhotoState, finding: dict[str, str] | None) -> None:
+    photo = photos.add(kernel, person.tenant_id, person.id, data, utc_now() - timedelta(days=1, hours=2))
+    with kernel.db.transaction(person.tenant_id) as session:
+        row: Photo = photos.get(session, person.id, photo.id)
+        row.state, row.pose = state, "front"
+        row.findings = [finding | {"code": "x", "kind": "advice"}] if finding else []
+        if state == PhotoState.CHOOSING:
+            row.width, row.height, row.faces = 1280, 640, [[200, 170, 430, 440], [850, 170, 1080, 440]]
+
+
+def _headshots(kernel: Kernel, person: Employee) -> list[Headshot]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        sitting = sittings.submit(session, person.id, utc_now())
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+    with kernel.db.transaction(person.tenant_id) as session:
+        held = sittings.get(session, sitting.id)
+        allowed = looks.list_looks(session)
+        made = [
+            headshots.keep(session, kernel.objects, kernel.keys, held, allowed[number % len(allowed)].id, number, data,
+                           1.2 - number / 20, utc_now())
+            for number, data in enumerate(drawn(person.id.int % 1000, 6, 512))
+        ]  # fmt: skip
+        assert sittings.finish(session, sitting.id, fence)
+        started = utc_now() - timedelta(minutes=21)
+        session.add(
+            Run(tenant_id=person.tenant_id, employee_id=person.id, sitting_id=sitting.id, fence=fence,
+                state=RunState.SUCCEEDED, recipe={}, step=600, steps=600, made=18, passed=6, started_at=started,
+                seconds={"load": 4, "train": 900, "render": 180, "judge": 40},
+                finished_at=started + timedelta(minutes=19))
+        )  # fmt: skip
+        session.add(
+            Weights(tenant_id=person.tenant_id, employee_id=person.id, sitting_id=sitting.id, kind="adapter",
+                    path=f"x/{uuid4()}", bytes=1, due_at=utc_now() + timedelta(days=5, hours=3))
+        )  # fmt: skip
+    return made
+
+
+def _training(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        sitting = sittings.submit(session, person.id, utc_now())
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+        session.add(
+            Run(tenant_id=person.tenant_id, employee_id=person.id, sitting_id=sitting.id, fence=fence, recipe={},
+                step=260, steps=600, started_at=utc_now() - timedelta(minutes=7))
+        )  # fmt: skip
+
+
+def _failed(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        sitting = sittings.submit(session, person.id, utc_now())
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+        sittings.fail(session, sitting.id, fence, "None of the headshots looked enough like you.")
+
+
+def _places(session: Session, people: list[Employee]) -> None:
+    """Some who opened, some whose mail came back, one who said no."""
+    for number, person in enumerate(people[:9]):
+        standing = session.exec(
+            select(Invitation).where(
+                col(Invitation.tenant_id) == person.tenant_id, col(Invitation.employee_id) == person.id
+            )
+        ).first()
+        if standing is None:
+            continue
+        standing.delivered_at = utc_now() - timedelta(days=2, hours=number)
+        if number == 0:
+            standing.delivered_at, standing.bounced_at = None, utc_now() - timedelta(hours=5)
+        if number in (1, 2, 4):
+            standing.opened_at = utc_now() - timedelta(days=1, hours=number)
+        if number == 2:
+            session.merge(person).opted_out_at = utc_now()
+
+
+def _legal(session: Session, tenant: UUID) -> str:
+    one = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="person", requested_by="employee:x", state="certified")
+    other = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="withdrawal", requested_by="x", state="verifying")
+    session.add_all([one, other])
+    session.flush()
+    session.add(Certificate(tenant_id=tenant, erasure_id=one.id, document={"a": 1}, jws="e30.e30.e30"))
+    session.add(
+        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 34/26", reason="Preservation order",
+             placed_by=uuid4(), confirmed_by=uuid4(), expires_at=utc_now() + timedelta(days=90))
+    )  # fmt: skip
+    return f"/gone/{tenant.hex}.{one.id.hex}"
+
+
+def _link(kernel: Kernel, person: Employee) -> str:
+    """A personal link that nobody has opened, as its mail says it."""
+    from likeness import mail
+
+    with kernel.db.transaction(person.tenant_id) as session:
+        for row in mail.mailbox(session):
+            letter = mail.read(kernel.keys, row)
+            if row.owner_id == person.id and letter and "/i/" in letter.text:
+                return "/i/" + letter.text.split("/i/")[1].split()[0]
+    raise AssertionError("no mail holds a link")
+
+
+def workbook_of(names: list[str]) -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Employee ID", "Full name", "E-mail", "Department"])
+    for number, name in enumerate(names, 1):
+        sheet.append([f"{number:04}", name, f"new{number}.{uuid4().hex[:6]}@northlight.example", "Design"])
+    sheet.append(["0099", "Broken Address", "not an address", "Design"])
+    sheet.append(["0100", "Typing Error", "typing.error@gmial.com", "Design"])
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+__all__ = ["Batch", "KeyClass", "KeyRef", "Link", "Sitting", "SittingState", "World", "build", "cookie_of", "served"]
