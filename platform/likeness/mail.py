@@ -96,9 +96,9 @@ def mailbox(session: Session) -> list[Mail]:
     )
 
 
-@jobs.actor(attempts=8)
+@jobs.actor(attempts=40)
 def deliver(attempt: jobs.Attempt, mail_id: str) -> None:
-    """Sends one mail. An address the server refuses for good is written on the row; anything else is tried again."""
+    """Sends one mail. What the server refuses for good is written on the row, as is what fails for three hours."""
     settings = attempt.kernel.settings
     with attempt.transaction() as session:
         mail = _mail(session, UUID(mail_id))
@@ -107,13 +107,17 @@ def deliver(attempt: jobs.Attempt, mail_id: str) -> None:
     if letter and settings.smtp_url:
         try:
             _smtp(settings.smtp_url, settings.mail_from, letter, mail_id)
-        except smtplib.SMTPRecipientsRefused:
-            refused = True
+        except (smtplib.SMTPException, OSError) as error:
+            # Codes from 500 on are for good; others, greylisting among them, ask for another try.
+            codes = [code for code, _ in getattr(error, "recipients", {}).values()]
+            refused = attempt.last or any(code >= 500 for code in codes)
+            if not refused:
+                raise
     with attempt.finishing() as session:
         mail = _mail(session, UUID(mail_id))
         if mail is None or mail.sent_at is not None:
             return
-        if refused:
+        if refused or letter is None:
             mail.failed_at = utc_now()
             return
         mail.sent_at = utc_now()
@@ -143,6 +147,7 @@ def _smtp(url: str, sender: str, letter: Letter, mail_id: str) -> None:
     else:
         server = smtplib.SMTP(host, port or 25, timeout=SMTP_TIMEOUT_SECONDS)
     with server:
+        server.ehlo()
         if parts.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=ssl.create_default_context())
         if parts.username:
