@@ -190,7 +190,6 @@ def test_a_good_photo_is_accepted_and_replaced_by_a_clean_picture(kernel: Kernel
     assert photo.state == PhotoState.ACCEPTED
     assert photo.checked_at is not None
     assert photo.pose in ("front", "left", "right")
-    assert photo.dress is not None
     assert stored(kernel, alice) == [photo.path]
     clean = photos.picture(kernel, alice.tenant_id, alice.id, photo.id, utc_now())
     assert b"Nadia" not in clean
