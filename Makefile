@@ -21,8 +21,8 @@ demo: $(RUNTIME) ## Whole journey of a small company, on this machine: ARGS="--e
 	@$(BIN)/likeness demo $(ARGS)
 
 .PHONY: up
-up: $(RUNTIME) ## Run everything here and keep it running: ARGS="--port 8000"
-	@$(BIN)/likeness up $(ARGS)
+up: $(RUNTIME) ## Run everything here and keep it running; LIKENESS_PORT=8000 and others: docs/settings.md
+	@$(BIN)/likeness up
 
 .PHONY: test
 test: $(DEV) debian-packages ## Run the tests: ARGS="tests/batch -k photo"

@@ -1,0 +1,135 @@
+"""Speed of the parts that everything else waits for, each beside the limit it can be compared with in the same run."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from openpyxl import Workbook, load_workbook
+from sqlalchemy import text
+
+from batch import batches, workbook
+from likeness import jobs
+from likeness.db import PLATFORM, utc_now
+from likeness.jobs import Attempt
+from likeness.kernel import Kernel, assemble
+from likeness.keys import KeyClass, KeyRef
+from likeness.migrations import migrate
+from likeness.objects import person_path
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+from tenants import credits, tenants
+
+JOBS, ROWS, OBJECTS, OBJECT_BYTES = 500, 500, 40, 3_000_000
+
+
+@jobs.actor()
+def nothing(attempt: Attempt, word: str) -> None:
+    with attempt.finishing():
+        pass
+
+
+def measure() -> dict[str, Any]:
+    """All figures, over an embedded PostgreSQL with fsync on."""
+    home = Path(tempfile.mkdtemp(prefix="likeness-bench-"))
+    home.chmod(0o755)
+    server = EmbeddedPostgres(home / "postgres")
+    try:
+        server.start()
+        migrate(server.url("likeness_owner"))
+        kernel = assemble(Settings(home=home, database_url=server.url("likeness_app")))
+        tenant = tenants.found(kernel, "Bench", employee_quota=20_000)
+        with kernel.db.transaction(tenant) as session:
+            credits.grant(session, 20_000, "bench")
+        return {
+            "jobs": _jobs(kernel, tenant),
+            "import": _import(kernel, tenant),
+            "objects": _objects(kernel, tenant, home),
+        }
+    finally:
+        server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _jobs(kernel: Kernel, tenant: UUID) -> dict[str, float]:
+    """Claim and finish in one thread, beside the durable commits that the same server can do."""
+    with kernel.db.transaction(tenant) as session:
+        ids = [jobs.send(session, nothing, f"n{number}") for number in range(JOBS)]
+    ours = _seconds(lambda: [jobs.work(kernel, job_id) for job_id in ids if job_id])
+
+    def commits() -> None:
+        for _ in range(JOBS):
+            with kernel.db.transaction(PLATFORM) as session:
+                session.execute(text("update tenant set created_at = created_at where id = :id"), {"id": tenant})
+
+    bare = _seconds(commits)
+    # Claiming and finishing are two transactions, so two commits are the least that a job can cost.
+    return {"jobs_per_s": JOBS / ours, "commits_per_s": JOBS / bare, "ratio_to_limit": 2 * bare / ours}
+
+
+def _import(kernel: Kernel, tenant: UUID) -> dict[str, float]:
+    """A roster of 500 from bytes to people, beside openpyxl only reading the same cells."""
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Employee ID", "Full name", "E-mail", "Department"])
+    for number in range(ROWS):
+        sheet.append([f"E{number}", f"Person Number {number}", f"person{number}@bench.example", "Sales"])
+    buffer = io.BytesIO()
+    book.save(buffer)
+    data, now = buffer.getvalue(), utc_now()
+    workbook.read(data, "warm.xlsx")
+    read = _seconds(lambda: workbook.read(data, "roster.xlsx"))
+    peer = _seconds(lambda: [list(row) for row in load_workbook(io.BytesIO(data), read_only=True).active.iter_rows()])  # type: ignore[union-attr]
+    started = time.perf_counter()
+    with kernel.db.transaction(tenant) as session:
+        batch, _ = batches.drop(
+            session, kernel.keys, kernel.objects, data, "roster.xlsx", "Bench", None, uuid4(), now
+        )
+    dropped = time.perf_counter()
+    with kernel.db.transaction(tenant) as session:
+        result = batches.commit(session, kernel.keys, kernel.objects, batch.id, invite=True, caller="bench", now=now)
+    ended = time.perf_counter()
+    assert result.invited == ROWS
+    return {
+        "rows": ROWS,
+        "read_s": read,
+        "openpyxl_s": peer,
+        "ratio_read_to_openpyxl": read / peer,
+        "preview_s": dropped - started,
+        "commit_with_invitations_s": ended - dropped,
+    }
+
+
+def _objects(kernel: Kernel, tenant: UUID, home: Path) -> dict[str, float]:
+    """Durable, encrypted puts beside plain files with fsync."""
+    person, data = uuid4(), bytes(OBJECT_BYTES)
+    key = kernel.keys.open_or_create(KeyRef(tenant, person, KeyClass.SOURCE))
+    paths = [person_path(tenant, person, KeyClass.SOURCE, uuid4()) for _ in range(OBJECTS)]
+    put = _seconds(lambda: [kernel.objects.put(path, data, key) for path in paths])
+
+    def plain() -> None:
+        for number in range(OBJECTS):
+            with (home / f"plain-{number}").open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+    peer = _seconds(plain)
+    megabytes = OBJECTS * OBJECT_BYTES / 1e6
+    return {"put_mb_per_s": megabytes / put, "fsync_mb_per_s": megabytes / peer, "ratio_to_limit": peer / put}
+
+
+def _seconds(act: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one run; most of what is measured here can be done once only."""
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
+
