@@ -10,13 +10,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from likeness.db import utc_now
-from likeness.keys import KeyClass, KeyFolder, KeyRef
-from likeness.objects import Objects, person_path
 
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
 from gpu_cluster.studio import LookShot, Order, Person, Studio
+from likeness.db import utc_now
+from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.objects import Objects, person_path
 
 RECIPE = replace(RECIPES["portrait-small"], steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
 PROMPT = "a photo of sks person in a navy suit, on a light grey backdrop, soft light, close-up, smiling"
@@ -49,7 +49,7 @@ class Stores:
         return Order(uuid4(), tenant, people, looks, RECIPE.as_dict(), self.url, str(self.keys_at), ())
 
 
-@pytest.fixture()
+@pytest.fixture
 def stores(tmp_path: Path) -> Stores:
     return Stores(tmp_path)
 

@@ -11,12 +11,7 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
-from likeness.db import utc_now
-from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.objects import person_path
 from sqlmodel import select
-from tests.factories import give_consent, make_employee, make_tenant
 
 from batch import sittings
 from batch.models import Headshot, Photo, PhotoState, Sitting, SittingState
@@ -24,7 +19,12 @@ from gpu_cluster import tending
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
+from likeness.db import utc_now
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from likeness.objects import person_path
 from tenants import looks
+from tests.factories import give_consent, make_employee, make_tenant
 
 QUICK = replace(RECIPES["portrait-small"], name="quick", steps=40, checkpoint_every=5, pictures=2, shown=2, render_steps=2)
 

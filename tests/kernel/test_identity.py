@@ -2,12 +2,12 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
+
 from likeness import identity
 from likeness.db import utc_now
 from likeness.identity import Kind, LinkUsed
 from likeness.kernel import Kernel
-from sqlalchemy import text
-
 from tenants.models import Tenant
 
 

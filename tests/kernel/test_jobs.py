@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 
 import pika
 import pytest
+from sqlmodel import select
+
 from likeness import jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.doorbell import QUEUE, Doorbell, broker_for
 from likeness.jobs import Attempt, Job, JobState
 from likeness.kernel import Kernel
-from sqlmodel import select
-from tests.kernel.rabbit import Rabbit, installed, rabbit
-
 from tenants.models import Look, Tenant
+from tests.kernel.rabbit import Rabbit, installed, rabbit
 
 seen: list[tuple[str, int]] = []
 gate = threading.Event()
@@ -50,7 +50,7 @@ def fresh() -> None:
     gate.set()
 
 
-@pytest.fixture()
+@pytest.fixture
 def tenant(kernel: Kernel) -> UUID:
     made = uuid4()
     with kernel.db.transaction(made) as session:
@@ -201,7 +201,7 @@ def test_another_tenants_transaction_does_not_see_the_job(kernel: Kernel, tenant
         assert session.exec(select(Job)).all() == []
 
 
-@pytest.mark.rabbitmq()
+@pytest.mark.rabbitmq
 def test_rabbitmq_holds_ids_only_in_a_quorum_queue(kernel: Kernel, tenant: UUID, server: Rabbit | None) -> None:
     if server is None:
         pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
@@ -229,7 +229,7 @@ def test_rabbitmq_holds_ids_only_in_a_quorum_queue(kernel: Kernel, tenant: UUID,
     jobs.work(kernel, job_id)  # type: ignore[arg-type]
 
 
-@pytest.mark.rabbitmq()
+@pytest.mark.rabbitmq
 def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID) -> None:
     if not installed():
         pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")

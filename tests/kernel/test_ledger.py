@@ -2,11 +2,11 @@ import threading
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import create_engine, text
+
 from likeness import ledger
 from likeness.kernel import Kernel
 from likeness.postgres import EmbeddedPostgres
-from sqlalchemy import create_engine, text
-
 from tenants.models import Tenant
 
 
@@ -66,7 +66,7 @@ def test_a_change_behind_the_programs_back_is_found(
             ledger.record(session, "photo.added", caller="member:1", objects=[uuid4()])
     with create_engine(postgres.url("postgres")).begin() as connection:
         connection.execute(
-            text(f"update ledger_entry set {change} where tenant_id = :tenant and sequence = 2"),  # noqa: S608
+            text(f"update ledger_entry set {change} where tenant_id = :tenant and sequence = 2"),
             {"tenant": tenant},
         )
     with pytest.raises(ledger.LedgerBroken), kernel.db.transaction(tenant) as session:

@@ -73,11 +73,11 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[st
 def s3_server(*arguments: str) -> Iterator[dict[str, Any]]:
     if not (SERVERS / "unpack").exists():
         pytest.skip(f"S3 is not tested: there are no test servers in {SERVERS}")
-    programs = subprocess.run([SERVERS / "unpack"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    programs = subprocess.run([SERVERS / "unpack"], check=True, capture_output=True, text=True).stdout.strip()
     port = free_port()
     command = [f"{programs}/bin/versitygw", "--port", f"127.0.0.1:{port}", "posix", *arguments]
     environment = {"ROOT_ACCESS_KEY": "likeness", "ROOT_SECRET_KEY": "not a secret", "PATH": os.environ["PATH"]}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:  # noqa: S603
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(port)
             yield s3_options(port)
@@ -282,7 +282,7 @@ def test_nothing_is_filed_under_a_person_class_or_tenant_whose_key_does_not_seal
 
 def test_what_was_sealed_for_one_never_opens_as_another(place: Place) -> None:
     """1,000 forgeries from two known objects: whole, header, chunks, order, length, bits, key, path. None opens."""
-    objects, chance = place.objects, random.Random(4711)  # noqa: S311
+    objects, chance = place.objects, random.Random(4711)
     alices, bobs = make_key(ALICE), make_key(BOB)
     a, b, c = photo("a"), photo("b", BOB), photo("c")
     objects.put(a, token_bytes(2 * CHUNK + 99), alices)
@@ -544,10 +544,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if not (mount and umount):
         pytest.skip("A full disk is not tested: there is no mount command")
     command = [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: S603
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("A full disk is not tested: this user may not mount a small one")
     yield disk
-    subprocess.run([umount, disk], check=True)  # noqa: S603
+    subprocess.run([umount, disk], check=True)
 
 
 def test_a_full_disk_is_a_clean_refusal_and_ends_when_there_is_room(small_disk: Path) -> None:
