@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from likeness import jobs
 from likeness.app import create_app
 from likeness.kernel import Kernel
+from likeness.postgres import EmbeddedPostgres
 from likeness.settings import Settings
 from likeness.worker import FLOORS
 
@@ -143,3 +146,9 @@ def test_no_table_has_a_place_for_a_face_measure() -> None:
     for table in SQLModel.metadata.tables.values():
         for column in table.columns:
             assert not re.search(r"embedding|descriptor|vector|landmark", column.name), f"{table.name}.{column.name}"
+
+
+def test_the_migrations_make_what_the_models_say(kernel: Kernel, postgres: EmbeddedPostgres) -> None:
+    with create_engine(postgres.url("likeness_owner")).connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, SQLModel.metadata) == []
