@@ -88,6 +88,15 @@ class Pack:
             self.theta[row, start : start + size] = (drawn * bound).to(self.theta)
             start += size + math.prod(b)
 
+    def load(self, row: int, lora: Mapping[str, Tensor], prefix: str) -> None:
+        """Goes on from an adapter that `export` wrote. Raises KeyError for one of other layers."""
+        start = 0
+        for name, shapes in self.shapes.items():
+            for kind, shape in zip("AB", shapes, strict=True):
+                end = start + math.prod(shape)
+                self.theta[row, start:end] = lora[f"{prefix}.{name}.lora_{kind}.weight"].flatten().to(self.theta)
+                start = end
+
     @contextmanager
     def attached(self) -> Iterator[None]:
         """The network with this pack in it. Gradients land in `grad`, which the caller sets to zero."""

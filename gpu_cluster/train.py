@@ -10,10 +10,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageOps
 from safetensors import safe_open
@@ -102,19 +103,20 @@ def train(
     progress: Callable[[int, int, float], None] = _silent,
     cancelled: Callable[[], bool] = _never,
     left: Callable[[], Collection[str]] = _nobody,
+    start: Mapping[str, Lora] | None = None,
 ) -> dict[str, Lora]:
     """Each person's adapter by key, in peft's names, ready for diffusers' `load_lora_weights`.
 
     `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step, as is
     `left()`, the keys of people who are not to be trained any longer: they are dropped, and the others go on.
-    With `checkpoint` the state is written there every `recipe.checkpoint_every` steps, and read from there when the
-    file exists. A person whose loss stops being a number is left out of the answer; a pack that does not fit into
-    memory is split.
+    `start` are earlier adapters by key, to train on from. With `checkpoint` the state is written there every
+    `recipe.checkpoint_every` steps, and read from there when the file exists. A person whose loss stops being a
+    number is left out of the answer; a pack that does not fit into memory is split.
 
     Raises Cancelled, Diverged when nobody is left, ValueError for a checkpoint of another recipe or seed.
     """
     data = _encode(base, recipe, subjects)
-    waiting = _resume(base, recipe, subjects, seed, checkpoint)
+    waiting = _resume(base, recipe, subjects, seed, checkpoint, start or {})
     finished: list[_People] = []
     while waiting:
         people = waiting.pop(0)
@@ -265,15 +267,18 @@ def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tens
     sides = (photo.width, photo.height, photo.width, photo.height)
     ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(head, sides, strict=True)], fill=255)
     small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
-    inside = (
-        torch.tensor(list(small.getdata()), dtype=latents.dtype, device=latents.device).view(1, height, width) / 255
-    )
+    inside = torch.from_numpy(np.array(small, dtype=np.float32) / 255).to(latents).view(1, height, width)
     weights = recipe.outside + (1 - recipe.outside) * inside
     return weights / weights.mean().clamp_min(1e-6)
 
 
 def _resume(
-    base: Base, recipe: Recipe, subjects: Sequence[Subject], seed: int, checkpoint: Path | None
+    base: Base,
+    recipe: Recipe,
+    subjects: Sequence[Subject],
+    seed: int,
+    checkpoint: Path | None,
+    start: Mapping[str, Lora],
 ) -> list[_People]:
     """People in packs of at most `recipe.pack`, who are all at the same step; new people begin at step 0."""
     kept = _read(checkpoint, recipe, seed) if checkpoint is not None and checkpoint.exists() else {}
@@ -283,12 +288,18 @@ def _resume(
     packs = []
     for step, keys in sorted(by_step.items(), reverse=True):
         for i in range(0, len(keys), recipe.pack):
-            packs.append(_begin(base, recipe, keys[i : i + recipe.pack], seed, step, kept))
+            packs.append(_begin(base, recipe, keys[i : i + recipe.pack], seed, step, kept, start))
     return packs
 
 
 def _begin(
-    base: Base, recipe: Recipe, keys: list[str], seed: int, step: int, kept: dict[str, tuple[int, list[Tensor]]]
+    base: Base,
+    recipe: Recipe,
+    keys: list[str],
+    seed: int,
+    step: int,
+    kept: dict[str, tuple[int, list[Tensor]]],
+    start: Mapping[str, Lora],
 ) -> _People:
     # float32 also when the base is in half precision: small steps would vanish in eight bits of mantissa.
     dtype = torch.promote_types(base.dtype, torch.float32)
@@ -298,6 +309,8 @@ def _begin(
         if key in kept:
             for matrix, value in zip((people.theta, people.first, people.second), kept[key][1], strict=True):
                 matrix[row] = value.to(matrix)
+        elif key in start:
+            pack.load(row, start[key], base.network_name)
         else:
             pack.reset(row, _generator(seed, key, "start"))
     return people

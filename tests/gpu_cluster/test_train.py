@@ -172,6 +172,16 @@ def test_a_pack_that_does_not_fit_is_split(
         _same(fits[key], split[key], 1e-11)
 
 
+def test_training_on_begins_at_the_earlier_adapter(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    people = [make_subject("ada"), make_subject("bob")]
+    first = train(exact_base, tiny_recipe, people)
+    _same(train(exact_base, replace(tiny_recipe, steps=0), people, start=first)["bob"], first["bob"])
+    second = train(exact_base, tiny_recipe, people, seed=1, start={"bob": first["bob"]})
+    _same(second["ada"], train(exact_base, tiny_recipe, people[:1], seed=1)["ada"], 1e-11)
+    with pytest.raises(KeyError):
+        train(exact_base, replace(tiny_recipe, targets="all"), people, start={"ada": {}})
+
+
 def test_who_leaves_is_dropped_and_the_others_go_on(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     people = [make_subject(key) for key in ("ada", "bob", "cleo")]
     whole = train(exact_base, tiny_recipe, people)
