@@ -35,8 +35,6 @@ from likeness.objects import Objects, person_path
 
 SCRATCH = Path("/dev/shm")  # noqa: S108 - a memory file system, so that nothing unsealed reaches a disk
 CAPTION = "a photo of sks person"
-MORE_ROUNDS = 2
-"""How often more pictures are made when too few pass, before the person is asked for better photos."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,8 @@ class Studio:
                     outcome.cancelled = outcome.cancelled or self._is_cancelled(person.sitting)
                     continue
                 try:
-                    self._keep_adapter(order, person, adapters[person.sitting], objects, keys, outcome)
-                    self._photograph(order, person, sets, adapters[person.sitting], objects, keys, outcome)
+                    lora = self._photograph(order, person, sets, adapters[person.sitting], objects, keys, outcome)
+                    self._keep_adapter(order, person, lora, objects, keys, outcome)
                 except Cancelled:
                     outcome.cancelled = True
                 except Exception as error:  # The next person's headshots must not depend on this one's.
@@ -192,10 +190,7 @@ class Studio:
         if not people:
             return {}
         started = time.monotonic()
-        subjects = [
-            Subject(str(p.sitting), sets[p.sitting][0], [CAPTION] * len(sets[p.sitting][0])) for p in people
-        ]
-
+        subjects = [self._subject(person, sets[person.sitting][0]) for person in people]
         checkpoint = scratch / "checkpoint.safetensors"
         checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch)
         kept = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
@@ -217,6 +212,7 @@ class Studio:
                 checkpoint=checkpoint,
                 progress=report,
                 cancelled=lambda: all(self._is_cancelled(p.sitting) for p in people),
+                left=lambda: {str(p.sitting) for p in people if self._is_cancelled(p.sitting)},
             )
         except Cancelled:
             return {}
@@ -227,7 +223,7 @@ class Studio:
             outcome = outcomes[person.sitting]
             outcome.steps = self.recipe.steps
             outcome.seconds |= {"load": round(self.load_seconds, 2), "train": round(seconds / len(people), 2)}
-            if str(person.sitting) not in trained:
+            if str(person.sitting) not in trained and not self._is_cancelled(person.sitting):
                 outcome.failure = "The training did not settle on these photos. Please hand in a few other ones."
                 outcome.error = "NotANumber"
         return {UUID(key): lora for key, lora in trained.items()}
@@ -266,17 +262,19 @@ class Studio:
         objects: Objects,
         keys: KeyFolder,
         outcome: Outcome,
-    ) -> None:
-        """Renders and judges in rounds until enough pass, then keeps the best."""
+    ) -> dict[str, Any]:
+        """Renders and judges in rounds, training on once where too few pass; keeps the best, returns the adapter."""
         training, held_out = sets[person.sitting]
         others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
         judge = Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
         good: list[tuple[Verdict, LookShot, Image.Image]] = []
         verdicts: list[Verdict] = []
-        clock = {"render": 0.0, "judge": 0.0}
-        for round_number in range(1 + MORE_ROUNDS):
-            count = self.recipe.pictures if round_number == 0 else max(2, self.recipe.pictures // 2)
+        clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"
+        while decision in ("make more", "train on"):
+            if decision == "train on":
+                trained_on, lora = True, self._train_on(person, training, lora, clock)
             first = len(verdicts)
+            count = self.recipe.pictures if first == 0 else max(2, self.recipe.pictures // 2)
             looks = [order.looks[(first + n) % len(order.looks)] for n in range(count)]
             shots = [Shot(look.prompt, person.seed * 1000 + first + n) for n, look in enumerate(looks)]
             marked = time.monotonic()
@@ -292,8 +290,7 @@ class Studio:
                 marked = time.monotonic()
                 clock["judge"] += marked - now
                 self._tell(person.sitting, stage="rendering", made=len(verdicts), passed=len(good))
-            if decide(verdicts, self.recipe.shown) != "make more":
-                break
+            decision = decide(verdicts, self.recipe.shown, trained_on=trained_on)
         good.sort(key=lambda item: item[0].likeness_ratio, reverse=True)
         key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.HEADSHOT))
         for number, (verdict, look, image) in enumerate(good[: self.recipe.shown], start=1):
@@ -310,6 +307,27 @@ class Studio:
             outcome.failure = "No headshot looked enough like you. A few more photos in other light and poses will help."
             outcome.error = "NothingPassed"
         outcome.seconds |= {stage: round(seconds, 2) for stage, seconds in clock.items()}
+        return lora
+
+    def _subject(self, person: Person, photos: list[Image.Image]) -> Subject:
+        """Nobody captions their selfies, so all have the same words, and the loss is told where the head is."""
+        heads = [self.faces.head(photo) for photo in photos]
+        return Subject(str(person.sitting), photos, [CAPTION] * len(photos), heads)
+
+    def _train_on(
+        self, person: Person, training: list[Image.Image], lora: dict[str, Any], clock: dict[str, float]
+    ) -> dict[str, Any]:
+        started, key = time.monotonic(), str(person.sitting)
+        trained = train(
+            self.base,
+            self.recipe,
+            [self._subject(person, training)],
+            seed=1,
+            start={key: lora},
+            cancelled=lambda: self._is_cancelled(person.sitting),
+        )
+        clock["train on"] = time.monotonic() - started
+        return trained[key]
 
     def _tell(self, sitting: UUID, **changes: Any) -> None:
         with self._lock:
