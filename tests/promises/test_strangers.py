@@ -1,4 +1,4 @@
-"""Every route that takes an id, called by everybody of another company with ids that exist: it must look as if they did not.
+"""Every route that takes an id, called by everybody of another company with ids that exist: they must look unknown.
 
 The routes come from the application itself, so a new one is tried without anybody thinking of it.
 """
