@@ -141,7 +141,8 @@ def train(
             continue
         if people.keys:
             finished.append(people)
-    if subjects and not finished:
+    gone = left()
+    if not finished and any(subject.key not in gone for subject in subjects):
         raise Diverged("the loss of everybody in the pack stopped being a number")
     return {key: lora for people in finished for key, lora in _export(base, recipe, people).items()}
 

@@ -194,6 +194,7 @@ def test_who_leaves_is_dropped_and_the_others_go_on(exact_base: Base, tiny_recip
 
     stayed = train(exact_base, tiny_recipe, people, left=left)
     assert stayed.keys() == {"ada", "cleo"}
+    assert train(exact_base, tiny_recipe, people, left=lambda: ["ada", "bob", "cleo"]) == {}
     for key in stayed:
         _same(stayed[key], whole[key], 1e-11)
 
