@@ -343,18 +343,21 @@ def status_export(session: Session, keys: KeyFolder, batch_id: UUID, now: dateti
 @jobs.every(timedelta(minutes=10))
 def forget_workbooks(kernel: Kernel, now: datetime) -> None:
     """Raw files go after 24 hours, those too that a crash left without a batch."""
-    for tenant in tenants.all_ids(kernel):
-        with kernel.db.transaction(tenant) as session:
-            due = session.exec(
-                select(Batch)
-                .where(col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
-                .with_for_update(skip_locked=True)
-            ).all()
-            for batch in due:
-                forget_workbook(session, kernel.keys, kernel.objects, batch, now)
+
+    def forget_due(session: Session) -> None:
+        tenant = tenant_of(session)
+        due = session.exec(
+            select(Batch)
+            .where(col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for batch in due:
+            forget_workbook(session, kernel.keys, kernel.objects, batch, now)
         for stored in kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}"):
             if stored.modified < now - KEEP_WORKBOOK:
                 _destroy(kernel.keys, kernel.objects, tenant, UUID(stored.path.rpartition("/")[2]), now)
+
+    tenants.for_each(kernel, forget_due)
 
 
 def forget_workbook(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, now: datetime) -> None:

@@ -220,7 +220,7 @@ def renew(session: Session, token: str, now: datetime) -> None:
 def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -> None:
     """A fresh link at HR's wish. Raises `EmployeeMissing`, `HasOptedOut`, `NotInvited` or `SentJustNow`."""
     employee = employees.get(session, employee_id)
-    if employee.opted_out_at is not None:
+    if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
         raise HasOptedOut("This person opted out.")
     invitation = standing(session, employee.id)
     if invitation is None:
@@ -237,10 +237,10 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> None:
     end_sessions_of(session, employee_id)
     session.execute(delete(Link).where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id))
     invitation = standing(session, employee_id)
-    if invitation is not None:
+    if invitation is not None and employees.get(session, employee_id).opted_out_at is None:
         invitation.delivered_at = invitation.bounced_at = None
         invitation.expires_at = now + LIFETIME
-        _send(session, invitation, "invitation")
+        _send(session, invitation, "link" if invitation.opened_at else "invitation")
 
 
 def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> int:
@@ -269,9 +269,11 @@ def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> i
 @jobs.every(timedelta(seconds=10))
 def note_deliveries(kernel: Kernel, now: datetime) -> None:
     """What became of the mails, written on the invitations: bounces show within a minute."""
-    for tenant in tenants.all_ids(kernel):
-        with kernel.db.transaction(tenant) as session:
-            session.execute(DELIVERIES, {"tenant": tenant})
+    tenants.for_each(kernel, _note_deliveries)
+
+
+def _note_deliveries(session: Session) -> None:
+    session.execute(DELIVERIES, {"tenant": tenant_of(session)})
 
 
 # A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address.
@@ -295,19 +297,46 @@ def remind(kernel: Kernel, now: datetime) -> None:
     """At most three reminders a person, three days apart or a day before the batch is due, on weekdays by day."""
     if now.weekday() >= 5 or not 8 <= now.hour < 17:
         return
-    for tenant in tenants.all_ids(kernel):
-        with kernel.db.transaction(tenant) as session:
-            lines = {line.invitation_id: line for line in funnel.lines(session, now) if line.stage in REMIND_ABOUT}
-            for invitation, due_on in _may_remind(session, now, list(lines)):
-                line = lines[invitation.id]
-                enough = line.stage == Stage.UPLOADING and line.photos >= funnel.NEEDED_PHOTOS
-                last = max(line.since, invitation.reminded_at or line.since)
-                near = due_on is not None and timedelta() <= due_on - now <= timedelta(days=1)
-                if enough or now - last < (timedelta(days=1) if near else PAUSE):
-                    continue
+
+    def remind_all(session: Session) -> None:
+        lines = {line.invitation_id: line for line in funnel.lines(session, now) if line.stage in REMIND_ABOUT}
+        for invitation, due_at in _may_remind(session, now, list(lines)):
+            line = lines[invitation.id]
+            enough = line.stage == Stage.UPLOADING and line.photos >= funnel.NEEDED_PHOTOS
+            last = max(line.since, invitation.reminded_at or line.since)
+            near = due_at is not None and timedelta() <= due_at - now <= timedelta(days=1)
+            if not enough and now - last >= (timedelta(days=1) if near else PAUSE):
                 invitation.reminders += 1
                 invitation.reminded_at = now
                 _send(session, invitation, REMIND_ABOUT[line.stage])
+
+    tenants.for_each(kernel, remind_all)
+
+
+@jobs.every(timedelta(hours=1))
+def run_out(kernel: Kernel, now: datetime) -> None:
+    """Who let the invitation run out has opted out, in the same word and with the same effects as whoever declined."""
+
+    def run_out_all(session: Session) -> None:
+        people = list(session.execute(RUN_OUT, {"tenant": tenant_of(session), "now": now}).scalars())
+        credits.release_all(session, people)
+        for employee_id in people:
+            ledger.record(session, "invitation.ran-out", subject=employee_id)
+
+    tenants.for_each(kernel, run_out_all)
+
+
+RUN_OUT = text(
+    """
+    update employee e set opted_out_at = i.expires_at
+    from invitation i
+    where e.tenant_id = :tenant and i.tenant_id = :tenant and i.employee_id = e.id and i.revoked_at is null
+      and i.expires_at <= :now and e.opted_out_at is null
+      and not exists (select from consent c
+                      where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)
+    returning e.id
+    """
+)
 
 
 def _may_remind(
@@ -357,6 +386,9 @@ def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime)
         .with_for_update()
     ).one_or_none()
     if invitation is None:
+        return None
+    # Only a link that the person asked for themselves reaches somebody who opted out.
+    if template != "link" and employees.get(session, invitation.employee_id).opted_out_at is not None:
         return None
     if template.startswith("remind"):
         stage = employees.stage(session, invitation.employee_id, now)

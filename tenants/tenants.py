@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +17,8 @@ from likeness.keys import KeyFolder
 from tenants import looks
 from tenants.models import Tenant
 from tenants.plain import one_line
+
+log = logging.getLogger(__name__)
 
 TERMS = ("name", "contact", "authority", "source_days", "headshot_days", "employee_quota")
 
@@ -76,6 +80,16 @@ def all_ids(kernel: Kernel) -> list[UUID]:
                 .order_by(col(Tenant.created_at))
             )
         )
+
+
+def for_each(kernel: Kernel, act: Callable[[Session], None]) -> None:
+    """Runs `act` in a transaction of each company; one company's trouble must not keep the others' people waiting."""
+    for tenant in all_ids(kernel):
+        try:
+            with kernel.db.transaction(tenant) as session:
+                act(session)
+        except Exception:
+            log.exception("a sweep failed for one company", extra={"tenant": str(tenant), "sweep": act.__qualname__})
 
 
 def all_tenants(session: Session) -> list[Tenant]:

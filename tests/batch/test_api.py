@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from batch import consents, employees, workbook
@@ -33,9 +34,16 @@ ROSTER = workbook.export(["Employee ID", "Name", "E-mail"], ROWS)
 HOSTILE = ["'; drop table employee; --", "{{7*7}}", "a\u0000b", "x" * 1_000_000, "\u202e", "../../etc/passwd", "%s%n"]
 
 
+@pytest.fixture(scope="module")
+def app(kernel: Kernel) -> Litestar:
+    return create_app(kernel)
+
+
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(app=create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    """A browser of its own, at an address that has not guessed at links yet."""
+    app.state.pop("tries", None)
+    with TestClient(app=app) as client:
         yield client
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import update
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from batch import consents, employees, invitations
 from batch.funnel import Stage
@@ -15,7 +15,7 @@ from likeness.db import utc_now
 from likeness.identity import Kind, caller_of, new_token, start_session
 from likeness.kernel import Kernel
 from likeness.mail import Letter, Mail
-from tenants import credits
+from tenants import credits, tenants
 from tests.factories import give_consent, make_batch, make_employee, make_tenant, run_jobs
 
 FORTNIGHT = timedelta(days=14)
@@ -236,8 +236,8 @@ def test_at_most_three_reminders_on_weekdays_by_day(kernel: Kernel) -> None:
     person = delivered(kernel, TUESDAY)
     invitations.remind(kernel, TUESDAY + timedelta(days=2))
     assert reminders(kernel, person) == []
-    for hours in range(0, 24 * 30, 3):
-        invitations.remind(kernel, TUESDAY + timedelta(days=3, hours=hours))
+    for days in range(3, 17):
+        invitations.remind(kernel, TUESDAY + timedelta(days=days))
     assert reminders(kernel, person) == ["remind-start"] * 3
     with kernel.db.transaction(person.tenant_id) as session:
         held = invitations.standing(session, person.id)
@@ -276,6 +276,51 @@ def test_the_due_day_brings_a_reminder_the_day_before(kernel: Kernel) -> None:
     assert reminders(kernel, person) == []
     invitations.remind(kernel, TUESDAY + timedelta(days=2))
     assert reminders(kernel, person) == ["remind-start"]
+
+
+def test_who_let_it_run_out_opted_out_and_may_come_back(kernel: Kernel, alice: Employee) -> None:
+    consented, secret = invited(kernel), token(kernel, alice)
+    with kernel.db.transaction(consented.tenant_id) as session:
+        give_consent(session, kernel, consented)
+    later = utc_now() + FORTNIGHT + timedelta(hours=1)
+    for _ in range(2):
+        invitations.run_out(kernel, later)
+    assert stage(kernel, consented, later) == Stage.CONSENTED
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert employees.stage(session, alice.id, utc_now()) == Stage.OPTED_OUT
+        assert credits.balance(session) == 3
+        # HR is told the same as of whoever declined; only the person has a way back.
+        with pytest.raises(invitations.HasOptedOut):
+            invitations.resend(session, alice.id, later, caller="member:x")
+        invitations.renew(session, secret, later)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    # The mail was written just now, so its link is open now and not a fortnight later.
+    assert accept(kernel, alice, token(kernel, alice)) == alice.id
+    with kernel.db.transaction(alice.tenant_id) as session:
+        give_consent(session, kernel, alice)
+        assert employees.stage(session, alice.id) == Stage.CONSENTED
+        assert credits.balance(session) == 2
+
+
+def test_a_new_address_of_somebody_who_declined_gets_no_mail(kernel: Kernel, alice: Employee) -> None:
+    with kernel.db.transaction(alice.tenant_id) as session:
+        consents.decline(session, alice.id, utc_now())
+        invitations.readdress(session, alice.id, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert len(letters(kernel, alice.tenant_id)) == 1
+
+
+def test_one_companys_trouble_does_not_stop_a_sweep(kernel: Kernel, alice: Employee) -> None:
+    troubled = invited(kernel)
+    seen = []
+
+    def act(session: Session) -> None:
+        seen.append(session.info["tenant"])
+        if session.info["tenant"] == troubled.tenant_id:
+            raise RuntimeError
+
+    tenants.for_each(kernel, act)
+    assert {alice.tenant_id, troubled.tenant_id} <= set(seen)
 
 
 def test_an_erased_person_gets_no_mail(kernel: Kernel) -> None:

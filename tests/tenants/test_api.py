@@ -5,12 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
 from likeness.app import create_app
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link
 from likeness.kernel import Kernel
-from litestar.testing import TestClient
-
 from tenants import members
 from tenants.models import Role
 from tests.factories import make_member, make_tenant, sign_in, sign_in_member
@@ -18,9 +19,16 @@ from tests.factories import make_member, make_tenant, sign_in, sign_in_member
 LOOK = {"name": "Brand", "backdrop": "teal", "dress": "suit", "framing": "close-up", "light": "soft light"}
 
 
+@pytest.fixture(scope="module")
+def app(kernel: Kernel) -> Litestar:
+    return create_app(kernel)
+
+
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(app=create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    """A browser of its own, at an address that has not guessed at links yet."""
+    app.state.pop("tries", None)
+    with TestClient(app=app) as client:
         yield client
 
 

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from likeness.kernel import Kernel
 
+from likeness.kernel import Kernel
 from tenants import credits
 from tests.factories import make_tenant
 

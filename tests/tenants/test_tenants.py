@@ -3,11 +3,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+
 from likeness import ledger
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Caller, Kind, caller_of, start_session
 from likeness.kernel import Kernel
-
 from tenants import access, looks, members, quotas, tenants
 from tenants.models import Role
 from tenants.plain import TextRefused, one_line
@@ -72,7 +72,9 @@ def test_members_are_sealed_and_found_by_address(kernel: Kernel) -> None:
             members.get(session, hanna.id)
 
 
-@pytest.mark.parametrize("email", ["", "nobody", "a@b@c", "a b@zebra.example", "a\0@zebra.example", "a@" + "b" * 99_999])
+@pytest.mark.parametrize(
+    "email", ["", "nobody", "a@b@c", "a b@zebra.example", "a\0@zebra.example", "a@" + "b" * 99_999]
+)
 def test_addresses_that_receive_nothing_are_refused(kernel: Kernel, email: str) -> None:
     with pytest.raises((members.MemberRefused, TextRefused)):
         make_member(kernel, make_tenant(kernel), email=email)
