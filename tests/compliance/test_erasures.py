@@ -1,19 +1,33 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import delete, text, update
+from sqlmodel import Session, col, select
 
-from compliance import certificates, erasures
-from compliance.models import ErasureState
-from likeness import ledger
+from batch import sittings
+from batch.models import Batch, Employee
+from compliance import certificates, erasures, tombstones
+from compliance.models import Erasure, ErasureState, Trigger
+from likeness import jobs, ledger
+from likeness.db import Database, utc_now
+from likeness.errors import NotFound
+from likeness.jobs import Job
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyDestroyed, KeyRef
+from likeness.objects import person_path, tenant_path
 from tests.compliance.people import colleague_of, erase, full_person, readable, reread, rows_naming
-from tests.factories import run_jobs
-
-LATER = timedelta(minutes=11)
+from tests.factories import make_employee, run_jobs
+from tests.handed_in import make_person
 
 
 def test_an_erasure_leaves_nothing_and_ends_in_a_certificate_that_verifies(kernel: Kernel) -> None:
@@ -42,3 +56,243 @@ def test_an_erasure_leaves_nothing_and_ends_in_a_certificate_that_verifies(kerne
     assert {"erasure.requested", "erasure.started", "erasure.deleted", "erasure.verified"} <= set(events)
     assert readable(kernel, bob)
     assert readable(kernel, stranger)
+
+
+class Cut(BaseException):
+    """The process died here; nothing of the program catches it."""
+
+
+class MortalDatabase(Database):
+    """The database of a process that dies at its n-th commit, just before or just after it."""
+
+    def __init__(self, alive: Database, commits: int, after: bool) -> None:
+        self.engine, self.doorbell = alive.engine, alive.doorbell
+        self.left, self.after = commits, after
+
+    @contextmanager
+    def transaction(self, tenant: UUID) -> Iterator[Session]:
+        self.left -= 1
+        with super().transaction(tenant) as session:
+            yield session
+            if self.left == 0 and not self.after:
+                raise Cut
+        if self.left == 0:
+            raise Cut
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("commits", [2, 3, 4])
+def test_a_crash_at_any_commit_continues_where_it_was(kernel: Kernel, commits: int, after: bool) -> None:
+    alice = full_person(kernel)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    erasure = erase(kernel, alice)
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, commits, after))
+    with contextlib.suppress(Cut):
+        jobs.work(mortal, job_of(kernel, erasure))
+    run_later(kernel, alice)
+    certified(kernel, erasure)
+    assert reread(kernel, erasure).failures == 0
+
+
+def job_of(kernel: Kernel, erasure: Erasure) -> UUID:
+    with kernel.db.transaction(erasure.tenant_id) as session:
+        query = select(Job).where(col(Job.tenant_id) == erasure.tenant_id, col(Job.state) == "ready")
+        return next(job.id for job in session.exec(query) if job.args == [str(erasure.id)])
+
+
+def certified(kernel: Kernel, erasure: Erasure) -> None:
+    assert reread(kernel, erasure).state == ErasureState.CERTIFIED
+    with kernel.db.transaction(erasure.tenant_id) as session:
+        left = {table for table, count in rows_naming(session, erasure.employee_id).items() if count}
+        assert left <= {"ledger_entry", "credit", "erasure", "request"}
+        ledger.verify(session)
+    assert kernel.objects.list(f"tenants/{erasure.tenant_id}/employees/{erasure.employee_id}") == []
+
+
+def test_what_a_late_upload_left_is_found_deleted_and_on_record(kernel: Kernel) -> None:
+    """A process that had opened its key before the erasure writes an object after everything was deleted."""
+    alice = full_person(kernel)
+    key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.HEADSHOT))
+    erasure = erase(kernel, alice)
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, 3, after=True))  # Dies between deleting and verifying.
+    with contextlib.suppress(Cut):
+        jobs.work(mortal, job_of(kernel, erasure))
+    late = person_path(alice.tenant_id, alice.id, KeyClass.HEADSHOT, uuid4())
+    kernel.objects.put(late, b"late", key)
+    run_later(kernel, alice)
+    run_later(kernel, alice)
+    certified(kernel, erasure)
+    assert reread(kernel, erasure).failures == 1
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert "erasure.incident" in [entry.event for entry in ledger.entries(session, subject=alice.id)]
+
+
+def test_ten_minutes_later_it_looks_again_and_deletes_what_came_back(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.MODEL))
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert reread(kernel, erasure).looked_again_at is None
+    kernel.objects.put(person_path(alice.tenant_id, alice.id, KeyClass.MODEL, uuid4()), b"late", key)
+    run_later(kernel, alice)
+    assert reread(kernel, erasure).looked_again_at is None
+    assert kernel.objects.list(f"tenants/{alice.tenant_id}/employees/{alice.id}") == []
+    run_later(kernel, alice)
+    closed = reread(kernel, erasure)
+    assert closed.looked_again_at is not None
+    assert closed.traces == {}
+
+
+def run_later(kernel: Kernel, person: Employee) -> None:
+    """The leases of those who died have ended, and every pause is over."""
+    make_due(kernel, person)
+    run_jobs(kernel, tenant=person.tenant_id)
+
+
+def make_due(kernel: Kernel, person: Employee) -> None:
+    """The time of every waiting job has come."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        session.execute(update(Job).where(col(Job.due).is_not(None)).values(due=utc_now()))
+
+
+def test_nothing_is_verified_while_a_run_on_the_cluster_may_still_write(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(
+            text(
+                "insert into run (id, tenant_id, employee_id, sitting_id, fence, state, recipe, seconds, step, steps, made,"
+                " passed, started_at, heartbeat_at) select gen_random_uuid(), tenant_id, employee_id, id, 9, 'running',"
+                " '{}', '{}', 0, 0, 0, 0, now(), now() from sitting where employee_id = :e"
+            ),
+            {"e": alice.id},
+        )
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    waiting = reread(kernel, erasure)
+    assert waiting.state == ErasureState.VERIFYING
+    assert waiting.settled_at is not None
+    assert timedelta(seconds=30) < waiting.settled_at - waiting.requested_at < timedelta(seconds=60)
+    assert kernel.keys.refs(alice.tenant_id, alice.id) == []
+    with kernel.db.transaction(alice.tenant_id) as session:
+        erasures.get(session, erasure.id).settled_at = utc_now()
+    run_later(kernel, alice)
+    certified(kernel, erasure)
+
+
+def test_a_withdrawn_consent_becomes_an_erasure_and_one_without_data_does_not(kernel: Kernel) -> None:
+    alice, bob = full_person(kernel), make_person(kernel)
+    for person in (alice, bob):
+        with kernel.db.transaction(person.tenant_id) as session:
+            sittings.withdraw(session, person.id, utc_now())
+    erasures.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        (erasure,) = erasures.all_erasures(session)
+    assert erasure.trigger == Trigger.WITHDRAWAL
+    certified(kernel, erasure)
+    with kernel.db.transaction(bob.tenant_id) as session:
+        assert erasures.all_erasures(session) == []
+
+
+def test_an_erasure_that_lost_its_job_goes_on(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    erasure = erase(kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(delete(Job).where(col(Job.tenant_id) == alice.tenant_id))
+    erasures.attend(kernel, utc_now())
+    erasures.attend(kernel, utc_now())
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert len(session.exec(select(Job.id).where(col(Job.tenant_id) == alice.tenant_id)).all()) == 1
+    run_jobs(kernel, tenant=alice.tenant_id)
+    certified(kernel, erasure)
+
+
+def test_a_restored_person_is_deleted_again_before_anything_is_served(kernel: Kernel) -> None:
+    alice, bob = full_person(kernel), full_person(kernel)
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        restored = make_employee(session, kernel)
+        session.execute(update(Employee).where(col(Employee.id) == restored.id).values(id=alice.id))
+    file = kernel.settings.keys_path() / "tenants" / str(alice.tenant_id) / str(alice.id) / "source.key"
+    file.write_bytes(b"of a backup")
+    object_file = kernel.settings.home / "objects" / "tenants" / str(alice.tenant_id) / "employees" / str(alice.id)
+    (object_file / "source").mkdir(parents=True)
+    (object_file / "source" / "restored").write_bytes(b"of a backup")
+    assert erasures.replay_tombstones(kernel) >= 1
+    assert not file.exists()
+    certified(kernel, erasure)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert "erasure.replayed" in [entry.event for entry in ledger.entries(session, subject=alice.id)]
+    assert erasures.replay_tombstones(kernel) == 0
+    assert readable(kernel, bob)
+
+
+def test_a_tombstone_holds_random_ids_and_nothing_of_the_person(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    (file,) = kernel.settings.tombstones_path().glob(f"{erasure.id}.json")
+    words = json.loads(file.read_text())
+    assert set(words) == set(tombstones.FIELDS)
+    assert not re.search(r"Nadia|@|digest|sha", file.read_text())
+    (found,) = [one for one in tombstones.read_all(file.parent) if one.id == erasure.id]
+    assert found.owner == alice.id
+
+
+def test_a_tombstone_that_cannot_be_read_stops_the_start(kernel: Kernel) -> None:
+    broken = kernel.settings.tombstones_path() / "broken.json"
+    broken.parent.mkdir(exist_ok=True)
+    broken.write_text('{"owner": "half')
+    try:
+        with pytest.raises(ValueError, match="Unterminated"):
+            erasures.replay_tombstones(kernel)
+    finally:
+        broken.unlink()
+
+
+def test_an_id_in_the_log_is_blanked_in_place(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    log = kernel.settings.home / "likeness.log"
+    log.write_text(f'{{"employee": "{alice.id}"}}\n{{"employee": "{uuid4()}"}}\n')
+    size = log.stat().st_size
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert str(alice.id) not in log.read_text()
+    assert log.stat().st_size >= size
+    certified(kernel, erasure)
+    log.unlink()
+
+
+def test_the_workbook_that_somebody_came_from_goes_with_them(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    workbook = uuid4()
+    key = kernel.keys.open_or_create(KeyRef(alice.tenant_id, workbook, KeyClass.PROFILE))
+    path = tenant_path(alice.tenant_id, "workbooks", workbook)
+    kernel.objects.put(path, b"500 people", key)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(
+            update(Batch)
+            .where(col(Batch.id) == alice.batch_id)
+            .values(workbook_id=workbook, workbook_due_at=utc_now() + timedelta(hours=5))
+        )
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    certified(kernel, erasure)
+    assert not kernel.objects.exists(path)
+
+
+def test_nobody_of_another_company_can_be_erased(kernel: Kernel) -> None:
+    alice, bob = make_person(kernel), make_person(kernel)
+    with kernel.db.transaction(bob.tenant_id) as session, pytest.raises(NotFound):
+        erasures.request(session, alice.id, trigger=Trigger.PERSON, requested_by="x", now=utc_now())
+    erasure = erase(kernel, alice)
+    with kernel.db.transaction(bob.tenant_id) as session, pytest.raises(NotFound):
+        erasures.get(session, erasure.id)
+
+
+def test_two_requests_at_once_make_one_erasure(kernel: Kernel) -> None:
+    alice = make_person(kernel)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: erase(kernel, alice).id, range(4)))
+    assert len(set(made)) == 1
