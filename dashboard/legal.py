@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Request, Response, get
-from litestar.params import FromPath
-from litestar.response import Stream
+from litestar import Request, Response, get, post
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath
+from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
 from compliance import erasures, holds
@@ -16,6 +17,7 @@ from dashboard.erasing import certificate_file
 from dashboard.pages import page
 from likeness import ledger
 from likeness.db import tenant_of, utc_now
+from likeness.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
 from likeness.ledger import LedgerEntry
 from likeness.web import kernel_of, only, signed_in
@@ -23,7 +25,12 @@ from tenants import access
 from tenants.models import Member, Role
 
 DESK = [only(Kind.MEMBER)]
+Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 NEWEST = 200
+
+
+class FieldRefused(Unprocessable):
+    """A field of a form that cannot be read."""
 
 
 def _legal(request: Request[Any, Any, Any], session: Session) -> Member:
@@ -32,13 +39,25 @@ def _legal(request: Request[Any, Any, Any], session: Session) -> Member:
 
 @get("/legal", sync_to_thread=True, guards=DESK)
 def show_erasures(request: Request[Any, Any, Any]) -> Response[str]:
+    return _erasures_page(request)
+
+
+def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
         member = _legal(request, session)
         found = erasures.all_erasures(session)[:NEWEST]
         newest = erasures.certificates_by_erasure(session)
         placed = holds.all_holds(session)
-    context = {"roles": member.roles, "problem": None, "erasures": found, "certificates": newest, "holds": placed}
-    return page(request, "legal/erasures.html", context)
+    context = {
+        "roles": member.roles,
+        "me": member.id,
+        "problem": problem,
+        "erasures": found,
+        "certificates": newest,
+        "holds": placed,
+        "today": utc_now().date(),
+    }
+    return page(request, "legal/erasures.html", context, status=problem.status if problem else 200)
 
 
 @get("/legal/certificates/{certificate_id:uuid}", sync_to_thread=True, guards=DESK)
@@ -73,28 +92,63 @@ def check_ledger(request: Request[Any, Any, Any]) -> Response[str]:
     return page(request, "legal/ledger.html", context)
 
 
-@get("/legal/ledger.jsonl", sync_to_thread=True, guards=DESK)
-def export_ledger(request: Request[Any, Any, Any]) -> Stream:
-    """The ledger, one entry a line, sent while it is read."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        _legal(request, session)
-        ledger.record(session, "ledger.exported", caller=str(caller))
+@post("/legal/holds", sync_to_thread=True, guards=DESK)
+def place_hold(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """It keeps nothing until a second member of legal confirms it."""
+    now = utc_now()
+    try:
+        with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+            member = _legal(request, session)
+            holds.place(
+                session,
+                _id(data.get("employee_id", "")),
+                basis=data.get("basis", ""),
+                reference=data.get("reference", ""),
+                reason=data.get("reason", ""),
+                expires_at=_end_of(data.get("until", "")),
+                placed_by=member.id,
+                now=now,
+            )
+    except LikenessError as problem:
+        if problem.status not in (404, 409, 422):
+            raise
+        return _erasures_page(request, problem)
+    return Redirect("/legal", status_code=303)
 
-    def lines() -> Iterator[bytes]:
-        with kernel.db.transaction(caller.tenant) as session:
-            for entry in ledger.entries(session):
-                yield (
-                    entry.canonical()[:-1]
-                    + f',"hash":"{entry.hash.hex()}","previous":"{entry.previous.hex()}"}}\n'.encode()
-                )
 
-    name = f"ledger-{utc_now():%Y-%m-%d}.jsonl"
-    return Stream(
-        lines(),
-        media_type="application/jsonl",
-        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"},
-    )
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        raise FieldRefused("The person's id has the form 8-4-4-4-12, as the ledger's export shows it.") from None
 
 
-routes: list[Any] = [show_erasures, download_certificate, show_ledger, check_ledger, export_ledger]
+def _end_of(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise FieldRefused("Write the last day as year-month-day.") from None
+    return datetime.combine(day, time(23, 59), UTC)
+
+
+@post("/legal/holds/{hold_id:uuid}/{act:str}", sync_to_thread=True, guards=DESK)
+def change_hold(request: Request[Any, Any, Any], hold_id: FromPath[UUID], act: FromPath[str]) -> Response[Any]:
+    """Confirms a hold, which takes another person than who placed it, or lifts it."""
+    try:
+        with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
+            member = _legal(request, session)
+            match act:
+                case "confirm":
+                    holds.confirm(session, hold_id, confirmed_by=member.id, now=utc_now())
+                case "lift":
+                    holds.lift(session, hold_id, lifted_by=member.id, now=utc_now())
+                case _:
+                    raise holds.HoldMissing("There is nothing like that to do with a hold.")
+    except LikenessError as problem:
+        if problem.status != 409:
+            raise
+        return _erasures_page(request, problem)
+    return Redirect("/legal", status_code=303)
+
+
+routes: list[Any] = [show_erasures, download_certificate, show_ledger, check_ledger, place_hold, change_hold]

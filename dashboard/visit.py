@@ -12,7 +12,7 @@ from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
@@ -21,7 +21,7 @@ from batch.api_photos import photo_in
 from batch.api_visit import enter
 from batch.employees import EmployeeProfile
 from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
-from compliance import erasures
+from compliance import erasures, holds
 from dashboard import words
 from dashboard.pages import back, page, signed
 from gpu_cluster.models import Run, RunState, Weights
@@ -478,7 +478,20 @@ def show_face(request: Request[Any, Any, Any]) -> Response[Any]:
         me = standing(session, kernel, caller.id, utc_now())
         given = consents.of(session, caller.id)
         notice = notices.current(session, me.language)
-    return _show(request, "visit/face.html", me, 0, {"consents": given, "notice": notice})
+        held = [hold for hold in holds.of(session, caller.id) if hold.lifted_at is None and hold.confirmed_at]
+    return _show(request, "visit/face.html", me, 0, {"consents": given, "notice": notice, "holds": held})
+
+
+@get("/retention/{tenant_id:uuid}", sync_to_thread=True, opt=PUBLIC)
+def show_retention(
+    request: Request[Any, Any, Any], tenant_id: FromPath[UUID], language: FromQuery[str] = "en"
+) -> Response[Any]:
+    """How long a company keeps what, for everybody to read: the very notice, from the terms as they are now."""
+    with kernel_of(request).db.transaction(tenant_id) as session:
+        tenant = tenants.get(session)
+    language = texts.language_for(language)
+    context = {"tenant": tenant, "text": notices.text(tenant, language), "version": notices.version(tenant)}
+    return page(request, "visit/retention.html", context | {"language": language, "_": words.translator(language)})
 
 
 @get("/visit/delete", sync_to_thread=True, guards=EMPLOYEE)
@@ -508,5 +521,6 @@ routes: list[Any] = [
     decide,
     reshoot,
     show_face,
+    show_retention,
     ask_before_deleting,
 ]

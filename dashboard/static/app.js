@@ -158,8 +158,6 @@ const dress = () => {
   nameTheme();
   count();
   for (const input of document.querySelectorAll("form[data-photos] input[data-many]")) input.multiple = true;
-  for (const part of document.querySelectorAll("[data-with-script]")) part.hidden = false;
-  for (const part of document.querySelectorAll("[data-without-script]")) part.hidden = true;
 };
 dress();
 document.addEventListener("htmx:afterSettle", dress);

@@ -11,18 +11,20 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import openpyxl
 import uvicorn
 from sqlmodel import Session, col, select
 
 from batch import headshots, invitations, photos, sittings
-from batch.models import Batch, Employee, Headshot, Invitation, Link, Photo, PhotoState, Sitting, SittingState
+from batch.models import Employee, Headshot, Invitation, Photo, PhotoState
+from compliance import erasures
 from compliance.models import Certificate, Erasure, Hold
 from gpu_cluster.models import Run, RunState, Weights
+from likeness import mail
 from likeness.app import create_app
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
 from likeness.web import cookie_name
 from tenants import looks, members
 from tenants.models import Role
@@ -244,15 +246,13 @@ def _legal(session: Session, tenant: UUID) -> str:
     session.add(Certificate(tenant_id=tenant, erasure_id=one.id, document={"a": 1}, jws="e30.e30.e30"))
     session.add(
         Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 34/26", reason="Preservation order",
-             placed_by=uuid4(), confirmed_by=uuid4(), expires_at=utc_now() + timedelta(days=90))
+             placed_by=uuid4(), confirmed_by=uuid4(), confirmed_at=utc_now(), expires_at=utc_now() + timedelta(days=90))
     )  # fmt: skip
-    return f"/gone/{tenant.hex}.{one.id.hex}"
+    return f"/gone/{erasures.issue_receipt(session, one)}"
 
 
 def _link(kernel: Kernel, person: Employee) -> str:
     """A personal link that nobody has opened, as its mail says it."""
-    from likeness import mail
-
     with kernel.db.transaction(person.tenant_id) as session:
         for row in mail.mailbox(session):
             letter = mail.read(kernel.keys, row)
@@ -262,8 +262,6 @@ def _link(kernel: Kernel, person: Employee) -> str:
 
 
 def workbook_of(names: list[str]) -> bytes:
-    import openpyxl
-
     book = openpyxl.Workbook()
     sheet = book.active
     assert sheet is not None
@@ -275,6 +273,3 @@ def workbook_of(names: list[str]) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
-
-
-__all__ = ["Batch", "KeyClass", "KeyRef", "Link", "Sitting", "SittingState", "World", "build", "cookie_of", "served"]

@@ -20,7 +20,7 @@ from likeness.web import cookie_name
 from tenants import members
 from tenants.models import Role
 from tests.dashboard.markup import check, get
-from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_member
+from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_employee, sign_in_member
 from tests.handed_in import make_headshots, make_person
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -175,13 +175,40 @@ def test_legal_sees_erasures_and_the_ledger_and_hr_does_not(client: TestClient[A
     assert "Nothing was erased yet" in get(client, "/legal")
     assert "tenant: created" in get(client, "/legal/ledger")
     assert "The chain is whole" in get(client, "/legal/ledger/check")
-    export = client.get("/legal/ledger.jsonl")
+    export = client.get("/api/v1/ledger")
     assert export.text.count("\n") >= 3
     assert '"event":"tenant.created"' in export.text
     get(client, "/desk", 403)
     sign_in_member(client, kernel, tenant, Role.HR)
-    for path in ("/legal", "/legal/ledger", "/legal/ledger.jsonl"):
+    for path in ("/legal", "/legal/ledger"):
         get(client, path, 403)
+
+
+def test_a_hold_takes_two_people_and_shows_to_the_person(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    sign_in_member(client, kernel, person.tenant_id, Role.LEGAL)
+    form = {"employee_id": str(person.id), "basis": "subpoena", "reference": "12 O 34/26", "reason": "order",
+            "until": f"{utc_now() + timedelta(days=30):%Y-%m-%d}"}  # fmt: skip
+    assert "needs a second person" in client.post("/legal/holds", data=form).text
+    for refused in ({"employee_id": "Nadia"}, {"until": "soon"}, {"reference": " "}, {"basis": "a whim"}):
+        assert client.post("/legal/holds", data=form | refused).status_code == 422
+    hold = re.search(r"/legal/holds/([0-9a-f-]{36})/lift", get(client, "/legal"))
+    assert hold
+    assert client.post(f"/legal/holds/{hold[1]}/confirm").status_code == 409
+    sign_in_member(client, kernel, person.tenant_id, Role.LEGAL)
+    assert "stands" in client.post(f"/legal/holds/{hold[1]}/confirm").text
+    stranger = make_tenant(kernel)
+    sign_in_member(client, kernel, stranger, Role.LEGAL)
+    assert client.post(f"/legal/holds/{hold[1]}/lift").status_code == 404
+    sign_in_employee(client, kernel, person)
+    assert "12 O 34/26" in get(client, "/visit/face")
+
+
+def test_anybody_reads_how_long_a_company_keeps_what(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel, name="Public Terms", source_days=3)
+    assert "deleted after 3 days" in get(client, f"/retention/{tenant}")
+    assert '<html lang="de">' in get(client, f"/retention/{tenant}?language=de")
+    get(client, f"/retention/{tenant.__class__(int=7)}", 404)
 
 
 def sign_in_operator(client: TestClient[Any], kernel: Kernel) -> None:

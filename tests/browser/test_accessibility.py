@@ -1,0 +1,58 @@
+"""Every page, by day and by night, against the rules of WCAG 2.2 AA that a machine can check (axe-core)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from likeness.kernel import Kernel
+from tests.browser.shoot import ARGS, CHROMIUM, SIZES, pages
+from tests.browser.world import World, build, cookie_of, served
+
+AXE = Path(__file__).parent / "vendor/axe-4.14.1.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
+]
+
+
+@pytest.fixture(scope="module")
+def world(kernel: Kernel) -> Iterator[World]:
+    with served(kernel) as address:
+        yield build(kernel, address)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
+def test_no_page_breaks_a_rule(world: World, browser: Browser, size: str, scheme: str) -> None:
+    faults = []
+    for name, who, address in pages(world):
+        options: dict[str, Any] = {"viewport": SIZES[size], "color_scheme": scheme, "reduced_motion": "reduce"}
+        context = browser.new_context(**options)
+        if who:
+            context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
+        page = context.new_page()
+        page.goto(world.address + address)
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("tags => axe.run(document, {runOnly: tags})", TAGS)
+        for rule in found["violations"]:
+            faults += [f"{name}: {rule['id']}: {node['html'][:160]}" for node in rule["nodes"][:2]]
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            faults.append(f"{name}: {wide} px too wide")
+        context.close()
+    assert not faults, "\n".join(faults)
