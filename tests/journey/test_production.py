@@ -1,0 +1,138 @@
+"""The production processes as operators start them: migrate, web, worker and tend over RabbitMQ, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from likeness import mail
+from likeness.kernel import Kernel, assemble
+from likeness.mail import Letter
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+from tests.factories import make_tenant
+from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
+
+LIKENESS = Path(sys.executable).with_name("likeness")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Rabbit]:
+    if not installed():
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    with rabbit() as running:
+        yield running
+
+
+@pytest.fixture
+def environment(home: Path, postgres: EmbeddedPostgres, server: Rabbit) -> dict[str, str]:
+    port = free_port()
+    ours = {
+        "PROFILE": "production",
+        "HOME": str(home),
+        "DATABASE_URL": postgres.url("likeness_app"),
+        "OWNER_DATABASE_URL": postgres.url("likeness_owner"),
+        "RESCAN_DATABASE_URL": postgres.url("likeness_rescan"),
+        "BROKER_URL": server.url,
+        "OBJECTS_URL": (home / "production-objects").as_uri(),
+        "KEY_FOLDER": str(home / "production-keys"),
+        "TOMBSTONE_FOLDER": str(home / "production-tombstones"),
+        "PORT": str(port),
+    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
+    return clean | {f"LIKENESS_{name}": value for name, value in ours.items()}
+
+
+def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LIKENESS, *words], env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str]) -> None:
+    migrated = run(environment, "migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    processes = {
+        part: subprocess.Popen([LIKENESS, part], env=environment, stderr=subprocess.PIPE, text=True)
+        for part in ("web", "worker", "tend")
+    }
+    try:
+        address = f"http://127.0.0.1:{environment['LIKENESS_PORT']}"
+        wait_for(lambda: answer(f"{address}/readyz") == 200)
+        kernel = kernel_like(environment)
+        tenant, owner = make_tenant(kernel), uuid4()
+        with kernel.db.transaction(tenant) as session:
+            letter = Letter("nadia@zebra.example", "Hello", "Hello")
+            mail.post(session, kernel.keys, owner, letter, template="test", campaign="1")
+
+        def sent() -> bool:
+            with kernel.db.transaction(tenant) as session:
+                return mail.mailbox(session)[0].sent_at is not None
+
+        wait_for(sent)
+        metrics = httpx.get(f"{address}/metrics").text
+        assert "likeness_jobs_oldest_due_seconds" in metrics
+        kernel.db.close()
+    finally:
+        for process in processes.values():
+            process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    for part, process in processes.items():
+        assert process.wait(timeout=40) in {0, -signal.SIGTERM}, f"{part}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
+    assert time.monotonic() - started < 40
+
+
+def test_a_superuser_and_a_foreign_schema_are_refused_with_a_sentence(
+    environment: dict[str, str], postgres: EmbeddedPostgres
+) -> None:
+    unsafe = environment | {"LIKENESS_DATABASE_URL": postgres.url("postgres")}
+    refused = run(unsafe, "worker")
+    assert refused.returncode == 1
+    assert "likeness_app" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    empty = environment | {"LIKENESS_DATABASE_URL": postgres.url("likeness_app").replace("@/likeness", "@/postgres")}
+    refused = run(empty, "tend")
+    assert refused.returncode == 1
+    assert "likeness migrate" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_check_says_in_sentences_what_is_wrong(environment: dict[str, str], home: Path) -> None:
+    wrong = environment | {
+        "LIKENESS_DATABASE_URL": "postgresql+psycopg://likeness_app@127.0.0.1:9/none?connect_timeout=2",
+        "LIKENESS_BROKER_URL": "amqp://guest:guest@127.0.0.1:9/",
+        "LIKENESS_RECIPE": "sdxl",
+        "LIKENESS_KEY_FOLDER": str(home / "postgres/keys"),
+        "LIKENESS_PUBLIC_URL": "http://heads.example",
+    }
+    found = run(wrong, "check")
+    assert found.returncode == 1
+    for words in ("The database", "RabbitMQ", "OpenRAIL++", "key folder lies inside", "https://", "SMTP"):
+        assert words in found.stdout, (words, found.stdout)
+    assert "Traceback" not in found.stdout + found.stderr
+
+
+def kernel_like(environment: dict[str, str]) -> Kernel:
+    names = {name.removeprefix("LIKENESS_").lower(): v for name, v in environment.items() if name.startswith("LIKENESS_")}
+    return assemble(Settings(**names))  # type: ignore[arg-type]
+
+
+def answer(address: str) -> int:
+    try:
+        return httpx.get(address, timeout=2).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def wait_for(condition: object, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.3)
