@@ -51,6 +51,10 @@ quality: $(DEV) ## Measure likeness of headshots: PEOPLE=8 SEED=1 OUT=quality.js
 faults: $(DEV) debian-packages ## Kill, cut and starve the parts, then count what was lost
 	@$(BIN)/pytest -m faults tests/faults $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(DEV) debian-packages ## Take a picture of every page: OUT=folder
+	@$(BIN)/python -m tests.browser.shoot "$(or $(OUT),screenshots)" $(ARGS)
+
 .PHONY: clean
 clean: ## Remove everything that make put here
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis set-up.log

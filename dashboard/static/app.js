@@ -165,3 +165,12 @@ document.addEventListener("htmx:afterSettle", dress);
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status >= 400 && event.detail.xhr.getResponseHeader("hx-retarget")) event.detail.shouldSwap = true;
 });
+
+// What a lost connection interrupted is said once, and taken back with the next answer.
+const messages = document.getElementById("messages");
+for (const kind of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(kind, () => { messages.textContent = messages.dataset.offline; });
+}
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && messages.textContent === messages.dataset.offline) messages.textContent = "";
+});
