@@ -197,6 +197,8 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
     """Stops everything around the person and counts what there is. None when the erasure is held or over."""
     now = utc_now()
     with attempt.transaction() as session:
+        # The person is locked before the erasure, as in `request`, or the two could wait for each other.
+        person = _person(session, get(session, erasure_id).employee_id)
         erasure = _locked(session, erasure_id)
         if erasure is None or erasure.state == ErasureState.CERTIFIED:
             return None
@@ -208,7 +210,6 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
                 session.add(erasure)
                 _record(session, "erasure.held", erasure)
             return None
-        person = _person(session, erasure.employee_id)
         if person is not None:
             _stop(session, person, now)
             erasure.traces = _traces(session, attempt.kernel, person)
@@ -622,6 +623,7 @@ def _locked(session: Session, erasure_id: UUID) -> Erasure | None:
         select(Erasure)
         .where(col(Erasure.tenant_id) == tenant_of(session), col(Erasure.id) == erasure_id)
         .with_for_update()
+        .execution_options(populate_existing=True)
     ).one_or_none()
 
 
