@@ -6,8 +6,8 @@ from PIL import Image
 from gpu_cluster.portraits.canvas import Colour, Field
 from gpu_cluster.portraits.scene import BACKDROPS, LIGHTS, Scene
 
-# 40 cells across stay soft at 128 px and at 512 px alike.
-CELLS = 40
+# So few cells across stay soft at 128 px and at 512 px alike.
+CELLS = 28
 
 
 def backdrop(scene: Scene, size: int) -> Field:
@@ -79,7 +79,7 @@ def _books(rng: np.random.Generator, main: Colour, second: Colour) -> Field:
     for shelf in range(4):
         x = 0.0
         while x < 1.0:
-            width = rng.uniform(0.05, 0.09)
+            width = rng.uniform(0.08, 0.14)
             tall = rng.uniform(0.15, 0.20)
             spine = spines[int(rng.integers(len(spines)))]
             _block(cells, x, shelf * 0.26 + 0.21 - tall, width, tall, _near(rng, spine, 0.12))

@@ -63,9 +63,9 @@ LIGHTS: dict[str, tuple[Colour, float, tuple[float, float, float]]] = {
 
 # Phrase: half face height and height of the face's middle, both as parts of the picture.
 FRAMINGS: dict[str, tuple[float, float]] = {
-    "close-up": (0.285, 0.50),
-    "head and shoulders": (0.235, 0.455),
-    "chest up": (0.205, 0.415),
+    "close-up": (0.32, 0.50),
+    "head and shoulders": (0.275, 0.465),
+    "chest up": (0.24, 0.435),
 }
 
 # Phrase: how far the corners rise, how far the lips part, how far the eyes narrow.
