@@ -39,6 +39,7 @@ def home() -> Iterator[Path]:
 def start(home: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [LIKENESS, "demo", "--employees", "2", "--seed", "3", "--report", home / "report.json", "--exit"],
+        cwd=home,
         env=os.environ | {"LIKENESS_HOME": str(home), "LIKENESS_PORT": str(free_port())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -31,6 +31,8 @@ from likeness.settings import Settings
 from likeness.stopping import until_told_to_stop
 
 PATIENCE_SECONDS = 30 * 60
+FOLDER = Path("demo-report")
+"""Beside the user, not in the data folder: what HR and the people keep on their own machines is in clear."""
 SHOWN = (
     "employees", "photos_submitted", "photos_accepted", "headshots_made", "headshots_delivered",
     "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total", "peak_rss_mb",
@@ -57,8 +59,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
         result = play(kernel, console, clock, employees, seed)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
-        target = report or settings.home / "demo" / "report.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = report or FOLDER / "report.json"
         target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         _summary(console, result, target)
         if stay:
@@ -80,7 +81,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
 
 def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int) -> dict[str, Any]:
     """HR imports, the people visit, the cluster works, HR downloads, one person leaves."""
-    folder = kernel.settings.home / "demo"
+    folder = FOLDER.resolve()
     folder.mkdir(exist_ok=True)
     players = cast(employees, seed)
     with clock.stage("import"):
