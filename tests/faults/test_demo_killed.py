@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.kernel.rabbit import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -28,7 +29,7 @@ VICTIMS = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def home() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="likeness-killed-"))
     made.chmod(0o755)
