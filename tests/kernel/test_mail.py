@@ -14,12 +14,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
+
 from likeness import jobs, mail
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
 from likeness.mail import Letter
-from sqlalchemy import text
 from tests.factories import make_tenant, run_jobs
 from tests.kernel.rabbit import free_port
 

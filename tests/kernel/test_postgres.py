@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from likeness.postgres import EmbeddedPostgres, PostgresFailed
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="likeness-pgtest-"))
     made.chmod(0o755)
@@ -44,7 +45,7 @@ def test_it_starts_stops_and_starts_again_over_the_same_data(folder: Path) -> No
 def test_a_killed_server_recovers(folder: Path) -> None:
     server = EmbeddedPostgres(folder)
     server.start()
-    for process in psutil.Process(server.pid).children(recursive=True) + [psutil.Process(server.pid)]:
+    for process in [*psutil.Process(server.pid).children(recursive=True), psutil.Process(server.pid)]:
         process.kill()
     again = EmbeddedPostgres(folder)
     again.start()
