@@ -6,6 +6,7 @@ memory file system, is sealed before it goes to the object store, and is wiped w
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import io
 import os
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
 SCRATCH = Path("/dev/shm")  # noqa: S108 - a memory file system, so that nothing unsealed reaches a disk
+SCRATCH_PREFIX = "likeness-studio-"
 CAPTION = "a photo of sks person"
 
 
@@ -113,6 +116,7 @@ class Studio:
 
     def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str = "cpu") -> None:
         started = time.monotonic()
+        sweep_scratch()
         if device == "cpu":
             torch.set_num_threads(os.cpu_count() or 1)  # Ray allows a process one thread unless it is told otherwise.
         self.recipe = Recipe.from_dict(recipe)
@@ -138,8 +142,7 @@ class Studio:
         """Runs the whole order. One person's failure is that person's outcome and leaves the others alone."""
         objects, keys = Objects(order.objects_url), KeyFolder(Path(order.key_folder))
         outcomes = {person.sitting: Outcome(person.sitting) for person in order.people}
-        scratch = Path(tempfile.mkdtemp(prefix="likeness-", dir=SCRATCH if SCRATCH.is_dir() else None))
-        try:
+        with _scratch() as scratch:
             sets = self._open_photos(order, objects, keys, outcomes)
             adapters = self._train(order, sets, scratch, objects, keys, outcomes)
             for person in order.people:
@@ -154,9 +157,7 @@ class Studio:
                     outcome.cancelled = True
                 except Exception as error:  # The next person's headshots must not depend on this one's.
                     _failed(outcome, error)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            gc.collect()
+        gc.collect()
         return list(outcomes.values())
 
     def _open_photos(
@@ -194,11 +195,15 @@ class Studio:
         checkpoint = scratch / "checkpoint.safetensors"
         checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch)
         kept = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        for person in people:
+            # Weights name sittings, and who verifies an erasure looks for the person.
+            (scratch / str(person.employee)).touch()
 
         def report(step: int, steps: int, loss: float) -> None:
             nonlocal kept
+            self._wipe_who_left(people, scratch)
             written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            if written != kept:
+            if written and written != kept:
                 kept = written
                 self._keep_checkpoint(order, people, checkpoint, objects, keys)
             for person in people:
@@ -218,6 +223,8 @@ class Studio:
             return {}
         except Diverged:
             trained = {}
+        finally:
+            _empty(scratch)
         seconds = time.monotonic() - started
         for person in people:
             outcome = outcomes[person.sitting]
@@ -227,6 +234,14 @@ class Studio:
                 outcome.failure = "The training did not settle on these photos. Please hand in a few other ones."
                 outcome.error = "NotANumber"
         return {UUID(key): lora for key, lora in trained.items()}
+
+    def _wipe_who_left(self, people: list[Person], scratch: Path) -> None:
+        """The checkpoint on scratch holds everybody's weights: it goes when one leaves, and the next has the others'."""
+        if any(self._is_cancelled(p.sitting) and (scratch / str(p.employee)).exists() for p in people):
+            _empty(scratch)
+            for person in people:
+                if not self._is_cancelled(person.sitting):
+                    (scratch / str(person.employee)).touch()
 
     def _keep_checkpoint(
         self, order: Order, people: list[Person], checkpoint: Path, objects: Objects, keys: KeyFolder
@@ -336,6 +351,47 @@ class Studio:
     def _is_cancelled(self, sitting: UUID) -> bool:
         with self._lock:
             return sitting in self._cancelled
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for one order, locked as long as its process lives, so that nobody takes it for a dead one's."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=_scratch_root()))
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if folder.exists():  # Otherwise it was swept in the moment before it was locked.
+            break
+        os.close(held)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def sweep_scratch() -> int:
+    """Removes what killed studios left on this machine, weights in clear among it; returns how many folders."""
+    swept = 0
+    for folder in _scratch_root().glob(f"{SCRATCH_PREFIX}*"):
+        with suppress(OSError):  # It lives, it ended meanwhile, or it is another user's.
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+                swept += 1
+            finally:
+                os.close(held)
+    return swept
+
+
+def _empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def _scratch_root() -> Path:
+    return SCRATCH if SCRATCH.is_dir() else Path(tempfile.gettempdir())
 
 
 def _opened_checkpoints(order: Order, people: list[Person], objects: Objects, keys: KeyFolder) -> Iterator[bytes]:

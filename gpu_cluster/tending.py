@@ -20,7 +20,7 @@ from batch.models import Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.recipe import RECIPES
-from gpu_cluster.studio import LookShot, Order, Outcome, Person, Progress
+from gpu_cluster.studio import LookShot, Order, Outcome, Person, Progress, sweep_scratch
 from likeness import jobs
 from likeness.db import after_commit, tenant_of, utc_now
 from likeness.kernel import Kernel
@@ -35,14 +35,27 @@ TRIES = 3
 
 _fleets: dict[int, Fleet] = {}
 _wanted: set[int] = set()
+_interrupted: set[int] = set()
+"""Whose last round failed: an order may have been claimed and not started, or a result read and not written."""
 
 
 @jobs.every(timedelta(seconds=1))
 def tend(kernel: Kernel, now: datetime) -> None:
     """One round: write results, watch, cancel, and start what fits. Ray starts with the first sitting."""
+    try:
+        _round(kernel, now)
+    except Exception:
+        _interrupted.add(id(kernel))
+        raise
+
+
+def _round(kernel: Kernel, now: datetime) -> None:
     fleet = _fleets.get(id(kernel))
+    if fleet is None or id(kernel) in _interrupted:
+        _declare_lost(kernel, now, fleet.working() if fleet else [])
+        _interrupted.discard(id(kernel))
     if fleet is None:
-        _declare_lost(kernel, now)
+        sweep_scratch()
         if id(kernel) not in _wanted and not any(_ready(kernel)):
             return
         fleet = _fleets[id(kernel)] = open_fleet(kernel)
@@ -77,6 +90,7 @@ def close(kernel: Kernel) -> None:
     fleet = _fleets.pop(id(kernel), None)
     if fleet:
         fleet.close()
+        sweep_scratch()
 
 
 def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> None:
@@ -269,14 +283,17 @@ def _drop_checkpoint(session: Session, kernel: Kernel, sitting_id: UUID) -> None
         after_commit(session, lambda: kernel.objects.delete(path))
 
 
-def _declare_lost(kernel: Kernel, now: datetime) -> None:
-    """Runs of an earlier process: their studios ended with it, so their sittings go back to READY."""
+def _declare_lost(kernel: Kernel, now: datetime, working: list[Order]) -> None:
+    """Runs that no studio works on, as after a restart of this process: their sittings go back to READY."""
+    alive = {(person.sitting, person.fence) for order in working for person in order.people}
     for tenant in tenants.all_ids(kernel):
         with kernel.db.transaction(tenant) as session:
             for run in session.exec(
                 select(Run).where(Run.tenant_id == tenant_of(session), Run.state == RunState.RUNNING)
             ).all():
-                _close_run(run, RunState.LOST, now, "TendingRestarted")
+                if (run.sitting_id, run.fence) in alive:
+                    continue
+                _close_run(run, RunState.LOST, now, "NobodyAtWork")
                 _try_again(session, Person(run.sitting_id, run.employee_id, run.fence, 0, ()))
 
 

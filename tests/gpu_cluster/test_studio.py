@@ -7,10 +7,12 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from gpu_cluster import studio as scratching
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
 from gpu_cluster.studio import LookShot, Order, Person, Studio
@@ -124,3 +126,16 @@ def test_nothing_unsealed_is_left_in_scratch(studio: Studio, stores: Stores) -> 
     tenant = uuid4()
     studio.work(stores.order(tenant, stores.person(tenant, 47)))
     assert set(Path("/dev/shm").glob("likeness-*")) == before
+
+
+def test_what_a_killed_studio_left_is_swept_and_a_living_one_is_spared(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(scratching, "SCRATCH", tmp_path)
+    dead = tmp_path / f"{scratching.SCRATCH_PREFIX}dead"
+    dead.mkdir()
+    (dead / "checkpoint.safetensors").write_bytes(b"weights")
+    with scratching._scratch() as alive:
+        (alive / "checkpoint.safetensors").write_bytes(b"weights")
+        assert scratching.sweep_scratch() == 1
+        assert not dead.exists()
+        assert (alive / "checkpoint.safetensors").exists()
+    assert list(tmp_path.iterdir()) == []
