@@ -173,6 +173,8 @@ def _standing(session: Session, employee_id: UUID, version: str | None = None) -
 
 def _opt_out(session: Session, employee_id: UUID, now: datetime, event: str) -> None:
     employee = employees.get(session, employee_id)
+    # First of all, as everybody does who changes things of one person, or two could wait for each other.
+    session.refresh(employee, with_for_update={"key_share": True})
     mine = (col(Consent.tenant_id) == employee.tenant_id, col(Consent.employee_id) == employee.id)
     session.execute(update(Consent).where(*mine, col(Consent.withdrawn_at).is_(None)).values(withdrawn_at=now))
     sittings = (col(Sitting.tenant_id) == employee.tenant_id, col(Sitting.employee_id) == employee.id)

@@ -47,7 +47,8 @@ USED_ANYWAY = 2
 """How often a person may overrule advice; more poor photos than that make poor headshots."""
 COMPARED = 3
 """With how many of the others a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
-ORPHAN_AGE = timedelta(hours=1)
+ORPHAN_AGE = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
+"""Spared so long without a row: a photo gets its row in seconds, a headshot once its whole order is through."""
 CHECK_AGAIN = timedelta(minutes=2)
 
 
@@ -574,14 +575,14 @@ def _forgotten(session: Session, now: datetime) -> list[Photo]:
 
 @jobs.every(timedelta(minutes=15))
 def sweep_orphans(kernel: Kernel, now: datetime) -> None:
-    """Removes photos and headshots that a crash left without a row; the hour spares those about to get theirs."""
+    """Removes photos and headshots that a crash left without a row."""
     for tenant in tenants.all_ids(kernel):
         people = f"tenants/{tenant}/employees"
-        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE)
+        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE[KeyClass.SOURCE])
         old = [
             found.path
             for found in kernel.objects.list(people)
-            if found.path.split("/")[4] in (KeyClass.SOURCE, KeyClass.HEADSHOT) and found.modified < now - ORPHAN_AGE
+            if (age := ORPHAN_AGE.get(KeyClass(found.path.split("/")[4]))) and found.modified < now - age
         ]
         for start in range(0, len(old), 1000):
             paths = old[start : start + 1000]
