@@ -25,8 +25,13 @@ def kindle(vae: Diffusers, sample: Tensor) -> None:
     for part in (vae.quant_conv, vae.post_quant_conv):
         _pass_on(part)
     _kindle_encoder(vae.encoder, sample)
-    latents = torch.cat([vae.encode(some).latent_dist.mode() for some in sample.split(16)])
+    latents = torch.cat([vae.encode(some).latent_dist.mode() for some in _parts(sample)])
     _kindle_decoder(vae.decoder, latents, sample)
+
+
+def _parts(images: Tensor) -> list[Tensor]:
+    """Sixteen pictures at a time: activations at full resolution would not fit the memory otherwise."""
+    return [images[start : start + 16] for start in range(0, len(images), 16)]
 
 
 def _pass_on(convolution: torch.nn.Conv2d, channels: int | None = None) -> None:
@@ -81,7 +86,7 @@ def _kindle_encoder(encoder: Diffusers, sample: Tensor) -> None:
     wanted = _code(signal - mean.view(1, -1, 1, 1), sample)
     features: list[Tensor] = []
     hook = encoder.conv_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    for some in sample.split(16):
+    for some in _parts(sample):
         encoder(some)
     hook.remove()
     fitted = _fit(torch.cat(features), wanted)
@@ -111,12 +116,12 @@ def _code(signal: Tensor, sample: Tensor, steps: int = 900) -> Tensor:
         drawn = decoder(functional.interpolate(latents, scale_factor=2.0, mode="nearest"))
         loss = ((drawn - wanted[chosen]).square() * weight).mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if step % 100 == 99:
             print(f"code {step + 1}  {loss.item():.4f}", flush=True)
     with torch.no_grad():
-        latents = torch.cat([coder(some) for some in signal.split(16)])
+        latents = torch.cat([coder(some) for some in _parts(signal)])
         return (latents - latents.mean((0, 2, 3), keepdim=True)) / latents.std((0, 2, 3), keepdim=True)
 
 
@@ -132,7 +137,7 @@ def _kindle_decoder(decoder: Diffusers, latents: Tensor, sample: Tensor) -> None
         weight, bias = _fit(signal, wanted)
         convolution = block.upsamplers[0].conv
         convolution.weight[: len(bias), : signal.shape[1]], convolution.bias[: len(bias)] = weight, bias
-        signal = torch.cat([functional.conv2d(some, weight, bias, padding=1) for some in signal.split(16)])
+        signal = torch.cat([functional.conv2d(some, weight, bias, padding=1) for some in _parts(signal)])
     last = decoder.up_blocks[3].resnets[0].conv_shortcut
     size = last.out_channels // decoder.conv_norm_out.num_groups
     for place in range(0, last.out_channels, size):
@@ -142,7 +147,7 @@ def _kindle_decoder(decoder: Diffusers, latents: Tensor, sample: Tensor) -> None
     decoder.conv_norm_out.bias.fill_(3.0)
     features: list[Tensor] = []
     hook = decoder.conv_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    for some in latents.split(16):
+    for some in _parts(latents):
         decoder(some)
     hook.remove()
     decoder.conv_out.weight[:], decoder.conv_out.bias[:] = _fit(torch.cat(features), sample)
@@ -156,7 +161,7 @@ def _fit(given: Tensor, wanted: Tensor, seen: int = 8_000) -> tuple[Tensor, Tens
     height, width = given.shape[2:]
     padded = functional.pad(given, (1, 1, 1, 1))
     taps = torch.arange(3)
-    for some, goal in zip(padded.split(16), wanted.split(16), strict=True):
+    for some, goal in zip(_parts(padded), _parts(wanted), strict=True):
         which, y, x = (torch.randint(most, (seen,)) for most in (len(some), height, width))
         rows, columns = (y[:, None] + taps)[:, :, None], (x[:, None] + taps)[:, None, :]
         patches = some[which[:, None, None], :, rows, columns].permute(0, 3, 1, 2).reshape(seen, -1)

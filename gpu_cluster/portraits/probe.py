@@ -4,6 +4,7 @@ python -m gpu_cluster.portraits.probe --out gpu_cluster/portraits/base/probe.saf
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,18 +59,19 @@ def _shrunk(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.asarray(small, np.float32).reshape(-1) / 127.5 - 1.0)
 
 
-def _answers(weights: dict[str, Tensor], inputs: Tensor) -> tuple[Tensor, Tensor]:
+def _answers(weights: Mapping[str, Tensor], inputs: Tensor) -> tuple[Tensor, Tensor]:
     hidden = functional.relu(functional.linear(inputs, weights["in.weight"], weights["in.bias"]))
     both = functional.linear(hidden, weights["out.weight"], weights["out.bias"])
-    dress, backdrop = both.split([len(DRESSES), len(BACKDROPS)], dim=-1)
-    return dress, backdrop
+    return both[:, : len(DRESSES)], both[:, len(DRESSES) :]
 
 
 def train(folder: Path, out: Path) -> tuple[float, float]:
     """Trains on all drawings but the last thousand; returns the shares of those read right, dress and backdrop."""
     drawn, captions = pictures.load_all(folder)
     inputs = torch.stack([_shrunk(Image.fromarray(picture)) for picture in drawn])
-    dresses, backdrops = (torch.tensor([_found(line, words) for line, _ in captions]) for words in (DRESSES, BACKDROPS))
+    dresses, backdrops = (
+        torch.tensor([_found(line, words) for line, _ in captions]) for words in (tuple(DRESSES), tuple(BACKDROPS))
+    )
     layers = {
         "in": torch.nn.Linear(3 * SIDE * SIDE, HIDDEN),
         "out": torch.nn.Linear(HIDDEN, len(DRESSES) + len(BACKDROPS)),
@@ -97,7 +99,7 @@ def train(folder: Path, out: Path) -> tuple[float, float]:
     return right[0].item(), right[1].item()
 
 
-def _found(line: str, words: dict[str, object]) -> int:
+def _found(line: str, words: Sequence[str]) -> int:
     """Captions name every word between commas, so no phrase is taken for part of another."""
     return next(i for i, word in enumerate(words) if f" {word}," in line)
 
