@@ -293,6 +293,7 @@ def released(
             col(Release.tenant_id) == tenant_of(session),
             col(Employee.batch_id) == batch_id,
             col(Employee.opted_out_at).is_(None),
+            col(Employee.restricted_at).is_(None),
             col(Headshot.due_at) > now,
         )
         .order_by(col(Employee.row), col(Employee.id), col(Release.at), col(Headshot.number))

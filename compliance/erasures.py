@@ -206,6 +206,9 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
             return erasure
         if erasure.employee_id in holds.held(session, now):
             if erasure.state != ErasureState.HELD:
+                # A hold keeps what there is; it is no leave to go on using it.
+                if person is not None:
+                    _stop(session, person, now)
                 erasure.state = ErasureState.HELD
                 session.add(erasure)
                 _record(session, "erasure.held", erasure)

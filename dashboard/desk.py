@@ -6,13 +6,12 @@ Nothing here shows a selfie, a headshot that was not released, or why somebody o
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Request, Response, get, post
@@ -32,9 +31,8 @@ from batch.uploads import form_in
 from dashboard import swatches
 from dashboard.pages import page
 from dashboard.visit import usual_seconds
-from likeness import mail
 from likeness.db import utc_now
-from likeness.errors import Gone, LikenessError, NotFound, Unprocessable
+from likeness.errors import Gone, LikenessError, Unprocessable
 from likeness.identity import Kind
 from likeness.kernel import Kernel
 from likeness.web import kernel_of, only, signed_in
@@ -45,7 +43,6 @@ DESK = [only(Kind.MEMBER)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 ON_A_PAGE = 50
 MOST_SHOWN = 100
-LINK = re.compile(r"https?://[^\s<>]+/(?:i|sign-in)/[^\s<>]+")
 
 FILLS = {
     **dict.fromkeys((Stage.ADDED, Stage.INVITED, Stage.DELIVERED), "fill-1"),
@@ -68,10 +65,6 @@ REMINDABLE = (*invitations.REMIND_ABOUT, Stage.INVITED, Stage.BOUNCED)
 
 class DateUnreadable(Unprocessable):
     """The day is not written as year-month-day."""
-
-
-class MailboxClosed(NotFound):
-    """Mails go out through a server here, and their text is not kept."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +95,6 @@ class Shown:
     name: str
     department: str | None
     look: str
-
-
-@dataclass(frozen=True)
-class Letter:
-    subject: str
-    to: str
-    text: str
-    link: str | None
-    created_at: datetime
-    sent: bool
 
 
 def _hr(request: Request[Any, Any, Any], session: Session) -> Member:
@@ -485,30 +468,6 @@ def show_credits(request: Request[Any, Any, Any]) -> Response[str]:
     return _show(request, member, "desk/credits.html", context)
 
 
-@get("/desk/mailbox", sync_to_thread=True, guards=DESK)
-def show_mailbox(request: Request[Any, Any, Any]) -> Response[str]:
-    kernel = kernel_of(request)
-    with kernel.db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
-        letters = mailbox_of(kernel, session)
-    return _show(request, member, "desk/mailbox.html", {"letters": letters})
-
-
-def mailbox_of(kernel: Kernel, session: Session) -> list[Letter]:
-    """The newest mails of the embedded profile. Raises `MailboxClosed` where mails really leave."""
-    if kernel.settings.smtp_url or not kernel.settings.embedded:
-        raise MailboxClosed("Mails leave through your mail server; there is no mailbox page here.")
-    found = []
-    for one in mail.mailbox(session)[:100]:
-        letter = mail.read(kernel.keys, one)
-        if letter is not None:
-            link = LINK.search(letter.text)
-            # The path alone, so that the link works under whichever address this page was opened.
-            path = urlsplit(link.group()).path if link else None
-            found.append(Letter(letter.subject, letter.to, letter.text, path, one.created_at, one.sent_at is not None))
-    return found
-
-
 routes: list[Any] = [
     show_batches,
     drop,
@@ -526,5 +485,4 @@ routes: list[Any] = [
     add_look,
     retire_look,
     show_credits,
-    show_mailbox,
 ]

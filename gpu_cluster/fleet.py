@@ -6,13 +6,16 @@ that nothing of one company's people can be left in the memory that meets the ne
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import secrets
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
 
 POLL_SECONDS = 2.0
+FOLDER_PREFIX = "lk-ray-"
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only orders and outcomes pass through Ray's own store, a few kilobytes each."""
 
@@ -57,15 +61,19 @@ class Finished:
 class Fleet:
     """Studios on a Ray cluster, or on this machine's processors when `address` is empty."""
 
-    def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...]) -> None:
+    def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...], studios: int = 1) -> None:
         self.recipe, self.licences = recipe, licences
+        # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
+        self.gpus, self.slots = bool(address), studios if address else 1
         self._folder: str | None = None
         self._working: dict[UUID, Working] = {}
         if address:
             ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
         else:
             # A short folder, because Ray puts Unix sockets into it; removed at the end, with its logs.
-            self._folder = tempfile.mkdtemp(prefix="lk-ray-")
+            _sweep_folders()
+            self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+            self._held = _lock(Path(self._folder))
             ray.init(
                 _temp_dir=self._folder,
                 _node_ip_address="127.0.0.1",
@@ -75,7 +83,6 @@ class Fleet:
                 object_store_memory=OBJECT_STORE_BYTES,
                 namespace="likeness",
             )
-        self.gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
         # On a machine without GPUs the slots below are the only limit, so that the next studio loads while one works.
         self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
@@ -83,12 +90,8 @@ class Fleet:
         self._spare: Any = None
         self.prepare()
 
-    @property
-    def slots(self) -> int:
-        """How many orders may run at once: one a GPU, or one on a machine without."""
-        return max(1, self.gpus)
-
     def free(self) -> int:
+        """How many more orders may run at once."""
         return self.slots - len(self._working)
 
     def working(self) -> list[Order]:
@@ -145,3 +148,24 @@ class Fleet:
         ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> int | None:
+    """Held as long as this process lives; None when another living process holds it."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
+
+
+def _sweep_folders() -> None:
+    """Removes what local clusters of killed programs left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        with suppress(OSError):
+            held = _lock(folder)
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from sqlmodel import Session, col, select, update
 
 from batch import headshots, photos, sittings
+from batch.consents import ConsentMissing
 from batch.models import Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
@@ -73,7 +74,8 @@ def _round(kernel: Kernel, now: datetime) -> None:
 
 def open_fleet(kernel: Kernel) -> Fleet:
     settings = kernel.settings
-    return Fleet(settings.ray_address, RECIPES[settings.recipe].as_dict(), tuple(sorted(settings.licences)))
+    recipe, licences = RECIPES[settings.recipe].as_dict(), tuple(sorted(settings.licences))
+    return Fleet(settings.ray_address, recipe, licences, settings.studios)
 
 
 def warm_up(kernel: Kernel) -> None:
@@ -103,8 +105,10 @@ def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None
             _close_run(run, RunState.LOST, now, "StudioLost")
             _try_again(session, person)
         elif outcome.cancelled:
+            _drop_checkpoint(session, kernel, person.sitting)
             _close_run(run, RunState.CANCELLED, now, None)
         elif outcome.failure:
+            _drop_checkpoint(session, kernel, person.sitting)
             _note_figures(run, outcome)
             _close_run(run, RunState.FAILED, now, outcome.error)
             sittings.fail(session, person.sitting, person.fence, outcome.failure)
@@ -165,8 +169,10 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
     waiting = sorted(_ready(kernel), key=lambda item: (running[item[0]], item[1]))
     for tenant, _ in waiting:
         with kernel.db.transaction(tenant) as session:
-            people = [p for sitting in sittings.ready(session, PACK) if (p := _claim(session, sitting, kernel, now))]
             prompts = tuple(LookShot(look.id, looks.prompt(look)) for look in looks.list_looks(session))
+            if not prompts:
+                continue
+            people = [p for sitting in sittings.ready(session, PACK) if (p := _claim(session, sitting, kernel, now))]
         if people:
             settings = kernel.settings
             return Order(
@@ -183,6 +189,12 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
 
 
 def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) -> Person | None:
+    try:
+        paths = tuple(photo.path for photo in sittings.photos_for(session, sitting))
+    except ConsentMissing:
+        # The terms changed or the consent went while the sitting waited: it must not keep the others waiting.
+        sittings.cancel(session, sitting.employee_id)
+        return None
     fence = sittings.claim(session, sitting.id, now)
     if fence is None:
         return None
@@ -199,7 +211,6 @@ def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) ->
             heartbeat_at=now,
         )
     )
-    paths = tuple(photo.path for photo in sittings.photos_for(session, sitting))
     checkpoint = _checkpoint(session, sitting.id)
     return Person(
         sitting.id, sitting.employee_id, fence, sitting.seed, paths, checkpoint.path if checkpoint else ""

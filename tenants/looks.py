@@ -43,6 +43,10 @@ class LookMissing(NotFound):
     """The company has no such look, or retired it."""
 
 
+class LastLook(Conflict):
+    """Headshots need at least one look."""
+
+
 class LookTaken(Conflict):
     """The company has a look of this name."""
 
@@ -96,6 +100,8 @@ def revise(
 
 def retire(session: Session, look_id: UUID, *, caller: str = ledger.SYSTEM) -> None:
     look = _in_use(session, look_id)
+    if len(list_looks(session)) == 1:
+        raise LastLook("This is the company's only look. Add another one before you retire it.")
     look.retired_at = utc_now()
     session.add(look)
     ledger.record(session, "look.retired", caller=caller, objects=[look.id])

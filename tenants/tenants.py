@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlmodel import Session, col, select
 
-from likeness import ledger
+from likeness import jobs, ledger
 from likeness.db import PLATFORM, tenant_of
 from likeness.errors import NotFound, Unprocessable
+from likeness.identity import forget_ended
 from likeness.kernel import Kernel
 from likeness.keys import KeyFolder
 from tenants import looks
@@ -90,6 +92,12 @@ def for_each(kernel: Kernel, act: Callable[[Session], None]) -> None:
                 act(session)
         except Exception:
             log.exception("a sweep failed for one company", extra={"tenant": str(tenant), "sweep": act.__qualname__})
+
+
+@jobs.every(timedelta(hours=1))
+def forget_ended_sessions(kernel: Kernel, now: datetime) -> None:
+    """Sessions and one-time links that ran out are of no use to anybody."""
+    for_each(kernel, lambda session: forget_ended(session, now))
 
 
 def all_tenants(session: Session) -> list[Tenant]:

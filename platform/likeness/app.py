@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
@@ -38,7 +39,7 @@ def create_app(kernel: Kernel) -> Litestar:
         state=State({"kernel": kernel}),
         middleware=[DefineMiddleware(SameOrigin)],
         exception_handlers={Exception: answer_error},
-        after_request=add_headers,
+        after_request=partial(add_headers, https=kernel.settings.public_url.startswith("https://")),
         template_config=pages.template_config,
         openapi_config=OpenAPIConfig(
             title="Likeness",
@@ -62,9 +63,11 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return response
 
 
-def add_headers(response: Response[Any]) -> Response[Any]:
+def add_headers(response: Response[Any], *, https: bool) -> Response[Any]:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if https:
+        response.headers["strict-transport-security"] = "max-age=31536000"
     return response
 
 

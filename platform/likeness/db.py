@@ -90,6 +90,11 @@ class Database:
                 for act in session.info["before_commit"]:
                     act()
                 session.commit()
+            except OperationalError as error:
+                session.rollback()
+                if error.connection_invalidated:
+                    raise Unavailable("The database went away for a moment. Please try again.") from error
+                raise
             except BaseException:
                 session.rollback()
                 raise

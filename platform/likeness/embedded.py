@@ -55,7 +55,7 @@ class Embedded:
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
         self.doorbell.start()
         self.doorbell.answer(self.settings.worker_threads)
-        self.tending = Tending(self.kernel)
+        self.tending = Tending(self.kernel, lost_lead=lambda: cluster.close(self.kernel))
         self.tending.start()
         return self.kernel
 

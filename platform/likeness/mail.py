@@ -21,10 +21,14 @@ from sqlmodel import Field, Session
 
 from likeness import jobs
 from likeness.db import Moment, TenantRow, of_tenant, tenant_of, utc_now
-from likeness.errors import Gone
+from likeness.errors import Gone, Unavailable
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 
 SMTP_TIMEOUT_SECONDS = 20
+
+
+class MailServerUnsafe(Unavailable):
+    """A password would be sent in clear."""
 
 
 class Mail(TenantRow, table=True):
@@ -150,6 +154,8 @@ def _smtp(url: str, sender: str, letter: Letter, mail_id: str) -> None:
         server.ehlo()
         if parts.scheme == "smtp" and server.has_extn("starttls"):
             server.starttls(context=ssl.create_default_context())
+        elif parts.scheme == "smtp" and parts.username and host not in ("localhost", "127.0.0.1", "::1"):
+            raise MailServerUnsafe(f"{host} offers no TLS, so its password and the links would travel in clear.")
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     smtp_url: str = Field("", description="`smtp://user:password@host:587`; empty keeps mails in the mailbox page.")
     mail_from: str = Field("Likeness <likeness@localhost>", description="The sender of every mail.")
     ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
+    studios: int = Field(
+        8, description="Sittings' orders that may run on the cluster at once, each on one GPU.", ge=1, le=1024
+    )
     recipe: str = Field("portrait-small", description="The recipe new sittings are trained with.")
     accepted_licences: str = Field(
         "", description="Comma-separated model licences that the operator has read and accepted, e.g. `OpenRAIL++`."

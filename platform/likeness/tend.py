@@ -24,8 +24,9 @@ LEADER_LOCK = 7465731
 class Tending:
     """Runs in threads of its own: one rings, one sweeps, so that a long sweep never delays a job."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel: Kernel, lost_lead: Callable[[], None]) -> None:
+        """`lost_lead` lets go of what only the leader may hold, when another replica may be leading already."""
+        self.kernel, self._lost_lead = kernel, lost_lead
         self._stop = threading.Event()
         self._last: dict[str, float] = {}
         self._threads = [
@@ -63,6 +64,8 @@ class Tending:
                         connection.commit()
             except Exception:  # The loop that everything else relies on must outlive any failure.
                 log.exception("tending was interrupted")
+                if loop == self._sweep:
+                    self._lost_lead()
             self._stop.wait(2)
 
     def _ring(self) -> None:

@@ -6,6 +6,7 @@ import batch.api
 import compliance.api
 import gpu_cluster.api
 import tenants.api
+from gpu_cluster import tending as cluster
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel
 from likeness.stopping import until_told_to_stop
@@ -30,8 +31,9 @@ def tend(kernel: Kernel) -> None:
     kernel.db.check()
     doorbell = Doorbell(kernel, broker_for(kernel.settings.broker_url))
     doorbell.start()
-    tending = Tending(kernel)
+    tending = Tending(kernel, lost_lead=lambda: cluster.close(kernel))
     tending.start()
     until_told_to_stop()
     tending.stop()
+    cluster.close(kernel)
     doorbell.stop()

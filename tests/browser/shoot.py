@@ -51,7 +51,6 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("desk-headshots", "hr", f"{batch}/headshots"),
         ("desk-looks", "hr", "/desk/looks"),
         ("desk-credits", "hr", "/desk/credits"),
-        ("desk-mailbox", "hr", "/desk/mailbox"),
         ("legal", "hr", "/legal"),
         ("legal-empty", "empty", "/legal"),
         ("legal-ledger", "hr", "/legal/ledger"),

@@ -201,7 +201,7 @@ def test_another_persons_things_are_not_found(client: TestClient[Any], kernel: K
 
 def test_employees_see_nothing_of_the_desk(client: TestClient[Any], kernel: Kernel) -> None:
     sign_in_employee(client, kernel, make_person(kernel))
-    for path in ("/desk", "/desk/looks", "/desk/credits", "/desk/mailbox", "/legal", "/legal/ledger", "/operations"):
+    for path in ("/desk", "/desk/looks", "/desk/credits", "/legal", "/legal/ledger", "/operations"):
         get(client, path, 403)
 
 
