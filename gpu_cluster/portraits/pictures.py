@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_cluster.portraits.draw import Person, Scene, caption, draw
+from gpu_cluster.portraits.draw import BACKDROPS, Person, Scene, caption, draw
 
 SIZE = 128
 # Seeds of training people start here, far from those that demos, tests and measurements draw.
@@ -16,16 +17,31 @@ FIRST_PERSON = 10_000_000
 CHUNK = 500
 
 
-def _chunk(start: int) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
+# Other people than those of the first, broad set.
+FIRST_STUDIO_PERSON = 20_000_000
+PLAIN = tuple(phrase for phrase, (kind, _, _) in BACKDROPS.items() if kind == "plain")
+
+
+def _studio(scene: Scene, rng: np.random.Generator) -> Scene:
+    """A scene as headshots have it: a plain wall, near, and most often facing the camera."""
+    facing = {"pose": "facing the camera", "turn": rng.uniform(-0.06, 0.06)} if rng.random() < 0.75 else {}
+    framing = "close-up" if rng.random() < 0.75 else "head and shoulders"
+    return replace(scene, backdrop=str(rng.choice(PLAIN)), framing=framing, **facing)  # type: ignore[arg-type]
+
+
+def _chunk(seeds: range) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     pictures, captions = [], []
-    for seed in range(FIRST_PERSON + start, FIRST_PERSON + start + CHUNK):
-        person, scene = Person.drawn(seed), Scene.drawn(np.random.default_rng((3, seed)))
+    for seed in seeds:
+        rng = np.random.default_rng((3, seed))
+        person, scene = Person.drawn(seed), Scene.drawn(rng)
+        if seed >= FIRST_STUDIO_PERSON:
+            scene = _studio(scene, rng)
         pictures.append(np.asarray(draw(person, scene, SIZE)))
         captions.append((caption(scene), caption(scene, person)))
     return np.stack(pictures), captions
 
 
-def draw_all(folder: Path, count: int, workers: int = 2) -> None:
+def draw_all(folder: Path, count: int, first: int = FIRST_PERSON, workers: int = 2) -> None:
     """Writes pictures.npy (count, 128, 128, 3) and captions.txt; does nothing when they are there already."""
     done = folder / "captions.txt"
     if done.exists():
@@ -35,8 +51,9 @@ def draw_all(folder: Path, count: int, workers: int = 2) -> None:
     store = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
     lines: list[str] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        starts: Iterable[int] = range(0, count, CHUNK)
-        for start, (pictures, captions) in zip(starts, pool.map(_chunk, starts), strict=True):
+        starts = range(0, count, CHUNK)
+        chunks: Iterable[range] = [range(first + start, first + min(start + CHUNK, count)) for start in starts]
+        for start, (pictures, captions) in zip(starts, pool.map(_chunk, chunks), strict=True):
             store[start : start + CHUNK] = pictures
             lines += ["\t".join(pair) for pair in captions]
             print(f"drawn {len(lines)} of {count}", flush=True)

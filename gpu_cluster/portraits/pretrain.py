@@ -9,6 +9,7 @@ import argparse
 import copy
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ VAE_RATE = 4e-4
 KL_WEIGHT = 3e-5
 UNET_BATCH = 16
 UNET_RATE = 1e-3
-EMA = 0.998
 # A picture without its caption now and then: classifier-free guidance needs it.
 CAPTION_DROPOUT = 0.10
 SNAPSHOT_MINUTES = 10.0
@@ -235,33 +235,67 @@ def reword(line: str, rng: np.random.Generator) -> str:
     return text.replace(f"{SUBJECT_TOKEN} person", "a person") if rng.random() < 0.25 else text
 
 
-def train_denoiser(scratch: Path, out: Path, vae: Diffusers, minutes: float, seed: int, threads: int) -> None:
-    drawn, captions = pictures.load_all(scratch)
-    kept = scratch / "latents.pt"
-    if not kept.exists():
-        torch.save(encode_all(vae, drawn), kept)
-    latents = torch.load(kept, weights_only=True)
+@dataclass(frozen=True)
+class Lesson:
+    """One part of the denoiser's training."""
+
+    name: str
+    minutes: float
+    rate: float
+    studio: int  # pictures of a batch that are headshots before a plain wall
+    traits: float  # share of captions that describe the person
+    average: float
+    head: float  # how much more an error counts where the head is
+
+
+def lessons(minutes: float) -> tuple[Lesson, Lesson]:
+    """First the whole world, then what headshots look like: the recogniser sees little of a small face."""
+    return (
+        Lesson("world", minutes * 0.6, UNET_RATE, studio=0, traits=0.5, average=0.998, head=0.0),
+        Lesson("studio", minutes * 0.4, 0.8 * UNET_RATE, studio=14, traits=0.35, average=0.995, head=2.0),
+    )
+
+
+class Supply:
+    """Latents of one set of pictures, encoded once, with their captions."""
+
+    def __init__(self, folder: Path, vae: Diffusers) -> None:
+        drawn, self.captions = pictures.load_all(folder)
+        kept = folder / "latents.pt"
+        if not kept.exists():
+            torch.save(encode_all(vae, drawn), kept)
+        self.latents: Tensor = torch.load(kept, weights_only=True)
+
+    def draw(self, count: int, traits: float, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        chosen = rng.integers(len(self.latents), size=count)
+        return self.latents[chosen].float(), [self.captions[i][int(rng.random() < traits)] for i in chosen]
+
+
+def train_denoiser(
+    scratch: Path, out: Path, vae: Diffusers, lesson: Lesson, world: Supply, studio: Supply, seed: int, threads: int
+) -> None:
     whole = Denoiser()
     averaged = copy.deepcopy(whole).requires_grad_(False)
-    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=lesson.rate, betas=(0.9, 0.98), weight_decay=1e-2)
     alphas = model.scheduler().alphas_cumprod
-    step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
+    weight = _head_weight(lesson.head)
+    step, clock, ongoing = 0, Clock(lesson.minutes), scratch / "denoiser-ongoing.pt"
     if (state := _resume(ongoing)) is not None:
         whole.load_state_dict(state["whole"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
-        step, clock = state["step"], Clock(minutes, state["used"])
+        if state["lesson"] == lesson.name:
+            step, clock = state["step"], Clock(lesson.minutes, state["used"])
     rng, saved, said, recent = np.random.default_rng((seed, 1, step)), clock.used, time.monotonic(), 0.0
     crew = Threads(threads)
     torch.manual_seed(seed + step)
     while clock.part < 1.0:
-        chosen = rng.integers(len(latents), size=UNET_BATCH)
-        clean = latents[chosen].float()
-        dropped = rng.random(UNET_BATCH) < CAPTION_DROPOUT
-        texts = [reword(captions[i][int(rng.random() < 0.5)], rng) for i in chosen]
+        near, near_texts = studio.draw(lesson.studio, lesson.traits, rng)
+        far, far_texts = world.draw(UNET_BATCH - lesson.studio, lesson.traits, rng)
+        clean, texts = torch.cat([near, far]), [reword(text, rng) for text in near_texts + far_texts]
         states, pooled = whole.read(texts)
         # The pipeline stands zeros for an empty prompt; so does training.
-        told = torch.from_numpy(~dropped).float()
+        told = torch.from_numpy(rng.random(UNET_BATCH) >= CAPTION_DROPOUT).float()
         states, pooled = states * told[:, None, None], pooled * told[:, None]
         # A logit-normal draw spends most steps where the face takes shape.
         times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.1 + 0.1) * 1000).long().clamp(0, 999)
@@ -271,29 +305,39 @@ def train_denoiser(scratch: Path, out: Path, vae: Diffusers, minutes: float, see
         wanted = signal.sqrt() * noise - (1 - signal).sqrt() * clean
         with torch.autocast("cpu", torch.bfloat16):
             predicted = whole(noisy, times, states, pooled)
-        loss = functional.mse_loss(predicted.float(), wanted)
+        loss = ((predicted.float() - wanted).square() * weight).mean()
         for group in optimizer.param_groups:
-            group["lr"] = clock.rate(UNET_RATE, step, warm=150)
+            group["lr"] = clock.rate(lesson.rate, step, warm=150)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(whole.parameters(), 1.0)
         optimizer.step()
         crew.step()
         step += 1
-        _average(averaged, whole, min(EMA, step / (step + 10.0)))
+        _average(averaged, whole, min(lesson.average, step / (step + 10.0)))
         recent += loss.item() / 50
         if step % 50 == 0:
-            pace = 50 / (time.monotonic() - said)
-            print(
-                f"unet {clock.used:5.1f} min  step {step}  {pace:.2f}/s on {crew.count}  loss {recent:.4f}", flush=True
-            )
+            pace = f"{50 / (time.monotonic() - said):.2f}/s on {crew.count}"
+            print(f"{lesson.name} {clock.used:5.1f} min  step {step}  {pace}  loss {recent:.4f}", flush=True)
             said, recent = time.monotonic(), 0.0
         if clock.used - saved > SNAPSHOT_MINUTES or clock.part >= 1.0:
             saved = clock.used
             export(vae, averaged, out)
-            state = {"whole": whole.state_dict(), "averaged": averaged.state_dict(), "step": step, "used": clock.used}
-            torch.save(state | {"optimizer": optimizer.state_dict()}, ongoing)
+            state = {
+                "whole": whole.state_dict(),
+                "averaged": averaged.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
+            torch.save(state | {"lesson": lesson.name, "step": step, "used": clock.used}, ongoing)
             print(f"saved {out}", flush=True)
+
+
+def _head_weight(more: float) -> Tensor:
+    """Of mean 1 over the latent picture, and 1 + `more` times its rim's weight where the head is."""
+    line = torch.linspace(-1.0, 1.0, pictures.SIZE // 8)
+    high, wide = torch.exp(-(((line + 0.02) / 0.55) ** 4)), torch.exp(-((line / 0.45) ** 4))
+    weight = 1.0 + more * high[:, None] * wide
+    return weight / weight.mean()
 
 
 @torch.no_grad()
@@ -319,10 +363,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    pictures.draw_all(arguments.scratch, arguments.people, arguments.threads)
-    vae = train_autoencoder(arguments.scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads)
-    remaining = arguments.minutes * (1.0 - VAE_SHARE)
-    train_denoiser(arguments.scratch, arguments.out, vae, remaining, arguments.seed, arguments.threads)
+    scratch, studio = arguments.scratch, arguments.scratch / "studio"
+    pictures.draw_all(scratch, arguments.people, workers=arguments.threads)
+    pictures.draw_all(studio, arguments.people * 2 // 3, pictures.FIRST_STUDIO_PERSON, arguments.threads)
+    vae = train_autoencoder(scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads)
+    supplies = Supply(scratch, vae), Supply(studio, vae)
+    for lesson in lessons(arguments.minutes * (1.0 - VAE_SHARE)):
+        done = scratch / f"{lesson.name}.done"
+        if not done.exists():
+            train_denoiser(scratch, arguments.out, vae, lesson, *supplies, arguments.seed, arguments.threads)
+            done.touch()
 
 
 if __name__ == "__main__":
