@@ -121,8 +121,10 @@ class Judge:
         *,
         calibration: Calibration = PHOTOGRAPHS,
         faces: Faces | None = None,
+        pass_ratio: float = PASS_RATIO,
     ) -> None:
         self.calibration = calibration
+        self.pass_ratio = pass_ratio
         self.faces = faces or Faces()
         judged = [(image, face) for image in held_out for face in self.faces.find(image)[:1]]
         if not judged:
@@ -155,7 +157,7 @@ class Judge:
         copying = max((float(np.mean(_thumb(image) * thumb)) for thumb in self._thumbs), default=0.0)
         doubts = {
             "there is more than one face": len(found) > 1,
-            "it does not look enough like the person": ratio < PASS_RATIO,
+            "it does not look enough like the person": ratio < self.pass_ratio,
             "it could be somebody else of the company": similarity < self.threshold,
             "the face is too small": size < SMALLEST_FACE,
             "it is not sharp": sharpness < LEAST_SHARPNESS,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gpu_cluster.adapters import merged
 from gpu_cluster.recipe import Base, Recipe
+from gpu_cluster.recipes.base import Box, Held, head_mask
 from gpu_cluster.train import Cancelled
 
 
@@ -22,6 +23,14 @@ class Shot:
     prompt: str
     seed: int
     negative: str = ""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A training picture, and where its head is, that headshots may be built around."""
+
+    photo: Image.Image
+    head: Box
 
 
 def _silent(made: int, wanted: int) -> None:
@@ -39,6 +48,7 @@ def render(
     shots: Sequence[Shot],
     *,
     references: Sequence[Image.Image] = (),
+    anchors: Sequence[Anchor] = (),
     skip: Collection[int] = (),
     progress: Callable[[int, int], None] = _silent,
     cancelled: Callable[[], bool] = _never,
@@ -47,8 +57,9 @@ def render(
 
     A picture depends on its own shot only: its noise comes from its seed, whichever batch it is made in. Without
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
-    NoReferences from any other base). `progress(made, wanted)` follows each batch. Raises Cancelled within one
-    step of `cancelled()` turning true.
+    NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the head is held to one
+    of them, chosen by the seed, for that share of the steps. `progress(made, wanted)` follows each batch. Raises
+    Cancelled within one step of `cancelled()` turning true.
     """
 
     def stop_if_cancelled() -> None:
@@ -72,6 +83,7 @@ def render(
                     guidance=recipe.guidance,
                     after_step=stop_if_cancelled,
                     references=references,
+                    held=_held(base, recipe, anchors, [shots[i].seed for i in batch]),
                 )
         except torch.OutOfMemoryError:
             if size == 1:
@@ -82,6 +94,16 @@ def render(
         progress(made, len(waiting))
         for index, image in zip(batch, images, strict=True):
             yield index, _enlarged(image, recipe.smallest)
+
+
+def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]) -> Held | None:
+    if not anchors or recipe.anchor == 0:
+        return None
+    chosen = [anchors[seed % len(anchors)] for seed in seeds]
+    latents = base.encode_image([anchor.photo for anchor in chosen])
+    height, width = latents.shape[-2:]
+    where = torch.stack([head_mask(anchor.photo, anchor.head, height, width) for anchor in chosen])
+    return Held(latents, where, recipe.anchor)
 
 
 def _enlarged(image: Image.Image, smallest: int) -> Image.Image:

@@ -14,24 +14,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from gpu_cluster.adapters import Lora, Pack
 from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Text, square
+from gpu_cluster.recipes.base import Box, Text, head_mask
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 # Reading a loss waits for the device, so it is read this often.
 LOOK_EVERY = 5
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom as parts of a photo's sides, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -264,11 +260,7 @@ def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tens
     height, width = latents.shape[-2:]
     if head is None:
         return latents.new_ones(1, height, width)
-    mask = Image.new("L", photo.size)
-    sides = (photo.width, photo.height, photo.width, photo.height)
-    ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(head, sides, strict=True)], fill=255)
-    small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
-    inside = torch.from_numpy(np.array(small, dtype=np.float32) / 255).to(latents).view(1, height, width)
+    inside = head_mask(photo, head, height, width).to(latents)
     weights = recipe.outside + (1 - recipe.outside) * inside
     return weights / weights.mean().clamp_min(1e-6)
 

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 Text = dict[str, Tensor]
 """Encoded captions: named tensors whose first axis is the caption."""
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom as parts of a photo's sides, 0..1."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a part of each picture of a batch is held to while it forms."""
+
+    latents: Tensor
+    """(n, channels, height, width)"""
+    where: Tensor
+    """(n, 1, height, width), 1 where the picture is held and 0 where it is free."""
+    until: float
+    """The share of the steps after which all of it is free, so that the edges grow together."""
 
 
 class NoReferences(ValueError):
@@ -96,19 +113,29 @@ class Base(ABC):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
+        held: Held | None = None,
     ) -> list[Image.Image]:
         """One picture per prompt. `after_step` is called between steps and stops the work by raising.
 
-        `references` are pictures of the person to draw from; raises NoReferences where the family cannot.
+        `references` are pictures of the person to draw from, `held` are latents that a part of each picture is kept
+        to; raises NoReferences where the family cannot.
         """
 
     def _run(
-        self, seeds: Sequence[int], steps: int, guidance: float, after_step: Callable[[], None], **words: Any
+        self,
+        seeds: Sequence[int],
+        steps: int,
+        guidance: float,
+        after_step: Callable[[], None],
+        hold: Callable[[int, Tensor], Tensor] | None = None,
+        **words: Any,
     ) -> list[Image.Image]:
         """Calls the pipeline. Each picture's noise comes from its own generator, whatever batch it is made in."""
 
         def step_ended(pipeline: Any, step: int, moment: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             after_step()
+            if hold is not None:
+                tensors["latents"] = hold(step, tensors["latents"])
             return tensors
 
         result = self.pipeline(
@@ -132,6 +159,15 @@ def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("
         for name, layer in network.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv2d) and name.endswith(suffixes) and any(word in name for word in inside)
     ]
+
+
+def head_mask(photo: Image.Image, head: Box, height: int, width: int) -> Tensor:
+    """(1, height, width) of what a base is shown of the photo: 1 over the head, an ellipse in its box, else 0."""
+    mask = Image.new("L", photo.size)
+    sides = (photo.width, photo.height, photo.width, photo.height)
+    ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(head, sides, strict=True)], fill=255)
+    small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(small, dtype=np.float32)[None] / 255)
 
 
 def square(image: Image.Image) -> Image.Image:

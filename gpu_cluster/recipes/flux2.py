@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.recipes.base import Text, named
+from gpu_cluster.recipes.base import Held, NoReferences, Text, named
 from gpu_cluster.recipes.flow import Flow
 
 ATTENTION = (
@@ -56,7 +56,10 @@ class Flux2Klein(Flow):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
+        held: Held | None = None,
     ) -> list[Image.Image]:
+        if held is not None:
+            raise NoReferences("FLUX.2 is not held to latents")
         words: dict[str, Any] = {"prompt": list(prompts)}
         if any(negatives):
             # Its pipeline knows no negative prompts but takes their embeddings.

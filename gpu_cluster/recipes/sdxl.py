@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.recipes.base import Base, NoReferences, Text, named
+from gpu_cluster.recipes.base import Base, Held, NoReferences, Text, named
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # On a small UNet attention alone learns a quarter of a face; the rest comes from the layers around it.
@@ -75,12 +75,32 @@ class Sdxl(Base):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
+        held: Held | None = None,
     ) -> list[Image.Image]:
         if references:
             raise NoReferences("Stable Diffusion XL draws from words only")
         # An empty negative prompt counts as none: the base then sees the zeros it was trained to take for "no caption".
         unlike = list(negatives) if any(negatives) else None
-        return self._run(seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=unlike)
+
+        def hold(step: int, latents: Tensor) -> Tensor:
+            assert held is not None
+            if step + 1 >= held.until * steps:
+                return latents
+            # Euler's latents are the picture plus sigma times noise; the noise is the one the picture began with.
+            noise = [torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+            sigma = self.pipeline.scheduler.sigmas[step + 1].to(latents)
+            kept = held.latents.to(latents) + sigma * torch.stack(noise).to(latents)
+            return torch.lerp(latents, kept, held.where.to(latents))
+
+        return self._run(
+            seeds,
+            steps,
+            guidance,
+            after_step,
+            hold if held is not None else None,
+            prompt=list(prompts),
+            negative_prompt=unlike,
+        )
 
     def _levels(self, like: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """How much signal and how much noise there is at t, each (n, 1, 1, 1)."""

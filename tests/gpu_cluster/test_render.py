@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.render import Shot, render
+from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Subject, train
 
 SHOTS = [Shot(f"a photo {word}", seed=i) for i, word in enumerate(("a", "b", "c", "d", "e"))]
@@ -38,6 +38,25 @@ def test_the_person_comes_and_goes(tiny_base: Base, tiny_recipe: Recipe, make_su
 def test_small_pictures_are_enlarged(tiny_base: Base, tiny_recipe: Recipe) -> None:
     _, picture = next(render(tiny_base, replace(tiny_recipe, smallest=48), None, SHOTS[:1]))
     assert picture.size == (48, 48)
+
+
+def test_a_head_is_held_to_its_anchor(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
+) -> None:
+    photo = make_subject("ada", 1).photos[0].resize((16, 16))
+    held = replace(tiny_recipe, anchor=1.0, render_steps=8)
+    shots = [Shot("a photo", 4), Shot("a photo", 5)]
+    everything = [Anchor(photo, (-1.0, -1.0, 2.0, 2.0))]
+    latents = tiny_base.encode_image([photo])
+    plain = tiny_base.pipeline.vae.decode(latents / tiny_base.pipeline.vae.config.scaling_factor).sample
+    wanted = np.asarray(tiny_base.pipeline.image_processor.postprocess(plain.detach())[0], int)
+
+    def off(recipe: Recipe, anchors: list[Anchor]) -> float:
+        pictures = [image for _, image in render(tiny_base, recipe, None, shots, anchors=anchors)]
+        return float(np.mean([np.abs(np.asarray(picture, int) - wanted).mean() for picture in pictures]))
+
+    assert off(held, everything) < 0.7 * off(held, [])
+    assert off(replace(held, anchor=0.0), everything) == off(held, [])
 
 
 def test_it_stops_within_a_step(tiny_base: Base, tiny_recipe: Recipe) -> None:
