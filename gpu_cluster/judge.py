@@ -28,8 +28,8 @@ PASS_RATIO = 0.85
 PAIRS_FOR_A_THRESHOLD = 1000
 SMALLEST_FACE = 0.15
 """Of the picture's width; a headshot shows more."""
-LEAST_SHARPNESS = 0.35
-"""Of the selfies' own; below it the eyes have no edges."""
+LEAST_SHARPNESS = 0.25
+"""Of the selfies' own; below it the eyes have no edges. A picture of 128 pixels, enlarged, has 0.35 to 0.5."""
 LARGEST_DRIFT = 12.0
 """CIE76 units from the nearest selfie's skin; lamps move skin by five to ten, another skin lies beyond twenty."""
 A_COPY = 0.985

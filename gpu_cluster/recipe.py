@@ -73,6 +73,8 @@ class Recipe:
     """Headshots that have to pass the judge."""
     shown: int = 12
     """The best of them that the person sees first."""
+    pass_ratio: float = 0.85
+    """Likeness ratio that a headshot needs, besides being likelier this person than one stranger in a thousand."""
     smallest: int = 512
     """Pictures under this side are enlarged to it, so that faces can be judged and looked at."""
 
@@ -101,16 +103,20 @@ RECIPES: Mapping[str, Recipe] = {
             base="portraits/base",
             licence=FREE_LICENCE,
             resolution=128,
-            steps=120,
+            # Two cores train four people this long in about 100 seconds. More steps still help (240 steps: ratio 0.26
+            # where 80 gave 0.04), but nobody waits for them in a demo.
+            steps=200,
             batch=4,
-            # Small networks bear, and need, thirty times the rate that SDXL's adapters learn at.
-            learning_rate=3e-3,
+            # A small network bears, and needs, forty times the rate of SDXL's adapters; at 8e-3 faces fall apart.
+            learning_rate=4e-3,
             # The whole of it takes seconds; a checkpoint in the middle is enough.
-            checkpoint_every=60,
+            checkpoint_every=100,
             render_steps=12,
             guidance=2.0,
             # Eleven million parameters know what a face is, not each face: they keep the one they are shown.
-            anchor=0.7,
+            anchor=0.9,
+            # Its autoencoder alone keeps three quarters of a likeness, so 0.85 is out of reach of any training.
+            pass_ratio=0.6,
             render_batch=8,
             pictures=8,
             shown=8,
