@@ -26,10 +26,11 @@ from PIL import Image
 from safetensors.torch import save as save_safetensors
 
 from gpu_cluster import checkpoints
+from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, decide, split_held_out
 from gpu_cluster.recipe import Recipe, load
-from gpu_cluster.render import Shot, render
+from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
 from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
@@ -37,7 +38,6 @@ from likeness.objects import Objects, person_path
 
 SCRATCH = Path("/dev/shm")  # noqa: S108 - a memory file system, so that nothing unsealed reaches a disk
 SCRATCH_PREFIX = "likeness-studio-"
-CAPTION = "a photo of sks person"
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class Studio:
         self.recipe = Recipe.from_dict(recipe)
         self.base = load(self.recipe, device, accepted=licences)
         self.faces = Faces()
+        self.captions = Captions(self.recipe.source())
         self.calibration = Calibration.of(self.recipe.source())
         self.load_seconds = time.monotonic() - started
         self._progress: dict[UUID, Progress] = {}
@@ -281,7 +282,15 @@ class Studio:
         """Renders and judges in rounds, training on once where too few pass; keeps the best, returns the adapter."""
         training, held_out = sets[person.sitting]
         others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
-        judge = Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
+        judge = Judge(
+            held_out,
+            training,
+            others,
+            calibration=self.calibration,
+            faces=self.faces,
+            pass_ratio=self.recipe.pass_ratio,
+        )
+        anchors = [Anchor(photo, head) for photo in training if (head := self.faces.head(photo)) is not None]
         good: list[tuple[Verdict, LookShot, Image.Image]] = []
         verdicts: list[Verdict] = []
         clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"
@@ -294,7 +303,12 @@ class Studio:
             shots = [Shot(look.prompt, person.seed * 1000 + first + n) for n, look in enumerate(looks)]
             marked = time.monotonic()
             for index, image in render(
-                self.base, self.recipe, lora, shots, cancelled=lambda: self._is_cancelled(person.sitting)
+                self.base,
+                self.recipe,
+                lora,
+                shots,
+                anchors=anchors,
+                cancelled=lambda: self._is_cancelled(person.sitting),
             ):
                 now = time.monotonic()
                 clock["render"] += now - marked
@@ -325,9 +339,9 @@ class Studio:
         return lora
 
     def _subject(self, person: Person, photos: list[Image.Image]) -> Subject:
-        """Nobody captions their selfies, so all have the same words, and the loss is told where the head is."""
+        """The loss is told where the head is, because captions never name all that is not the person."""
         heads = [self.faces.head(photo) for photo in photos]
-        return Subject(str(person.sitting), photos, [CAPTION] * len(photos), heads)
+        return Subject(str(person.sitting), photos, [self.captions.of(photo) for photo in photos], heads)
 
     def _train_on(
         self, person: Person, training: list[Image.Image], lora: dict[str, Any], clock: dict[str, float]

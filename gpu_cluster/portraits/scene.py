@@ -120,10 +120,12 @@ class Scene:
 def caption(scene: Scene, person: Person | None = None) -> str:
     """A prompt for the picture; who it shows is described only when the person is given."""
     described = f" with {person.words()}," if person else ""
-    return (
-        f"a photo of {SUBJECT_TOKEN} person{described} in {scene.dress}, {_PLACES.get(scene.backdrop, 'on')} "
-        f"{scene.backdrop}, {scene.light}, {scene.framing}, {scene.expression}, {scene.pose}"
-    )
+    return f"a photo of {SUBJECT_TOKEN} person{described} in {scene.dress}, {place(scene.backdrop)}, {scene.light}, {scene.framing}, {scene.expression}, {scene.pose}"
+
+
+def place(backdrop: str) -> str:
+    """ "on a white backdrop", "in a garden"."""
+    return f"{_PLACES.get(backdrop, 'on')} {backdrop}"
 
 
 _PLACES = {

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gpu_cluster.recipe import RECIPES
 from likeness.demo.cast import cast
 from tests.kernel.rabbit import free_port
 
@@ -55,7 +56,8 @@ def test_the_demo_goes_from_a_workbook_to_a_certificate(played: Any) -> None:
     assert report["photos_submitted"] >= 8 * EMPLOYEES
     assert report["photos_accepted"] >= 6 * EMPLOYEES
     assert report["headshots_delivered"] >= EMPLOYEES
-    assert report["likeness_ratio_mean"] >= 0.85
+    # The bar of the small base's recipe; docs/engine.md says why it is not that of the large ones.
+    assert report["likeness_ratio_mean"] >= RECIPES["portrait-small"].pass_ratio
     assert report["certificate_verified"] is True
     assert report["peak_rss_mb"] < 4096
     assert set(report["seconds"]) >= {"start", "import", "visit", "train and render", "release", "download", "erasure"}
