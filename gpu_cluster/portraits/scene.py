@@ -120,7 +120,10 @@ class Scene:
 def caption(scene: Scene, person: Person | None = None) -> str:
     """A prompt for the picture; who it shows is described only when the person is given."""
     described = f" with {person.words()}," if person else ""
-    return f"a photo of {SUBJECT_TOKEN} person{described} in {scene.dress}, {place(scene.backdrop)}, {scene.light}, {scene.framing}, {scene.expression}, {scene.pose}"
+    return (
+        f"a photo of {SUBJECT_TOKEN} person{described} in {scene.dress}, {place(scene.backdrop)}, "
+        f"{scene.light}, {scene.framing}, {scene.expression}, {scene.pose}"
+    )
 
 
 def place(backdrop: str) -> str:
