@@ -99,12 +99,14 @@ class Fleet:
 
     def prepare(self) -> None:
         """Starts loading a studio that has no order yet, so that the next order finds the base model warm."""
-        if self._spare is None and (self.free() > 0 or not self.gpus):
-            self._spare = self._actor.remote(self.recipe, self.licences, "cuda" if self.gpus else "cpu")
+        # On a cluster a studio that waits would hold a GPU, and keep its node from being given back.
+        if self._spare is None and not self.gpus:
+            self._spare = self._actor.remote(self.recipe, self.licences, "cpu")
 
     def start(self, order: Order) -> None:
         self.prepare()
-        studio, self._spare = self._spare, None
+        studio = self._spare or self._actor.remote(self.recipe, self.licences, "cuda")
+        self._spare = None
         self._working[order.id] = Working(order, studio, studio.work.remote(order))
 
     def cancel(self, order_id: UUID, sitting: UUID) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ SHOWN = (
 def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
     """Plays the demo; returns the process's exit status."""
     console, clock = Console(), Clock()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both ways of being told to stop clean up.
     settings = Settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     telemetry.configure(settings.log_level, stream=(settings.home / "likeness.log").open("a", buffering=1))
