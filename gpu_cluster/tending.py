@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 PACK = 4
 """Sittings of one tenant that are trained in one step; the laptop's memory and patience end about there."""
+COMPANY = timedelta(seconds=2)
+"""How long a sitting waits for others of its company, because a pack costs little more than one person."""
 TRIES = 3
 """Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
 
@@ -172,7 +174,10 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
             prompts = tuple(LookShot(look.id, looks.prompt(look)) for look in looks.list_looks(session))
             if not prompts:
                 continue
-            people = [p for sitting in sittings.ready(session, PACK) if (p := _claim(session, sitting, kernel, now))]
+            ready = sittings.ready(session, PACK)
+            if len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
+                continue
+            people = [p for sitting in ready if (p := _claim(session, sitting, kernel, now))]
         if people:
             settings = kernel.settings
             return Order(

@@ -94,7 +94,9 @@ def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: i
     visitors = [Visitor(kernel, company, player) for company in companies for player in players[company.name]]
     with Board(console, visitors) as board:
         with clock.stage("visit"):
-            _together([visitor.hand_in for visitor in visitors if not visitor.already_left()], board)
+            _together([visitor.send_photos for visitor in visitors if not visitor.already_left()], board)
+            for visitor in visitors:
+                visitor.hand_in()
         with clock.stage("train and render"):
             _wait(visitors, board)
         with clock.stage("release"):

@@ -41,8 +41,8 @@ class Visitor:
         """Whether the person was erased in an earlier demo over the same data."""
         return self.employee is None
 
-    def hand_in(self) -> None:
-        """From the mail to the hand-in."""
+    def send_photos(self) -> None:
+        """From the mail to the last photo."""
         self._open_link()
         visit = self.browser.call("GET", "/visit").json()
         if not visit["consented"]:
@@ -54,8 +54,12 @@ class Visitor:
             self._count_photos()
             return
         self._send_photos()
-        self.browser.call("POST", "/visit/sitting")
-        self.state = "queued"
+        self.state = "photos sent"
+
+    def hand_in(self) -> None:
+        if self.state == "photos sent":
+            self.browser.call("POST", "/visit/sitting")
+            self.state = "queued"
 
     def look(self) -> bool:
         """Updates state and progress from the sitting's row; True when it has ended."""
