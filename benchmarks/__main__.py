@@ -9,5 +9,9 @@ import platform
 from benchmarks.kernel import measure
 
 if __name__ == "__main__":
-    machine = {"cpus": os.cpu_count(), "processor": platform.processor() or platform.machine(), "load": os.getloadavg()[0]}
+    machine = {
+        "cpus": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "load": os.getloadavg()[0],
+    }
     print(json.dumps({"machine": machine} | measure(), indent=2))

@@ -90,9 +90,7 @@ def _import(kernel: Kernel, tenant: UUID) -> dict[str, float]:
     peer = _seconds(lambda: [list(row) for row in load_workbook(io.BytesIO(data), read_only=True).active.iter_rows()])  # type: ignore[union-attr]
     started = time.perf_counter()
     with kernel.db.transaction(tenant) as session:
-        batch, _ = batches.drop(
-            session, kernel.keys, kernel.objects, data, "roster.xlsx", "Bench", None, uuid4(), now
-        )
+        batch, _ = batches.drop(session, kernel.keys, kernel.objects, data, "roster.xlsx", "Bench", None, uuid4(), now)
     dropped = time.perf_counter()
     with kernel.db.transaction(tenant) as session:
         result = batches.commit(session, kernel.keys, kernel.objects, batch.id, invite=True, caller="bench", now=now)
@@ -132,4 +130,3 @@ def _seconds(act: Callable[[], Any]) -> float:
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
-

@@ -30,14 +30,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
 from gpu_cluster.portraits.draw import BACKDROPS, DRESSES, Person, Scene, caption, draw, selfies
 from gpu_cluster.recipe import RECIPES, Base, Recipe, load
-from gpu_cluster.render import Shot, render
+from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Subject, train
 
-CAPTION = "a photo of sks person"
 SELFIES = 8
 
 
@@ -50,33 +50,41 @@ def run(
     sheet: Path | None = None,
     base: Base | None = None,
 ) -> dict[str, Any]:
-    """Trains, renders and judges `people` drawn people in packs; `captions` is "generic" or "scene"."""
+    """Trains, renders and judges `people` drawn people in packs.
+
+    `captions` is "read" (by the base's reader, as in the product) or "scene" (the truth).
+    """
     started = time.perf_counter()
     base = base or load(recipe)
     faces, calibration = Faces(), Calibration.of(recipe.source())
     clock = {"load": time.perf_counter() - started, "train": 0.0, "render": 0.0, "judge": 0.0}
     seeds = [1000 * seed + i for i in range(people)]
     photos, told, kept = {}, {}, {}
+    reader = Captions(recipe.source())
     for person in seeds:
-        drawn = selfies(person, SELFIES, 512)
+        drawn = [(faces.crop(picture, faces.find(picture)[0]), said) for picture, said in selfies(person, SELFIES, 512)]
         training, held_out = split_held_out([picture for picture, _ in drawn])
         photos[person] = [drawn[i][0] for i in training]
-        told[person] = [drawn[i][1] if captions == "scene" else CAPTION for i in training]
+        told[person] = [drawn[i][1] if captions == "scene" else reader.of(drawn[i][0]) for i in training]
         kept[person] = [drawn[i][0] for i in held_out]
+    heads = {person: [faces.head(photo) for photo in photos[person]] for person in seeds}
 
     marked = time.perf_counter()
     losses: list[tuple[int, float]] = []
     adapters = train(
         base,
         recipe,
-        [Subject(str(p), photos[p], told[p], [faces.head(photo) for photo in photos[p]]) for p in seeds],
+        [Subject(str(p), photos[p], told[p], heads[p]) for p in seeds],
         seed=seed,
         progress=lambda step, steps, loss: losses.append((step, round(loss, 4))),
     )
     clock["train"] = time.perf_counter() - marked
 
     marked = time.perf_counter()
-    judges = {person: Judge(kept[person], photos[person], calibration=calibration, faces=faces) for person in seeds}
+    judges = {
+        person: Judge(kept[person], photos[person], calibration=calibration, faces=faces, pass_ratio=recipe.pass_ratio)
+        for person in seeds
+    }
     clock["judge"] += time.perf_counter() - marked
     scenes = {person: [Scene.drawn(np.random.default_rng((seed, person, i))) for i in range(shots)] for person in seeds}
     images: dict[int, list[Image.Image]] = {}
@@ -84,7 +92,8 @@ def run(
     for person in seeds:
         marked = time.perf_counter()
         wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
-        images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted)]
+        anchors = [Anchor(*pair) for pair in zip(photos[person], heads[person], strict=True) if pair[1]]
+        images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted, anchors=anchors)]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
         verdicts[person] = [judges[person].look(image) for image in images[person]]
@@ -228,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--headshots", type=int, default=8)
     parser.add_argument("--recipe", default="portrait-small", choices=sorted(RECIPES))
-    parser.add_argument("--captions", default="generic", choices=("generic", "scene"))
+    parser.add_argument("--captions", default="read", choices=("read", "scene"))
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=JSON", help="change one number of the recipe"
     )
