@@ -321,7 +321,15 @@ def remove_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> R
 
 
 def _photos_again(request: Request[Any, Any, Any]) -> Response[Any]:
-    return _photos_page(request) if request.headers.get("hx-request") else Redirect("/visit/photos", status_code=303)
+    if not request.headers.get("hx-request"):
+        return Redirect("/visit/photos", status_code=303)
+    return _with_fates(_photos_page(request))
+
+
+def _with_fates(response: Response[Any]) -> Response[Any]:
+    """Tells the page that what happens to the face has changed as well."""
+    response.headers["hx-trigger"] = "fates-changed"
+    return response
 
 
 @post("/visit/sitting", sync_to_thread=True, guards=EMPLOYEE)
@@ -456,7 +464,7 @@ def decide(
             case _:
                 raise headshots.HeadshotMissing("There is nothing like that to do with a headshot.")
     if request.headers.get("hx-request"):
-        return _headshots_page(request)
+        return _with_fates(_headshots_page(request))
     alone = (data or {}).get("alone") == "yes"
     return Redirect(f"/visit/headshots/{headshot_id}" if alone else "/visit/headshots", status_code=303)
 
@@ -494,6 +502,12 @@ def show_retention(
     return page(request, "visit/retention.html", context | {"language": language, "_": words.translator(language)})
 
 
+@get("/visit/fates", sync_to_thread=True, guards=EMPLOYEE)
+def show_fates(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Only what happens to one's face, fetched anew whenever something of it came or went."""
+    return _show(request, "visit/face_clock.html", _me(request)[2], 0, {})
+
+
 @get("/visit/delete", sync_to_thread=True, guards=EMPLOYEE)
 def ask_before_deleting(request: Request[Any, Any, Any]) -> Response[Any]:
     return _show(request, "visit/delete.html", _me(request)[2], 0, {})
@@ -522,5 +536,6 @@ routes: list[Any] = [
     reshoot,
     show_face,
     show_retention,
+    show_fates,
     ask_before_deleting,
 ]

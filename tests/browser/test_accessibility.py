@@ -21,6 +21,7 @@ FAULTS = """tags => axe.run(document, {runOnly: tags, resultTypes: ["violations"
         check => check.message).join(" ").slice(0, 120)))"""
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
 ]
@@ -40,7 +41,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_no_page_breaks_a_rule(world: World, browser: Browser, size: str, scheme: str) -> None:
     faults = []

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from batch.models import Employee
-from likeness import identity
+from likeness import identity, mail
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from tests.browser.shoot import ARGS, CHROMIUM
@@ -24,6 +24,7 @@ from tests.pictures import drawn
 expect.set_options(timeout=30_000)
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.browser,
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
 ]
@@ -77,8 +78,9 @@ def test_from_the_workbook_to_the_photos(kernel: Kernel, address: str, browser: 
     run_jobs(kernel, tenant=tenant)
     page.get_by_role("searchbox", name="Search").fill("nadia")
     expect(page.locator("#roster tbody tr")).to_have_count(1)
-    page.get_by_role("link", name="Mailbox").click()
-    link = page.locator("li", has_text="new1.").get_by_role("link", name="Open the personal link").get_attribute("href")
+    with kernel.db.transaction(tenant) as session:
+        letters = [mail.read(kernel.keys, one) for one in mail.mailbox(session)]
+    (link,) = ["/i/" + one.text.split("/i/")[1].split()[0] for one in letters if one and one.to.startswith("new1.")]
     assert complaints == []
 
     phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
@@ -113,6 +115,7 @@ def test_choosing_and_deleting(kernel: Kernel, address: str, browser: Browser) -
     page.goto(f"{address}/visit")
     page.get_by_role("button", name="Release").first.click()
     expect(page.get_by_text("1 of 3 released.")).to_be_visible()
+    expect(page.locator("#face").get_by_text("1 headshot")).to_be_visible()
     page.get_by_role("button", name="Take back").click()
     expect(page.get_by_text("Nothing released yet.")).to_be_visible()
     page.get_by_role("link", name="Delete everything now").click()

@@ -125,6 +125,10 @@ def test_every_photo_shows_its_verdict_and_what_to_do(client: TestClient[Any], k
     assert "checking…" in again.text
     gone = client.post(f"/visit/photos/{advised.id}/remove", headers=fragment("photos"))
     assert str(advised.id) not in gone.text
+    assert gone.headers["hx-trigger"] == "fates-changed"
+    fates = client.get("/visit/fates")
+    assert "gone in 7 days" in fates.text
+    assert "<html" not in fates.text
 
 
 def test_waiting_says_what_happens_and_never_invents_a_time(client: TestClient[Any], kernel: Kernel) -> None:
