@@ -26,6 +26,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 if not os.environ.get("RAY_AUTH_TOKEN") and not os.environ.get("RAY_AUTH_TOKEN_PATH"):
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
+import psutil
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
@@ -147,9 +148,22 @@ class Fleet:
 
     def close(self) -> None:
         """Ends all studios; what they had not finished is taken up again from its row."""
+        local = _below_local_ray() if self._folder else []
         ray.shutdown()
+        # Ray's agents outlive the node that they belong to, and would stay behind when the program has ended.
+        _, alive = psutil.wait_procs(local, timeout=3)
+        for process in alive:
+            with suppress(psutil.Error):
+                process.kill()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _below_local_ray() -> list[psutil.Process]:
+    """The processes of this program's own Ray node."""
+    children = psutil.Process().children(recursive=True)
+    top = [child for child in children if child.name() in ("raylet", "gcs_server")]
+    return [*top, *(process for parent in top for process in parent.children(recursive=True))]
 
 
 def _lock(folder: Path) -> int | None:
