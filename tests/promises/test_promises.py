@@ -32,6 +32,7 @@ PUBLIC = DOCUMENT | {
     "/.well-known/likeness-certificates.jwks.json",
     "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}", "/api/v1/links/{token:str}/renew",
     "/api/v1/receipts/{token:str}", "/gone/{receipt:str}", "/gone/{receipt:str}/certificate",
+    "/retention/{tenant_id:uuid}",
 }  # fmt: skip
 """What anybody may call without a session; adding to it is a decision."""
 
