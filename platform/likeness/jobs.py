@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, Column, Index, UniqueConstraint, delete, select, text, update
+from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session
 
@@ -47,6 +47,10 @@ class Job(TenantRow, table=True):
     __table_args__ = (
         UniqueConstraint("tenant_id", "kind", "key"),
         of_tenant(),
+        CheckConstraint(
+            "(state in ('done', 'dead')) = (finished_at is not null) and (due is null) = (finished_at is not null)",
+            name="job_finished",
+        ),
         Index("job_due", "due", postgresql_where=text("due is not null")),
     )
     kind: str

@@ -270,7 +270,8 @@ def test_while_the_inspector_is_down_a_photo_stays_checking_and_is_checked_later
         patch.setattr(inspection, "inspect", down)
         [photo] = checked(kernel, alice, pictures.drawn(1)[0])
         with kernel.db.transaction(alice.tenant_id) as session:
-            session.execute(jobs.update(jobs.Job).values(state="dead", due=None).where(jobs.Job.key == str(photo.id)))  # type: ignore[arg-type]
+            given_up = {"state": jobs.JobState.DEAD, "due": None, "finished_at": utc_now()}
+            session.execute(jobs.update(jobs.Job).values(given_up).where(jobs.Job.key == str(photo.id)))  # type: ignore[arg-type]
     assert photo.state == PhotoState.CHECKING
     with pytest.raises(photos.PictureNotReady):
         photos.picture(kernel, alice.tenant_id, alice.id, photo.id, utc_now())

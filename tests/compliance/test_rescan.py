@@ -72,8 +72,11 @@ def plant_what_a_person_does_not_have_yet(kernel: Kernel, person: Employee, scra
     with kernel.db.transaction(person.tenant_id) as session:
         post(session, kernel.keys, person.id, Letter("a@b.example", "s", "t"), template="test", campaign="one")
         session.add(
-            Job(tenant_id=person.tenant_id, kind="test", key="x", args=[str(person.id)], due=None, state="done")
-        )
+            Job(
+                tenant_id=person.tenant_id, kind="test", key="x", args=[str(person.id)], due=None, state="done",
+                finished_at=utc_now(),
+            )
+        )  # fmt: skip
         session.execute(
             text(
                 "insert into link (id, tenant_id, employee_id, invitation_id, token_hash, mail_id, created_at, expires_at)"

@@ -15,6 +15,7 @@ from batch import batches, headshots, invitations
 from batch.models import Batch
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
+from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.web import cookie_name
 from tenants import members
@@ -242,6 +243,17 @@ def test_an_operator_adds_a_company_whose_admin_can_come_in(client: TestClient[A
     assert client.post(link[1]).status_code == 410
     client.post("/sign-out")
     get(client, "/desk", 401)
+
+
+def test_an_operator_sees_jobs_that_were_given_up(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    with kernel.db.transaction(tenant) as session:
+        given_up = {"state": JobState.DEAD, "due": None, "finished_at": utc_now(), "error": "OutOfPaper", "attempt": 5}
+        session.add(Job(tenant_id=tenant, kind="batch.letters.print", key="one", args=[], **given_up))
+    sign_in_operator(client, kernel)
+    page = get(client, "/operations")
+    assert "batch.letters.print" in page
+    assert "OutOfPaper" in page
 
 
 def test_strangers_read_what_happens_to_faces_and_see_nothing_else(client: TestClient[Any], kernel: Kernel) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pika
 import pytest
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from likeness import jobs
@@ -185,6 +186,21 @@ def test_a_job_that_kills_its_worker_is_capped(kernel: Kernel, tenant: UUID) -> 
         jobs.release_leases(kernel)
     assert jobs.work(kernel, job_id) is False
     assert (job(kernel, job_id).state, job(kernel, job_id).error) == (JobState.DEAD, "WorkerDied")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"state": JobState.DEAD, "due": None},
+        {"state": JobState.DONE, "due": None, "finished_at": None},
+        {"state": JobState.DEAD, "finished_at": utc_now()},
+        {"state": JobState.READY, "due": None},
+    ],
+)
+def test_an_ended_job_says_when_and_is_not_due(kernel: Kernel, tenant: UUID, values: dict[str, object]) -> None:
+    job_id = send(kernel, tenant, note, "half")
+    with pytest.raises(IntegrityError, match="job_finished"), kernel.db.transaction(tenant) as session:
+        session.execute(jobs.update(Job).where(Job.id == job_id).values(values))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("argument", ["alice@example.com", "Alice Smith", "", "x" * 81, "a\x00b", "näme"])
