@@ -36,6 +36,7 @@ __all__ = [
     "Scene",
     "caption",
     "draw",
+    "selfie",
     "selfies",
 ]
 
@@ -59,9 +60,13 @@ def draw(person: Person, scene: Scene, size: int = 512) -> Image.Image:
     return Image.fromarray((graded * 255.0 + 0.5).astype(np.uint8))
 
 
-def selfies(seed: int, count: int = 8, size: int = 512) -> list[tuple[Image.Image, str]]:
-    """Pictures of one person in as many scenes; the captions name the scene and never the person's traits."""
-    person = Person.drawn(seed)
+def selfie(seed: int, number: int, size: int = 512) -> tuple[Image.Image, str]:
+    """One of a person's pictures; the caption names the scene and never the person's traits."""
     rng = np.random.default_rng((104_729, seed))
-    scenes = [Scene.drawn(rng) for _ in range(count)]
-    return [(draw(person, scene, size), caption(scene)) for scene in scenes]
+    scene = [Scene.drawn(rng) for _ in range(number + 1)][number]
+    return draw(Person.drawn(seed), scene, size), caption(scene)
+
+
+def selfies(seed: int, count: int = 8, size: int = 512) -> list[tuple[Image.Image, str]]:
+    """Pictures of one person in as many scenes."""
+    return [selfie(seed, number, size) for number in range(count)]

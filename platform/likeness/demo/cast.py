@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openpyxl import Workbook
-from PIL import Image
 
-from gpu_cluster.portraits.draw import selfies
+from gpu_cluster.portraits.draw import selfie
 
 COMPANIES = ("Alpenglow Instruments", "Harbour & Finch")
 NAMES = (
@@ -35,19 +34,10 @@ class Player:
 
     def photo(self, number: int) -> bytes:
         """The JPEG of their selfie `number`, the same every time."""
-        image = selfies(self.seed, number + 1, PHOTO_SIDE)[number][0] if number >= PHOTOS else self._set()[number]
+        image, _ = selfie(self.seed, number, PHOTO_SIDE)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=93)
         return buffer.getvalue()
-
-    def _set(self) -> list[Image.Image]:
-        if self.seed not in _drawn:
-            _drawn.clear()  # One person's pictures at a time are enough to keep.
-            _drawn[self.seed] = [image for image, _ in selfies(self.seed, PHOTOS, PHOTO_SIDE)]
-        return _drawn[self.seed]
-
-
-_drawn: dict[int, list[Image.Image]] = {}
 
 
 def cast(employees: int, seed: int) -> dict[str, list[Player]]:
