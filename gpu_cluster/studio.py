@@ -29,6 +29,7 @@ from gpu_cluster import checkpoints
 from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, decide, split_held_out
+from gpu_cluster.processors import Processors
 from gpu_cluster.recipe import Recipe, load
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
@@ -117,8 +118,8 @@ class Studio:
     def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str = "cpu") -> None:
         started = time.monotonic()
         sweep_scratch()
-        if device == "cpu":
-            torch.set_num_threads(os.cpu_count() or 1)  # Ray allows a process one thread unless it is told otherwise.
+        self._device = device
+        self._processors: Processors | None = None
         self.recipe = Recipe.from_dict(recipe)
         self.base = load(self.recipe, device, accepted=licences)
         self.faces = Faces()
@@ -143,6 +144,8 @@ class Studio:
         """Runs the whole order. One person's failure is that person's outcome and leaves the others alone."""
         objects, keys = Objects(order.objects_url), KeyFolder(Path(order.key_folder))
         outcomes = {person.sitting: Outcome(person.sitting) for person in order.people}
+        # Anew for each order, because a studio may have waited for hours, and what was busy then says nothing.
+        self._processors = Processors() if self._device == "cpu" else None
         with _scratch() as scratch:
             sets = self._open_photos(order, objects, keys, outcomes)
             adapters = self._train(order, sets, scratch, objects, keys, outcomes)
@@ -192,6 +195,7 @@ class Studio:
         if not people:
             return {}
         started = time.monotonic()
+        self._make_room()
         subjects = [self._subject(person, sets[person.sitting][0]) for person in people]
         checkpoint = scratch / "checkpoint.safetensors"
         checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch)
@@ -202,6 +206,7 @@ class Studio:
 
         def report(step: int, steps: int, loss: float) -> None:
             nonlocal kept
+            self._make_room()
             self._wipe_who_left(people, scratch)
             written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
             if written and written != kept:
@@ -297,6 +302,7 @@ class Studio:
         while decision in ("make more", "train on"):
             if decision == "train on":
                 trained_on, lora = True, self._train_on(person, training, lora, clock)
+            self._make_room()
             first = len(verdicts)
             count = self.recipe.pictures if first == 0 else max(2, self.recipe.pictures // 2)
             looks = [order.looks[(first + n) % len(order.looks)] for n in range(count)]
@@ -353,10 +359,16 @@ class Studio:
             [self._subject(person, training)],
             seed=1,
             start={key: lora},
+            progress=lambda step, steps, loss: self._make_room(),
             cancelled=lambda: self._is_cancelled(person.sitting),
         )
         clock["train on"] = time.monotonic() - started
         return trained[key]
+
+    def _make_room(self) -> None:
+        """Said again and again, because other programs come and go, and Ray allows a process one thread otherwise."""
+        if self._processors:
+            torch.set_num_threads(self._processors.threads())
 
     def _tell(self, sitting: UUID, **changes: Any) -> None:
         with self._lock:
