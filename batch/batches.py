@@ -82,12 +82,12 @@ class UndoResult:
 
 @dataclass(frozen=True)
 class RosterLine:
-    """One person for HR's list. Who it is stays empty once the person's key was destroyed."""
+    """One person for HR's list. Who it is stays empty once the person's key was destroyed, `since` for who opted out."""
 
     id: UUID
     row: int
     stage: Stage
-    since: datetime
+    since: datetime | None
     photos: int
     name: str
     email: str
@@ -334,9 +334,10 @@ def status_export(session: Session, keys: KeyFolder, batch_id: UUID, now: dateti
     """The roster as a workbook with the columns of the import, and where everybody stands."""
     columns = ("Employee ID", "Full name", "Email", "Department", "Site", "Manager email", "Stage", "Since (UTC)")
     rows = [
-        (p.employee_key, p.name, p.email, p.department, p.site, p.manager_email, p.stage, f"{p.since:%Y-%m-%d %H:%M}")
+        (p.employee_key, p.name, p.email, p.department, p.site, p.manager_email, p.stage,
+         f"{p.since:%Y-%m-%d %H:%M}" if p.since else None)
         for p in people(session, keys, batch_id, now)
-    ]
+    ]  # fmt: skip
     return workbook.export(columns, rows)
 
 
@@ -470,7 +471,7 @@ def _roster_line(keys: KeyFolder, line: Line, employee: Employee) -> RosterLine:
         id=line.employee_id,
         row=line.row,
         stage=line.stage,
-        since=line.since,
+        since=funnels.shown_since(line),
         photos=line.photos,
         name=who.full_name,
         email=who.email,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlmodel import Session, col, select
 
@@ -65,6 +65,28 @@ def find(session: Session, keys: KeyFolder, email: str) -> Employee | None:
 def profile(keys: KeyFolder, employee: Employee) -> EmployeeProfile:
     """Raises `KeyDestroyed` when the person was erased."""
     return EmployeeProfile.opened(keys.open(profile_ref(employee.tenant_id, employee.id)), employee.profile)
+
+
+def enter_as_opted_out(session: Session, keys: KeyFolder, before: Employee, who: EmployeeProfile, at: datetime) -> None:
+    """HR's own line about somebody whose row is gone, as it is for everybody who opted out.
+
+    Under a new id and a new key: nothing leads from here to what there was of the person, nor back.
+    """
+    again = uuid4()
+    session.add(
+        Employee(
+            id=again,
+            tenant_id=before.tenant_id,
+            batch_id=before.batch_id,
+            row=before.row,
+            email_index=before.email_index,
+            key_index=before.key_index,
+            profile=who.sealed(keys.open_or_create(profile_ref(before.tenant_id, again))),
+            created_at=before.created_at,
+            opted_out_at=at,
+        )
+    )
+    session.flush()
 
 
 def profile_ref(tenant: UUID, employee_id: UUID) -> KeyRef:

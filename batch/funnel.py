@@ -46,7 +46,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """One person's place. `since` is when they got there; `photos` counts the accepted ones."""
+    """One person's place. `since` is when they got there; `photos` counts the accepted ones, and none of who opted out."""
 
     employee_id: UUID
     batch_id: UUID
@@ -106,7 +106,9 @@ def lines(
     result = []
     for facts in found:
         stage, since = place(facts, now)
-        result.append(Line(facts.id, facts.batch_id, facts.row, stage, since, facts.accepted, facts.invitation_id))
+        # Photos that wait for their deletion would tell who withdrew from who declined.
+        photos = 0 if stage == Stage.OPTED_OUT else facts.accepted
+        result.append(Line(facts.id, facts.batch_id, facts.row, stage, since, photos, facts.invitation_id))
     return result
 
 
@@ -117,13 +119,19 @@ def counts(all_lines: Iterable[Line]) -> dict[Stage, int]:
 
 
 def ages(all_lines: Sequence[Line], now: datetime) -> dict[Stage, Age]:
-    """For each stage that holds anybody: the median age and the oldest."""
+    """For each stage that holds anybody: the median age and the oldest. Not for who opted out, as in `shown_since`."""
     waiting: dict[Stage, list[float]] = {}
     for line in all_lines:
-        waiting.setdefault(line.stage, []).append(max(0.0, (now - line.since).total_seconds()))
+        if (since := shown_since(line)) is not None:
+            waiting.setdefault(line.stage, []).append(max(0.0, (now - since).total_seconds()))
     return {
         stage: Age(timedelta(seconds=median(ages)), timedelta(seconds=max(ages))) for stage, ages in waiting.items()
     }
+
+
+def shown_since(line: Line) -> datetime | None:
+    """What HR is told of `since`. Of who opted out nothing: two weeks to the minute is an invitation that ran out."""
+    return None if line.stage == Stage.OPTED_OUT else line.since
 
 
 def attention(all_lines: Iterable[Line], now: datetime) -> list[Line]:

@@ -84,7 +84,7 @@ def invite(session: Session, employee: Employee, now: datetime, *, send_at: date
 
     Raises `AlreadyInvited`, `HasOptedOut` or `NoCredits`.
     """
-    if employee.opted_out_at is not None:
+    if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
         raise HasOptedOut("This person opted out.")
     if standing(session, employee.id) is not None:
         raise AlreadyInvited("This person is invited already.")

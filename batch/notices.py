@@ -22,7 +22,7 @@ from likeness.errors import NotFound
 from tenants import tenants
 from tenants.models import Tenant
 
-EDITION = "2026-11"
+EDITION = "2026-12"
 """Changes with our words in `texts/notice.*.txt`."""
 
 WORDS = {

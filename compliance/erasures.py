@@ -22,7 +22,7 @@ from sqlalchemy import Text, cast, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, SQLModel, col, select
 
-from batch import batches, invitations, photos, sittings
+from batch import batches, employees, invitations, photos, sittings
 from batch.models import Batch, Employee, Headshot, Invitation, Photo, Sitting, SittingState
 from compliance import certificates, holds, requests, rescan, stores, tombstones
 from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
@@ -31,7 +31,7 @@ from compliance.scan import PassedScan, Scan
 from compliance.tombstones import Tombstone
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
-from likeness.errors import NotFound, Unprocessable
+from likeness.errors import Gone, NotFound, Unprocessable
 from likeness.identity import end_sessions_of, new_token, token_hash
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
@@ -72,6 +72,8 @@ def request(
     photos.hold(session, employee_id)
     known = open_of(session, employee_id)
     if known is not None:
+        if trigger == Trigger.PERSON and known.trigger == Trigger.WITHDRAWAL:
+            _widen(session, known, requested_by, now)
         return known
     erasure = Erasure(
         tenant_id=tenant_of(session),
@@ -87,6 +89,14 @@ def request(
     _send(session, erasure.id)
     ledger.record(session, "erasure.requested", caller=requested_by, subject=employee_id, objects=[erasure.id])
     return erasure
+
+
+def _widen(session: Session, erasure: Erasure, requested_by: str, now: datetime) -> None:
+    """Who withdrew also wants the employer's line about them to go."""
+    erasure.trigger, erasure.requested_by = Trigger.PERSON, requested_by
+    session.add(erasure)
+    requests.receive(session, erasure.employee_id, RequestKind.ERASURE, now, caller=requested_by)
+    ledger.record(session, "erasure.requested", caller=requested_by, subject=erasure.employee_id, objects=[erasure.id])
 
 
 def issue_receipt(session: Session, erasure: Erasure) -> str:
@@ -330,6 +340,9 @@ def _runs(session: Session, employee_id: UUID) -> bool:
 
 def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
     now = utc_now()
+    if erasure.trigger == Trigger.WITHDRAWAL:
+        with attempt.transaction() as session:
+            _leave_line(session, attempt.kernel, erasure, now)
     wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
     with attempt.transaction() as session:
         wipe_rows(session, attempt.kernel, erasure.employee_id, now)
@@ -340,6 +353,25 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
             session.add(mine)
             _record(session, "erasure.deleted", mine)
     return mine
+
+
+def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> None:
+    """Who withdrew stays on the employer's list as one of those who opted out, or their absence alone would tell HR.
+
+    It is done before the keys go, because the name has to be read once more, and together with the rows, so that a crash
+    leaves neither two lines nor none.
+    """
+    person = _person(session, erasure.employee_id)
+    # Looked at once more under the lock, because the person may have asked for everything to go meanwhile.
+    mine = _locked(session, erasure.id)
+    if person is None or mine is None or mine.trigger != Trigger.WITHDRAWAL:
+        return
+    try:
+        who = employees.profile(kernel.keys, person)
+    except Gone:  # A restored backup without its keys: nobody can say any more whose line it was.
+        return
+    wipe_rows(session, kernel, person.id, now)
+    employees.enter_as_opted_out(session, kernel.keys, person, who, person.opted_out_at or now)
 
 
 def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
@@ -484,13 +516,15 @@ def _case(session: Session, kernel: Kernel, erasure: Erasure, certificate_id: UU
             if hold.confirmed_at
         ],
         ledger={"sequence": head.sequence, "hash": head.hash.hex()} if head else {},
-        residuals=_residuals(session, kernel, now),
+        residuals=_residuals(session, kernel, erasure, now),
     )
 
 
-def _residuals(session: Session, kernel: Kernel, now: datetime) -> list[dict[str, Any]]:
+def _residuals(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> list[dict[str, Any]]:
     """What is not gone yet, with the day on which it is."""
     residuals: list[dict[str, Any]] = []
+    if erasure.trigger == Trigger.WITHDRAWAL:
+        residuals.append({"what": "the employer's own line about the person, marked as opted out", "until": None})
     latest = session.exec(
         select(func.max(col(Batch.workbook_due_at))).where(
             col(Batch.tenant_id) == tenant_of(session), col(Batch.workbook_id).is_not(None)

@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlmodel import Session, col, select
 
-from batch import sittings
+from batch import batches, consents, employees, funnel, invitations, sittings
+from batch.funnel import Stage
 from batch.models import Batch, Employee
-from compliance import certificates, erasures, tombstones
+from compliance import certificates, erasures, requests, tombstones
 from compliance.models import Erasure, ErasureState, Trigger
 from likeness import jobs, ledger
 from likeness.db import Database, utc_now
@@ -192,6 +193,83 @@ def test_a_withdrawn_consent_becomes_an_erasure_and_one_without_data_does_not(ke
     certified(kernel, erasure)
     with kernel.db.transaction(bob.tenant_id) as session:
         assert erasures.all_erasures(session) == []
+
+
+def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel: Kernel) -> None:
+    withdrew = full_person(kernel)
+    with kernel.db.transaction(withdrew.tenant_id) as session:
+        batch = batches.get(session, withdrew.batch_id)
+        declined, silent = (make_employee(session, kernel, batch=batch, full_name=name) for name in ("Bo", "Cy"))
+        invited = invitations.invite(session, silent, utc_now())
+        told_before = employees.profile(kernel.keys, withdrew)
+    run_jobs(kernel, tenant=withdrew.tenant_id)
+    with kernel.db.transaction(withdrew.tenant_id) as session:
+        sittings.withdraw(session, withdrew.id, utc_now())
+        consents.decline(session, declined.id, utc_now())
+        session.merge(invited).expires_at = utc_now()
+
+    def told() -> list[tuple[object, ...]]:
+        with kernel.db.transaction(withdrew.tenant_id) as session:
+            people = batches.people(session, kernel.keys, batch.id, utc_now())
+            assert sum(batches.funnel(session, batch.id, utc_now()).values()) == len(people)
+            assert Stage.OPTED_OUT not in funnel.ages(batches.lines(session, batch.id, utc_now()), utc_now())
+            for one in people:
+                with pytest.raises(invitations.HasOptedOut):
+                    invitations.invite(session, employees.get(session, one.id), utc_now())
+        assert {(one.stage, one.since, one.photos) for one in people} == {(Stage.OPTED_OUT, None, 0)}
+        return sorted((one.name, one.email, one.row) for one in people)
+
+    while_it_waits = told()
+    erasures.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=withdrew.tenant_id)
+    with kernel.db.transaction(withdrew.tenant_id) as session:
+        (erasure,) = erasures.all_erasures(session)
+        line = employees.find(session, kernel.keys, told_before.email)
+        residuals = erasures.certificate_of(session, erasure.id).document["residuals"]
+    certified(kernel, erasure)
+    assert told() == while_it_waits
+    assert line is not None
+    assert line.id != withdrew.id
+    assert employees.profile(kernel.keys, line) == told_before
+    assert any("marked as opted out" in one["what"] for one in residuals)
+    # The line is HR's own: there is nothing behind it that could be erased once more.
+    erasures.attend(kernel, utc_now())
+    with kernel.db.transaction(withdrew.tenant_id) as session:
+        assert len(erasures.all_erasures(session)) == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("commits", [2, 3, 4])
+def test_a_crash_leaves_neither_two_lines_nor_none(kernel: Kernel, commits: int, after: bool) -> None:
+    alice = full_person(kernel)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        sittings.withdraw(session, alice.id, utc_now())
+        erasure = erasures.request(
+            session, alice.id, trigger=Trigger.WITHDRAWAL, requested_by=ledger.SYSTEM, now=utc_now()
+        )
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, commits, after))
+    with contextlib.suppress(Cut):
+        jobs.work(mortal, job_of(kernel, erasure))
+    run_later(kernel, alice)
+    certified(kernel, erasure)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        (line,) = batches.people(session, kernel.keys, alice.batch_id, utc_now())
+    assert (line.name, line.stage) == ("Nadia Ümit", Stage.OPTED_OUT)
+
+
+def test_who_withdrew_and_then_deletes_everything_leaves_no_line(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        sittings.withdraw(session, alice.id, utc_now())
+    erasures.attend(kernel, utc_now())
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    certified(kernel, erasure)
+    assert reread(kernel, erasure).trigger == Trigger.PERSON
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert batches.people(session, kernel.keys, alice.batch_id, utc_now()) == []
+        assert len(requests.of(session, alice.id)) == 1
 
 
 def test_an_erasure_that_lost_its_job_goes_on(kernel: Kernel) -> None:
