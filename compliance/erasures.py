@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import logging
 import mmap
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -18,8 +19,8 @@ from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, cast, delete, func, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, Uuid, any_, cast, delete, func, literal, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlmodel import Session, SQLModel, col, select
 
 from batch import batches, employees, invitations, photos, sittings
@@ -32,7 +33,7 @@ from compliance.tombstones import Tombstone
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Gone, NotFound, Unprocessable
-from likeness.identity import end_sessions_of, new_token, token_hash
+from likeness.identity import SignInLink, WebSession, end_sessions_of, new_token, token_hash
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 STUDIO_STOPS = timedelta(seconds=45)
 """A run on the cluster stops within a training step or a rendered picture; until then it may still write an object."""
+ANY_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
 LOOK_AGAIN = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -632,17 +634,69 @@ def _stranded(session: Session, now: datetime) -> list[UUID]:
 def replay_tombstones(kernel: Kernel) -> int:
     """Deletes again what a restored backup brought back; to be called before the first request is served.
 
-    Returns how many people had come back. Raises `ValueError` when a tombstone cannot be read: then nothing is served.
+    Every store is asked who is in it, for a company at a time, because a start must not take minutes where thousands
+    were erased; whoever is found in any of them goes the whole way again. Returns how many people had come back. Raises
+    `ValueError` when a tombstone cannot be read: then nothing is served.
     """
-    returned = 0
+    laid: dict[UUID, list[Tombstone]] = {}
     for tombstone in tombstones.read_all(kernel.settings.tombstones_path()):
-        objects = wipe(kernel, tombstone)
-        with kernel.db.transaction(tombstone.tenant) as session:
-            people = wipe_rows(session, kernel, tombstone.owner, utc_now())
-            if people or objects:
-                _record_replay(session, tombstone)
-                returned += 1
-    return returned
+        laid.setdefault(tombstone.tenant, []).append(tombstone)
+    in_logs = _in_logs(kernel) if laid else set()
+    returned = [one for theirs in laid.values() for one in _returned(kernel, theirs, in_logs)]
+    return sum(_replay(kernel, tombstone) for tombstone in returned)
+
+
+def _returned(kernel: Kernel, theirs: Sequence[Tombstone], in_logs: set[UUID]) -> list[Tombstone]:
+    """Those of one company's tombstones whose people are in any of the stores that `wipe` and `wipe_rows` empty."""
+    tenant = theirs[0].tenant
+    with kernel.db.transaction(tenant) as session:
+        somewhere = _in_rows(session, {tombstone.owner for tombstone in theirs})
+    somewhere |= in_logs | kernel.objects.people(tenant)
+    return [
+        tombstone
+        for tombstone in theirs
+        # A key folder from before the erasure has neither the key nor the mark that forbids a new one.
+        if tombstone.owner in somewhere or not kernel.keys.all_destroyed(tenant, tombstone.owner)
+    ]
+
+
+def _in_rows(session: Session, owners: set[UUID]) -> set[UUID]:
+    tenant, wanted = tenant_of(session), literal(list(owners), ARRAY(Uuid()))
+    found: set[UUID] = set()
+    for table, column in (
+        (Employee, Employee.id),
+        (Mail, Mail.owner_id),
+        (WebSession, WebSession.subject_id),
+        (SignInLink, SignInLink.subject_id),
+    ):
+        found.update(session.exec(select(column).where(col(table.tenant_id) == tenant, col(column) == any_(wanted))))
+    ended = (col(Job.tenant_id) == tenant, col(Job.state).in_((JobState.DONE, JobState.DEAD)))
+    for args, key in session.exec(select(Job.args, Job.key).where(*ended)):
+        found |= owners & _ids_in(" ".join([*args, key]).encode())
+    return found
+
+
+def _in_logs(kernel: Kernel) -> set[UUID]:
+    found: set[UUID] = set()
+    for file in rescan.log_files(kernel):
+        if file.stat().st_size:  # An empty file cannot be mapped.
+            with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as words:
+                found |= _ids_in(words)
+    return found
+
+
+def _ids_in(words: bytes | mmap.mmap) -> set[UUID]:
+    return {UUID(found[0].decode()) for found in ANY_ID.finditer(words)}
+
+
+def _replay(kernel: Kernel, tombstone: Tombstone) -> bool:
+    """Whether there was a row or an object to delete."""
+    objects = wipe(kernel, tombstone)
+    with kernel.db.transaction(tombstone.tenant) as session:
+        came_back = bool(wipe_rows(session, kernel, tombstone.owner, utc_now()) or objects)
+        if came_back:
+            _record_replay(session, tombstone)
+    return came_back
 
 
 def _record_replay(session: Session, tombstone: Tombstone) -> None:

@@ -128,6 +128,11 @@ class Objects:
         """The objects below a folder such as `tenants/ID`, or all of them; ordered by path."""
         return sorted(self._store.find(_checked_prefix(prefix, all_allowed=True)), key=lambda found: found.path)
 
+    def people(self, tenant: UUID) -> set[UUID]:
+        """Of whom anything is stored, half-written files too; one listing, however much there is of each."""
+        names = self._store.folders(f"tenants/{tenant}/employees")
+        return {UUID(name) for name in names if re.fullmatch(ID, name)}
+
     def delete_prefix(self, prefix: str) -> int:
         """Deletes everything below a tenant's or a person's folder, half-written files too; returns how many objects.
 
@@ -200,6 +205,7 @@ class _Store(Protocol):
     def exists(self, path: str) -> bool: ...
     def delete(self, path: str) -> None: ...
     def find(self, prefix: str) -> Iterable[StoredObject]: ...
+    def folders(self, prefix: str) -> Iterable[str]: ...
     def delete_prefix(self, prefix: str) -> int: ...
     def delete_unfinished(self, prefix: str, before: datetime) -> int: ...
     def versions_purged(self) -> bool: ...
@@ -262,6 +268,13 @@ class _Folder:
                 except FileNotFoundError:
                     continue
                 yield StoredObject(f"{below}/{name}", found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def folders(self, prefix: str) -> Iterable[str]:
+        try:
+            with _folder_errors(), self._parent(f"{prefix}/.") as (top, _):
+                return os.listdir(top)
+        except ObjectMissing:
+            return []
 
     def delete_prefix(self, prefix: str) -> int:
         deleted = 0
@@ -403,6 +416,11 @@ class _Bucket:
         with _bucket_errors():
             for found in chain.from_iterable(obstore.list(self._s3, prefix or None, chunk_size=1000)):
                 yield StoredObject(found["path"], found["size"], found["last_modified"])
+
+    def folders(self, prefix: str) -> Iterable[str]:
+        with _bucket_errors():
+            found = obstore.list_with_delimiter(self._s3, f"{prefix}/")
+        return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
 
     def delete_prefix(self, prefix: str) -> int:
         paths = [found.path for found in self.find(prefix)]

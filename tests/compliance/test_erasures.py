@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,9 +25,11 @@ from compliance.models import Erasure, ErasureState, Trigger
 from likeness import jobs, ledger
 from likeness.db import Database, utc_now
 from likeness.errors import NotFound
+from likeness.identity import Kind, make_link, start_session
 from likeness.jobs import Job
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyDestroyed, KeyRef
+from likeness.mail import Letter, post
 from likeness.objects import person_path, tenant_path
 from tests.compliance.people import colleague_of, erase, full_person, readable, reread, rows_naming
 from tests.factories import make_employee, run_jobs
@@ -304,6 +309,114 @@ def test_a_restored_person_is_deleted_again_before_anything_is_served(kernel: Ke
         assert "erasure.replayed" in [entry.event for entry in ledger.entries(session, subject=alice.id)]
     assert erasures.replay_tombstones(kernel) == 0
     assert readable(kernel, bob)
+
+
+def a_row(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        restored = make_employee(session, kernel)
+        session.execute(update(Employee).where(col(Employee.id) == restored.id).values(id=person.id))
+
+
+def a_mail(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        restored = make_employee(session, kernel)
+        post(session, kernel.keys, restored.id, Letter("a@b.example", "s", "t"), template="test", campaign="one")
+        session.execute(text("update mail set owner_id = :e where owner_id = :r"), {"e": person.id, "r": restored.id})
+
+
+def a_session(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+
+
+def a_link(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        make_link(session, Kind.EMPLOYEE, person.id, utc_now())
+
+
+def an_ended_job(kernel: Kernel, person: Employee) -> None:
+    ended = {"state": "done", "due": None, "finished_at": utc_now()}
+    with kernel.db.transaction(person.tenant_id) as session:
+        session.add(Job(tenant_id=person.tenant_id, kind="test", key="x", args=["photo", str(person.id)], **ended))
+
+
+def a_key(kernel: Kernel, person: Employee) -> None:
+    (key_folder(kernel, person) / "source.key").write_bytes(b"of a backup")
+
+
+def a_retired_key(kernel: Kernel, person: Employee) -> None:
+    (key_folder(kernel, person) / "source.key.0123456789abcdef").write_bytes(b"of a backup")
+
+
+def no_mark(kernel: Kernel, person: Employee) -> None:
+    (key_folder(kernel, person) / "headshot.destroyed").unlink()
+
+
+def no_key_folder(kernel: Kernel, person: Employee) -> None:
+    shutil.rmtree(key_folder(kernel, person))
+
+
+def an_object(kernel: Kernel, person: Employee, name: str = "restored") -> None:
+    folder = kernel.settings.home / "objects" / "tenants" / str(person.tenant_id) / "employees" / str(person.id)
+    (folder / "source").mkdir(parents=True)
+    (folder / "source" / name).write_bytes(b"of a backup")
+
+
+def half_an_object(kernel: Kernel, person: Employee) -> None:
+    an_object(kernel, person, "_0123456789abcdef.part")
+
+
+def log_lines(kernel: Kernel, person: Employee) -> None:
+    with (kernel.settings.home / "likeness.log").open("a") as log:
+        log.write(f'{{"employee": "{person.id}"}}\n{{"route": "/{person.id.hex}"}}\n')
+
+
+def key_folder(kernel: Kernel, person: Employee) -> Path:
+    return kernel.settings.keys_path() / "tenants" / str(person.tenant_id) / str(person.id)
+
+
+@pytest.mark.parametrize(
+    "bring_back",
+    [
+        a_row, a_mail, a_session, a_link, an_ended_job, a_key, a_retired_key, no_mark, no_key_folder, an_object,
+        half_an_object, log_lines,
+    ],
+)  # fmt: skip
+def test_whatever_a_backup_brings_back_alone_is_seen_and_deleted(
+    kernel: Kernel, bring_back: Callable[[Kernel, Employee], None]
+) -> None:
+    alice = full_person(kernel)
+    bob = colleague_of(kernel, alice)
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    bring_back(kernel, alice)
+    erasures.replay_tombstones(kernel)
+    certified(kernel, erasure)
+    objects = kernel.settings.home / "objects" / "tenants" / str(alice.tenant_id) / "employees" / str(alice.id)
+    assert not objects.exists()
+    assert kernel.keys.refs(alice.tenant_id, alice.id) == []
+    for cls in KeyClass:
+        with pytest.raises(KeyDestroyed):
+            kernel.keys.open_or_create(KeyRef(alice.tenant_id, alice.id, cls))
+    log = kernel.settings.home / "likeness.log"
+    assert not log.exists() or not re.search(f"{alice.id}|{alice.id.hex}", log.read_text())
+    assert readable(kernel, bob)
+    log.unlink(missing_ok=True)
+
+
+def test_a_start_costs_next_to_nothing_for_all_who_stayed_away(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = make_person(kernel).tenant_id
+    for _ in range(50):
+        gone = tombstones.Tombstone(uuid4(), tenant, uuid4(), utc_now())
+        tombstones.write(kernel.settings.tombstones_path(), gone)
+    erasures.replay_tombstones(kernel)
+    laid = tombstones.read_all(kernel.settings.tombstones_path())
+    counted = MortalDatabase(kernel.db, commits=0, after=False)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    assert erasures.replay_tombstones(replace(kernel, db=counted)) == 0
+    assert -counted.left == len({one.tenant for one in laid})
+    assert synced == []
 
 
 def test_a_tombstone_holds_random_ids_and_nothing_of_the_person(kernel: Kernel) -> None:

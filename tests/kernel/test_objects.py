@@ -244,6 +244,15 @@ def test_listing_goes_by_folder_and_hides_other_tenants(objects: Objects) -> Non
     assert timedelta(minutes=-1) < age < timedelta(minutes=1)
 
 
+def test_people_are_those_of_whom_anything_is_stored(objects: Objects) -> None:
+    assert objects.people(ACME) == set()
+    for path in (photo("a"), photo("b"), photo("a", BOB), photo("a", BOB, OTHER), tenant_path(ACME, "workbooks", ALICE)):
+        objects.put(path, b"x", key_of(path))
+    assert (objects.people(ACME), objects.people(OTHER)) == ({ALICE, BOB}, {BOB})
+    objects.delete_prefix(f"tenants/{ACME}/employees/{ALICE}")
+    assert objects.people(ACME) == {BOB}
+
+
 def test_deleting_a_prefix_takes_everything_below_and_nothing_else(objects: Objects) -> None:
     for path in (photo("a"), photo("b"), photo("a", BOB), photo("a", ALICE, OTHER)):
         objects.put(path, b"x", key_of(path))
