@@ -188,11 +188,11 @@ def _opens(kernel: Kernel, subject: Subject, cls: str, kept: str) -> bool:
 
 
 def log_files(kernel: Kernel) -> list[Path]:
-    """The log files that the embedded profile writes itself; elsewhere logs go to the operator's own store."""
+    """The log files that the embedded profile writes itself, older ones too; elsewhere logs go to the operator's store."""
     home = kernel.settings.home
     if not kernel.settings.embedded:
         return []
-    return [file for file in (home / "likeness.log", home / "postgres" / "postgres.log") if file.exists()]
+    return [*sorted(home.glob("likeness.log*")), *home.glob("postgres/postgres.log")]
 
 
 def scratch_folders() -> list[Path]:

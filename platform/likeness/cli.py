@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import IO
 
 import click
 import uvicorn
@@ -34,7 +33,8 @@ def up() -> None:
     from likeness.postgres import PostgresFailed
 
     settings = Settings()
-    telemetry.configure(settings.log_level, stream=_log_file(settings))
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     running = Embedded(settings)
     try:
         with console.status("Starting the database, the worker and the web server …"):
@@ -152,9 +152,3 @@ def _production_kernel() -> Kernel:
     # A database that was restored from a backup must not serve anybody who was erased since.
     replay_tombstones(kernel)
     return kernel
-
-
-def _log_file(settings: Settings) -> IO[str]:
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
-    return (settings.home / "likeness.log").open("a", buffering=1)
-

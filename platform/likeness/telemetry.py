@@ -7,6 +7,8 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -14,6 +16,8 @@ ALLOWED = {
     "job", "kind", "attempt", "tenant", "employee", "sitting", "run", "erasure", "route", "method", "status",
     "seconds", "count", "error", "sweep", "event",
 }  # fmt: skip
+LOG_BYTES, LOG_FILES = 10 * 2**20, 5
+"""The newest 50 MiB, a quarter of a million lines, tell of weeks; the re-scan of every erasure reads them all."""
 OURS = ("likeness", "tenants", "batch", "gpu_cluster", "compliance", "dashboard")
 
 
@@ -40,8 +44,11 @@ def _places(trace: TracebackType | None) -> list[str]:
     return [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
 
 
-def configure(level: str = "info", stream: IO[str] | None = None) -> None:
-    handler = logging.StreamHandler(stream or sys.stderr)
+def configure(level: str = "info", stream: IO[str] | None = None, *, file: Path | None = None) -> None:
+    """Logs to the file, which is kept within bounds, or to the stream, whose owner looks after it."""
+    handler: logging.Handler = logging.StreamHandler(stream or sys.stderr)
+    if file is not None:
+        handler = RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8")
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

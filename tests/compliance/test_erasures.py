@@ -442,9 +442,10 @@ def test_a_tombstone_that_cannot_be_read_stops_the_start(kernel: Kernel) -> None
         broken.unlink()
 
 
-def test_an_id_in_the_log_is_blanked_in_place(kernel: Kernel) -> None:
+@pytest.mark.parametrize("name", ["likeness.log", "likeness.log.1", "likeness.log.4"])
+def test_an_id_in_the_log_is_blanked_in_place(kernel: Kernel, name: str) -> None:
     alice = full_person(kernel)
-    log = kernel.settings.home / "likeness.log"
+    log = kernel.settings.home / name
     log.write_text(f'{{"employee": "{alice.id}"}}\n{{"employee": "{uuid4()}"}}\n')
     size = log.stat().st_size
     erasure = erase(kernel, alice)

@@ -1,6 +1,9 @@
 import io
 import json
 import logging
+from pathlib import Path
+
+import pytest
 
 from likeness import telemetry
 
@@ -14,6 +17,30 @@ def logged(act: object) -> list[dict[str, object]]:
     finally:
         logging.getLogger().handlers[:] = before
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_the_log_file_is_kept_within_bounds_and_loses_the_oldest_lines_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "LOG_BYTES", 2000)
+    monkeypatch.setattr(telemetry, "LOG_FILES", 3)
+    (tmp_path / "likeness.log").write_text('{"count": -1}\n')  # Of the run before, which is continued.
+    before = logging.getLogger().handlers[:]
+    try:
+        telemetry.configure("info", file=tmp_path / "likeness.log")
+        for number in range(10):
+            logging.getLogger("batch.photos").info("photo checked", extra={"count": number})
+        (first, *_) = (tmp_path / "likeness.log").read_text().splitlines()
+        for number in range(10, 200):
+            logging.getLogger("batch.photos").info("photo checked", extra={"count": number})
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert json.loads(first) == {"count": -1}
+    files = [tmp_path / f"likeness.log{end}" for end in (".2", ".1", "")]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    assert all(file.stat().st_size <= 2000 for file in files)
+    counts = [json.loads(line)["count"] for file in files for line in file.read_text().splitlines()]
+    assert counts == list(range(200 - len(counts), 200))
 
 
 def test_only_allowed_fields_are_kept() -> None:

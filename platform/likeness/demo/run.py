@@ -46,7 +46,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both ways of being told to stop clean up.
     settings = Settings()
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
-    telemetry.configure(settings.log_level, stream=(settings.home / "likeness.log").open("a", buffering=1))
+    telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     console.print(
         "[bold]Likeness[/] · a demo in a [italic]drawn world[/]: the people are drawn by this program,"
         " everything else is the product.\n"
