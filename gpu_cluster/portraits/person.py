@@ -44,6 +44,37 @@ BEARDS = ("no beard", "stubble", "moustache", "goatee", "full beard")
 GLASSES = ("no glasses", "round glasses", "square glasses")
 FRAME_COLOURS: tuple[Colour, ...] = ((0.08, 0.08, 0.09), (0.33, 0.18, 0.10), (0.55, 0.12, 0.14), (0.16, 0.24, 0.42))
 
+# Trait: its word in captions, and the range it is drawn from. Drawing and describing read the same table.
+MEASURES: dict[str, tuple[str, float, float]] = {
+    "face_width": ("face", 0.68, 0.89),
+    "jaw": ("jaw", -0.06, 0.13),
+    "chin": ("chin", -0.08, 0.07),
+    "cheeks": ("cheek", -0.04, 0.07),
+    "eye_gap": ("gap", 0.26, 0.39),
+    "eye_width": ("eyewidth", 0.115, 0.19),
+    "eye_height": ("eyeheight", 0.050, 0.105),
+    "eye_tilt": ("tilt", -0.22, 0.24),
+    "eye_line": ("eyeline", -0.14, 0.0),
+    "brow_height": ("brow", 0.15, 0.29),
+    "brow_thickness": ("browthick", 0.018, 0.055),
+    "brow_arch": ("arch", 0.01, 0.10),
+    "brow_slope": ("slope", -0.25, 0.25),
+    "nose_length": ("nose", 0.30, 0.52),
+    "nose_width": ("nosewidth", 0.10, 0.215),
+    "nose_bridge": ("bridge", 0.2, 1.0),
+    "mouth_width": ("mouth", 0.19, 0.36),
+    "mouth_line": ("mouthline", 0.54, 0.68),
+    "upper_lip": ("upperlip", 0.025, 0.075),
+    "lower_lip": ("lowerlip", 0.04, 0.10),
+    "ears": ("ear", 0.12, 0.24),
+    "hairline": ("hairline", 0.56, 0.78),
+    "volume": ("volume", 0.06, 0.20),
+    "age": ("age", 0.0, 1.0),
+}
+LEVELS = "abcde"
+"""Steps in which a caption tells a measure: "jawa" is the narrowest fifth, "jawe" the widest. Letters, because CLIP's
+tokenizer parts digits from words."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -90,10 +121,15 @@ class Person:
     def drawn(cls, seed: int) -> "Person":
         rng = np.random.default_rng((7919, seed))
         between = rng.uniform
+
+        def measure(trait: str) -> float:
+            _, low, high = MEASURES[trait]
+            return between(low, high)
+
         bearded = rng.random() < 0.45
         style = str(rng.choice(STYLES, p=_STYLES_OF_BEARDED if bearded else _STYLES_OF_OTHERS))
         skin = between(0.0, 6.0)
-        age = between(0.0, 1.0)
+        age = measure("age")
         hair_chances = np.array([3.0, 3.0, 2.0, 1.0, 0.8, 1.5, 0.7, 0.7, 0.5])
         if skin > 3.4:
             hair_chances = np.array([5.0, 3.0, 1.0, 0.4, 0.1, 0.2, 0.2, 0.7, 0.5])
@@ -102,33 +138,33 @@ class Person:
         return cls(
             skin=skin,
             rosy=between(-1.0, 1.0),
-            face_width=between(0.68, 0.89),
-            jaw=between(-0.06, 0.13),
-            chin=between(-0.08, 0.07),
-            cheeks=between(-0.04, 0.07),
-            eye_gap=between(0.26, 0.39),
-            eye_width=between(0.115, 0.19),
-            eye_height=between(0.050, 0.105),
-            eye_tilt=between(-0.22, 0.24),
-            eye_line=between(-0.14, 0.0),
+            face_width=measure("face_width"),
+            jaw=measure("jaw"),
+            chin=measure("chin"),
+            cheeks=measure("cheeks"),
+            eye_gap=measure("eye_gap"),
+            eye_width=measure("eye_width"),
+            eye_height=measure("eye_height"),
+            eye_tilt=measure("eye_tilt"),
+            eye_line=measure("eye_line"),
             iris=str(rng.choice(list(IRISES), p=np.array(iris_chances) / sum(iris_chances))),
-            brow_height=between(0.15, 0.29),
-            brow_thickness=between(0.018, 0.055),
-            brow_arch=between(0.01, 0.10),
-            brow_slope=between(-0.25, 0.25),
-            nose_length=between(0.30, 0.52),
-            nose_width=between(0.10, 0.215),
-            nose_bridge=between(0.2, 1.0),
-            mouth_width=between(0.19, 0.36),
-            mouth_line=between(0.54, 0.68),
-            upper_lip=between(0.025, 0.075),
-            lower_lip=between(0.04, 0.10),
+            brow_height=measure("brow_height"),
+            brow_thickness=measure("brow_thickness"),
+            brow_arch=measure("brow_arch"),
+            brow_slope=measure("brow_slope"),
+            nose_length=measure("nose_length"),
+            nose_width=measure("nose_width"),
+            nose_bridge=measure("nose_bridge"),
+            mouth_width=measure("mouth_width"),
+            mouth_line=measure("mouth_line"),
+            upper_lip=measure("upper_lip"),
+            lower_lip=measure("lower_lip"),
             lip_colour=between(0.0, 1.0) * (0.35 if bearded else 1.0),
-            ears=between(0.12, 0.24),
+            ears=measure("ears"),
             hair=hair,
             style=style,
-            hairline=between(0.56, 0.78),
-            volume=between(0.06, 0.20),
+            hairline=measure("hairline"),
+            volume=measure("volume"),
             parting=float(rng.choice([-1.0, 1.0])) * between(0.15, 0.5),
             beard=str(rng.choice(BEARDS[1:])) if bearded else BEARDS[0],
             glasses=str(rng.choice(GLASSES, p=[0.68, 0.16, 0.16])),
@@ -154,7 +190,15 @@ class Person:
         skin = SKIN_WORDS[min(6, int(self.skin * 7.0 / 6.0))]
         hair = "bald head" if self.style == "bald" else f"{self.hair} {_STYLE_WORDS.get(self.style, self.style)} hair"
         more = [word for word in (self.beard, self.glasses) if not word.startswith("no ")]
-        return ", ".join([f"{skin} skin", hair, *more, f"{self.iris} eyes"])
+        return ", ".join([f"{skin} skin", hair, *more, f"{self.iris} eyes", self.measures()])
+
+    def measures(self) -> str:
+        """The lengths of the face in steps, which teach the base to place what most captions leave open."""
+        steps = []
+        for trait, (word, low, high) in MEASURES.items():
+            part = (getattr(self, trait) - low) / (high - low)
+            steps.append(word + LEVELS[min(len(LEVELS) - 1, int(part * len(LEVELS)))])
+        return " ".join(steps)
 
 
 _STYLE_WORDS = {"buzz cut": "buzz cut", "bob": "bob cut", "bun": "tied up"}

@@ -16,17 +16,17 @@ SIZE = 128
 FIRST_PERSON = 10_000_000
 CHUNK = 500
 
-
-# Other people than those of the first, broad set.
-FIRST_STUDIO_PERSON = 20_000_000
+# Of ten pictures this many are headshots; the others show the whole world of scenes.
+HEADSHOTS = 7
 PLAIN = tuple(phrase for phrase, (kind, _, _) in BACKDROPS.items() if kind == "plain")
 
 
-def _studio(scene: Scene, rng: np.random.Generator) -> Scene:
-    """A scene as headshots have it: a plain wall, near, and most often facing the camera."""
+def headshot(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene as headshots have it: near, most often before a plain wall and facing the camera."""
     facing = {"pose": "facing the camera", "turn": rng.uniform(-0.06, 0.06)} if rng.random() < 0.75 else {}
-    framing = "close-up" if rng.random() < 0.75 else "head and shoulders"
-    return replace(scene, backdrop=str(rng.choice(PLAIN)), framing=framing, **facing)  # type: ignore[arg-type]
+    framing = "close-up" if rng.random() < 0.6 else "head and shoulders"
+    backdrop = str(rng.choice(PLAIN)) if rng.random() < 0.75 else scene.backdrop
+    return replace(scene, backdrop=backdrop, framing=framing, **facing)  # type: ignore[arg-type]
 
 
 def _chunk(seeds: range) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
@@ -34,14 +34,14 @@ def _chunk(seeds: range) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     for seed in seeds:
         rng = np.random.default_rng((3, seed))
         person, scene = Person.drawn(seed), Scene.drawn(rng)
-        if seed >= FIRST_STUDIO_PERSON:
-            scene = _studio(scene, rng)
+        if seed % 10 < HEADSHOTS:
+            scene = headshot(scene, rng)
         pictures.append(np.asarray(draw(person, scene, SIZE)))
         captions.append((caption(scene), caption(scene, person)))
     return np.stack(pictures), captions
 
 
-def draw_all(folder: Path, count: int, first: int = FIRST_PERSON, workers: int = 2) -> None:
+def draw_all(folder: Path, count: int, workers: int = 2) -> None:
     """Writes pictures.npy (count, 128, 128, 3) and captions.txt; does nothing when they are there already."""
     done = folder / "captions.txt"
     if done.exists():
@@ -52,7 +52,8 @@ def draw_all(folder: Path, count: int, first: int = FIRST_PERSON, workers: int =
     lines: list[str] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         starts = range(0, count, CHUNK)
-        chunks: Iterable[range] = [range(first + start, first + min(start + CHUNK, count)) for start in starts]
+        everybody = range(FIRST_PERSON, FIRST_PERSON + count)
+        chunks: Iterable[range] = [everybody[start : start + CHUNK] for start in starts]
         for start, (pictures, captions) in zip(starts, pool.map(_chunk, chunks), strict=True):
             store[start : start + CHUNK] = pictures
             lines += ["\t".join(pair) for pair in captions]

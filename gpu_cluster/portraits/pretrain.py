@@ -1,6 +1,6 @@
 """Trains the small base model from nothing: draw the pictures, train the autoencoder, then text encoders and UNet.
 
-    python -m gpu_cluster.portraits.pretrain --out gpu_cluster/portraits/base --minutes 56
+    python -m gpu_cluster.portraits.pretrain --out gpu_cluster/portraits/base --minutes 85
 
 Each stage leaves its result in the scratch folder, so an interrupted run goes on with the stage it was in.
 """
@@ -9,7 +9,6 @@ import argparse
 import copy
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +21,52 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
+from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load
 from gpu_cluster.portraits.kindle import kindle
 from gpu_cluster.portraits.model import Diffusers
 
 # The autoencoder starts from a linear code (kindle.py), so most of a run goes to the UNet.
-VAE_SHARE = 0.18
+VAE_SHARE = 0.15
+POLISH_SHARE = 0.1
 VAE_BATCH = 4
 VAE_RATE = 4e-4
+# What has been trained before bears smaller steps only.
+VAE_RATE_ON = 1.5e-4
+# Spread of the latent channels that a grown autoencoder has more than the one it grew from.
+FINE = 0.7
 # Keeps latents near a unit ball without blurring what they hold.
 KL_WEIGHT = 3e-5
 UNET_BATCH = 16
 UNET_RATE = 1e-3
+UNET_RATE_ON = 6e-4
 # A picture without its caption now and then: classifier-free guidance needs it.
 CAPTION_DROPOUT = 0.10
+# Captions that describe the person. Those that do teach where a face's parts go, the others are what prompts look like.
+TRAITS = 0.5
+# Of the weights in the moving average; about 500 steps.
+AVERAGE = 0.998
+# How much more an error counts where the head is.
+HEAD = 2.0
+# Standard deviation of what is added to latents while the decoder is polished.
+POLISH_NOISE = 0.05
 SNAPSHOT_MINUTES = 10.0
+# A longer step means that the machine slept or the program was paused.
+LONGEST_STEP = 5.0
+# Processors without these instructions compute bfloat16 in software, fifteen times slower than float32.
+HALF = torch.cpu._is_avx512_bf16_supported()
 
 
 class Clock:
-    """Training lasts for minutes, not for steps, so that it ends on time on a busy machine as well."""
+    """Training lasts for minutes of work, not for steps, so that it ends on time on a busy machine as well."""
 
     def __init__(self, minutes: float, spent: float = 0.0) -> None:
-        self.minutes, self.spent, self.started = minutes, spent, time.monotonic()
+        self.minutes, self.used, self.seen = minutes, spent, time.monotonic()
 
-    @property
-    def used(self) -> float:
-        return self.spent + (time.monotonic() - self.started) / 60.0
+    def tick(self) -> None:
+        """Called once a step."""
+        now = time.monotonic()
+        self.used += min(now - self.seen, LONGEST_STEP) / 60.0
+        self.seen = now
 
     @property
     def part(self) -> float:
@@ -95,16 +115,20 @@ def _resume(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int) -> Diffusers:
+def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, start: Diffusers = None) -> Diffusers:
+    """From nothing, or grown from the autoencoder of the pipeline `start`."""
     done, ongoing = scratch / "vae.pt", scratch / "vae-ongoing.pt"
-    vae = model.autoencoder().to(memory_format=torch.channels_last)
+    vae = model.autoencoder()
     if done.exists():
         vae.load_state_dict(torch.load(done, weights_only=True))
         return vae
     drawn, _ = pictures.load_all(scratch)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=VAE_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
-    step, clock = 0, Clock(minutes)
-    if not ongoing.exists():
+    step, clock, fine = 0, Clock(minutes), 0
+    if start is not None:
+        fine = model.LATENT_CHANNELS - start.vae.config.latent_channels
+        grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
+    elif not ongoing.exists():
         kindle(vae, to_unit(drawn[:240]))
     if (state := _resume(ongoing)) is not None:
         vae.load_state_dict(state["vae"])
@@ -113,20 +137,22 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int) ->
     rng, saved, said = np.random.default_rng((seed, step)), clock.used, time.monotonic()
     crew = Threads(threads)
     while clock.part < 1.0:
-        # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms.
-        crop, count = (64, 4 * VAE_BATCH) if clock.part < 0.6 else (128, VAE_BATCH)
+        # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms,
+        # which a network that goes on has settled already.
+        crop, count = (64, 4 * VAE_BATCH) if start is None and clock.part < 0.6 else (128, VAE_BATCH)
         batch = _crops(drawn, rng, crop, count)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
             posterior = vae.encode(batch).latent_dist
             decoded = vae.decode(posterior.sample()).sample
         loss = _picture_loss(decoded.float(), batch) + KL_WEIGHT * posterior.kl().mean() / 256.0 * (128 / crop) ** 2
         for group in optimizer.param_groups:
-            group["lr"] = clock.rate(VAE_RATE, step)
+            group["lr"] = clock.rate(VAE_RATE if start is None else VAE_RATE_ON, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         crew.step()
+        clock.tick()
         step += 1
         if step % 50 == 0:
             quality = -10 * math.log10(functional.mse_loss(decoded.float().clamp(-1, 1), batch).item() / 4.0)
@@ -139,7 +165,7 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int) ->
                 {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "used": clock.used},
                 ongoing,
             )
-    whiten(vae, drawn)
+    whiten(vae, drawn, fine)
     torch.save(vae.state_dict(), done)
     return vae
 
@@ -148,11 +174,11 @@ def _crops(drawn: NDArray[np.uint8], rng: np.random.Generator, crop: int, count:
     chosen = rng.integers(len(drawn), size=count)
     spare = (drawn.shape[1] - crop) // 8
     if spare == 0:
-        return to_unit(drawn[np.sort(chosen)]).contiguous(memory_format=torch.channels_last)
+        return to_unit(drawn[np.sort(chosen)])
     # Beta(3, 3) looks at the middle, where the face is, more often than at the rim.
     places = np.round(rng.beta(3, 3, size=(count, 2)) * spare).astype(int) * 8
     cut = [drawn[i, y : y + crop, x : x + crop] for i, (y, x) in zip(chosen, places, strict=True)]
-    return to_unit(np.stack(cut)).contiguous(memory_format=torch.channels_last)
+    return to_unit(np.stack(cut))
 
 
 def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
@@ -171,14 +197,16 @@ def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def whiten(vae: Diffusers, drawn: NDArray[np.uint8]) -> None:
-    """Folds each latent channel's mean and spread into the 1x1 convolutions around it: latents become mean 0, std 1.
+def whiten(vae: Diffusers, drawn: NDArray[np.uint8], fine: int) -> None:
+    """Folds each latent channel's mean and spread into the 1x1 convolutions around it, so that latents have mean 0.
 
-    Trainers and pipelines then need neither shift nor scale, whatever they do with those settings.
+    Spreads are 1, and FINE for the last `fine` channels: what they add to the picture is small, and errors in it should
+    count for less. Trainers and pipelines then need neither shift nor scale, whatever they do with those settings.
     """
     latents = encode_all(vae, drawn[:2000]).float()
     mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     channels = model.LATENT_CHANNELS
+    spread[channels - fine :] /= FINE
     into, out_of = vae.quant_conv, vae.post_quant_conv
     assert into is not None
     assert out_of is not None
@@ -193,9 +221,9 @@ def whiten(vae: Diffusers, drawn: NDArray[np.uint8]) -> None:
 def encode_all(vae: Diffusers, drawn: NDArray[np.uint8]) -> Tensor:
     parts = []
     for start in range(0, len(drawn), 50):
-        batch = to_unit(drawn[start : start + 50]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            parts.append(vae.encode(batch).latent_dist.mode().bfloat16())
+        batch = to_unit(drawn[start : start + 50])
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+            parts.append(vae.encode(batch).latent_dist.mode().half())
     return torch.cat(parts)
 
 
@@ -235,27 +263,6 @@ def reword(line: str, rng: np.random.Generator) -> str:
     return text.replace(f"{SUBJECT_TOKEN} person", "a person") if rng.random() < 0.25 else text
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """One part of the denoiser's training."""
-
-    name: str
-    minutes: float
-    rate: float
-    studio: int  # pictures of a batch that are headshots before a plain wall
-    traits: float  # share of captions that describe the person
-    average: float
-    head: float  # how much more an error counts where the head is
-
-
-def lessons(minutes: float) -> tuple[Lesson, Lesson]:
-    """First the whole world, then what headshots look like: the recogniser sees little of a small face."""
-    return (
-        Lesson("world", minutes * 0.6, UNET_RATE, studio=0, traits=0.5, average=0.998, head=0.0),
-        Lesson("studio", minutes * 0.4, 0.8 * UNET_RATE, studio=14, traits=0.35, average=0.995, head=2.0),
-    )
-
-
 class Supply:
     """Latents of one set of pictures, encoded once, with their captions."""
 
@@ -272,28 +279,34 @@ class Supply:
 
 
 def train_denoiser(
-    scratch: Path, out: Path, vae: Diffusers, lesson: Lesson, world: Supply, studio: Supply, seed: int, threads: int
+    scratch: Path,
+    out: Path,
+    vae: Diffusers,
+    supply: Supply,
+    minutes: float,
+    seed: int,
+    threads: int,
+    start: Diffusers = None,
 ) -> None:
     whole = Denoiser()
+    if start is not None:
+        grow_denoiser(whole, start)
     averaged = copy.deepcopy(whole).requires_grad_(False)
-    optimizer = torch.optim.AdamW(whole.parameters(), lr=lesson.rate, betas=(0.9, 0.98), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2)
     alphas = model.scheduler().alphas_cumprod
-    weight = _head_weight(lesson.head)
-    step, clock, ongoing = 0, Clock(lesson.minutes), scratch / "denoiser-ongoing.pt"
+    weight = _head_weight(HEAD)
+    step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
     if (state := _resume(ongoing)) is not None:
         whole.load_state_dict(state["whole"])
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
-        if state["lesson"] == lesson.name:
-            step, clock = state["step"], Clock(lesson.minutes, state["used"])
+        step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said, recent = np.random.default_rng((seed, 1, step)), clock.used, time.monotonic(), 0.0
     crew = Threads(threads)
     torch.manual_seed(seed + step)
     while clock.part < 1.0:
-        near, near_texts = studio.draw(lesson.studio, lesson.traits, rng)
-        far, far_texts = world.draw(UNET_BATCH - lesson.studio, lesson.traits, rng)
-        clean, texts = torch.cat([near, far]), [reword(text, rng) for text in near_texts + far_texts]
-        states, pooled = whole.read(texts)
+        clean, lines = supply.draw(UNET_BATCH, TRAITS, rng)
+        states, pooled = whole.read([reword(line, rng) for line in lines])
         # The pipeline stands zeros for an empty prompt; so does training.
         told = torch.from_numpy(rng.random(UNET_BATCH) >= CAPTION_DROPOUT).float()
         states, pooled = states * told[:, None, None], pooled * told[:, None]
@@ -303,22 +316,23 @@ def train_denoiser(
         noise = torch.randn_like(clean)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
         wanted = signal.sqrt() * noise - (1 - signal).sqrt() * clean
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
             predicted = whole(noisy, times, states, pooled)
         loss = ((predicted.float() - wanted).square() * weight).mean()
         for group in optimizer.param_groups:
-            group["lr"] = clock.rate(lesson.rate, step, warm=150)
+            group["lr"] = clock.rate(UNET_RATE if start is None else UNET_RATE_ON, step, warm=150)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(whole.parameters(), 1.0)
         optimizer.step()
         crew.step()
+        clock.tick()
         step += 1
-        _average(averaged, whole, min(lesson.average, step / (step + 10.0)))
+        _average(averaged, whole, min(AVERAGE, step / (step + 10.0)))
         recent += loss.item() / 50
         if step % 50 == 0:
             pace = f"{50 / (time.monotonic() - said):.2f}/s on {crew.count}"
-            print(f"{lesson.name} {clock.used:5.1f} min  step {step}  {pace}  loss {recent:.4f}", flush=True)
+            print(f"denoiser {clock.used:5.1f} min  step {step}  {pace}  loss {recent:.4f}", flush=True)
             said, recent = time.monotonic(), 0.0
         if clock.used - saved > SNAPSHOT_MINUTES or clock.part >= 1.0:
             saved = clock.used
@@ -328,8 +342,39 @@ def train_denoiser(
                 "averaged": averaged.state_dict(),
                 "optimizer": optimizer.state_dict(),
             }
-            torch.save(state | {"lesson": lesson.name, "step": step, "used": clock.used}, ongoing)
+            torch.save(state | {"step": step, "used": clock.used}, ongoing)
             print(f"saved {out}", flush=True)
+
+
+def polish(scratch: Path, vae: Diffusers, supply: Supply, minutes: float, seed: int, threads: int) -> None:
+    """Trains the decoder alone, on latents as a denoiser leaves them: nearly right. The code itself stays as it is."""
+    done = scratch / "vae-polished.pt"
+    if done.exists():
+        vae.load_state_dict(torch.load(done, weights_only=True))
+        return
+    drawn, _ = pictures.load_all(scratch)
+    ours = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+    optimizer = torch.optim.AdamW(ours, lr=VAE_RATE_ON, betas=(0.9, 0.98), weight_decay=1e-4)
+    rng, step, clock, crew = np.random.default_rng((seed, 2)), 0, Clock(minutes), Threads(threads)
+    while clock.part < 1.0:
+        chosen = np.sort(rng.integers(len(drawn), size=VAE_BATCH))
+        latents = supply.latents[chosen].float()
+        latents = latents + POLISH_NOISE * torch.randn_like(latents)
+        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
+            decoded = vae.decode(latents).sample
+        loss = _picture_loss(decoded.float(), to_unit(drawn[chosen]))
+        for group in optimizer.param_groups:
+            group["lr"] = clock.rate(VAE_RATE_ON, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(ours, 1.0)
+        optimizer.step()
+        crew.step()
+        clock.tick()
+        step += 1
+        if step % 50 == 0:
+            print(f"polish {clock.used:5.1f} min  step {step}  loss {loss.item():.4f}", flush=True)
+    torch.save(vae.state_dict(), done)
 
 
 def _head_weight(more: float) -> Tensor:
@@ -355,24 +400,23 @@ def export(vae: Diffusers, denoiser: Denoiser, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="an earlier base to go on from")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/likeness-pretrain"))  # noqa: S108
-    parser.add_argument("--people", type=int, default=12_000)
-    parser.add_argument("--minutes", type=float, default=56.0)
+    parser.add_argument("--people", type=int, default=16_000)
+    parser.add_argument("--minutes", type=float, default=85.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    scratch, studio = arguments.scratch, arguments.scratch / "studio"
+    scratch = arguments.scratch
     pictures.draw_all(scratch, arguments.people, workers=arguments.threads)
-    pictures.draw_all(studio, arguments.people * 2 // 3, pictures.FIRST_STUDIO_PERSON, arguments.threads)
-    vae = train_autoencoder(scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads)
-    supplies = Supply(scratch, vae), Supply(studio, vae)
-    for lesson in lessons(arguments.minutes * (1.0 - VAE_SHARE)):
-        done = scratch / f"{lesson.name}.done"
-        if not done.exists():
-            train_denoiser(scratch, arguments.out, vae, lesson, *supplies, arguments.seed, arguments.threads)
-            done.touch()
+    start = load(arguments.start) if arguments.start else None
+    vae = train_autoencoder(scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads, start)
+    supply = Supply(scratch, vae)
+    polish(scratch, vae, supply, arguments.minutes * POLISH_SHARE, arguments.seed, arguments.threads)
+    minutes = arguments.minutes * (1.0 - VAE_SHARE - POLISH_SHARE)
+    train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, arguments.threads, start)
 
 
 if __name__ == "__main__":

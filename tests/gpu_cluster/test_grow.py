@@ -1,0 +1,45 @@
+"""A base that grows is, to begin with, the base it grew from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gpu_cluster.portraits import grow, model, pretrain
+
+SCENE = "a photo of sks person in a navy suit, on a white backdrop, soft light, close-up, smiling, facing the camera"
+
+
+def test_a_wider_code_first_draws_the_same_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    with monkeypatch.context() as narrow:
+        narrow.setattr(model, "LATENT_CHANNELS", 8)
+        old = model.autoencoder()
+    new = model.autoencoder()
+    sample = torch.rand(4, 3, 32, 32) * 2 - 1
+    grow.grow_autoencoder(new, old, sample)
+    with torch.no_grad():
+        before, after = old.encode(sample).latent_dist.mode(), new.encode(sample).latent_dist.mode()
+        assert torch.allclose(after[:, :8], before, atol=1e-4)
+        assert after[:, 8:].std() > 0.1  # The new channels carry something, to which the decoder does not listen yet.
+        assert torch.allclose(new.decode(after).sample, old.decode(before).sample, atol=1e-4)
+
+
+def test_a_longer_vocabulary_keeps_what_words_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    with monkeypatch.context() as narrow:
+        narrow.setattr(model, "LATENT_CHANNELS", 8)
+        narrow.setattr(model, "LEVELS", "")
+        old = pretrain.Denoiser()
+        pipeline = model.pipeline(model.autoencoder(), old.unet, old.first, old.second, old.words)
+    new = pretrain.Denoiser()
+    assert len(new.words) > len(old.words)
+    grow.grow_denoiser(new, pipeline)
+    noisy = torch.randn(1, model.LATENT_CHANNELS, 16, 16)
+    moment = torch.tensor([500])
+    with torch.no_grad():
+        # The new channels are not listened to yet, and nothing is said about them.
+        before = old(noisy[:, :8], moment, *old.read([SCENE]))
+        after = new(noisy, moment, *new.read([SCENE]))
+    assert torch.allclose(after[:, :8], before, atol=1e-4)
+    assert after[:, 8:].abs().max() == 0
