@@ -82,16 +82,24 @@ class Faces:
 
     def head(self, image: Image.Image) -> Box | None:
         """Where the largest face's head is, with its hair; None where no face is found."""
+        return self._around(image, 0.5, 0.7, 0.5)
+
+    def front(self, image: Image.Image) -> Box | None:
+        """Where the largest face itself is, from the brows to the chin; None where no face is found."""
+        return self._around(image, 0.1, 0.15, 0.17)
+
+    def _around(self, image: Image.Image, across: float, above: float, below: float) -> Box | None:
+        """The face's box, wider and higher by these parts of its own size, within the picture."""
         found = self.find(image)
         if not found:
             return None
         face = found[0]
         width, height = face.width, face.bottom - face.top
         return (
-            max(0.0, (face.left - 0.5 * width) / image.width),
-            max(0.0, (face.top - 0.7 * height) / image.height),
-            min(1.0, (face.right + 0.5 * width) / image.width),
-            min(1.0, (face.bottom + 0.5 * height) / image.height),
+            max(0.0, (face.left - across * width) / image.width),
+            max(0.0, (face.top - above * height) / image.height),
+            min(1.0, (face.right + across * width) / image.width),
+            min(1.0, (face.bottom + below * height) / image.height),
         )
 
     def crop(self, image: Image.Image, face: Face, margin: float = 0.8) -> Image.Image:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gpu_cluster.adapters import merged
 from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Box, Held, head_mask
+from gpu_cluster.recipes.base import Box, Held, oval
 from gpu_cluster.train import Cancelled
 
 
@@ -27,10 +27,10 @@ class Shot:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A training picture, and where its head is, that headshots may be built around."""
+    """A training picture, and where its face is, that headshots may be built around."""
 
     photo: Image.Image
-    head: Box
+    face: Box
 
 
 def _silent(made: int, wanted: int) -> None:
@@ -57,7 +57,7 @@ def render(
 
     A picture depends on its own shot only: its noise comes from its seed, whichever batch it is made in. Without
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
-    NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the head is held to one
+    NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the face is held to one
     of them, chosen by the seed, for that share of the steps. `progress(made, wanted)` follows each batch. Raises
     Cancelled within one step of `cancelled()` turning true.
     """
@@ -102,7 +102,7 @@ def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence
     chosen = [anchors[seed % len(anchors)] for seed in seeds]
     latents = base.encode_image([anchor.photo for anchor in chosen])
     height, width = latents.shape[-2:]
-    where = torch.stack([head_mask(anchor.photo, anchor.head, height, width) for anchor in chosen])
+    where = torch.stack([oval(anchor.photo, anchor.face, height, width) for anchor in chosen])
     return Held(latents, where, recipe.anchor)
 
 

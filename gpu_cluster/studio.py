@@ -295,7 +295,7 @@ class Studio:
             faces=self.faces,
             pass_ratio=self.recipe.pass_ratio,
         )
-        anchors = [Anchor(photo, head) for photo in training if (head := self.faces.head(photo)) is not None]
+        anchors = [Anchor(photo, face) for photo in training if (face := self.faces.front(photo)) is not None]
         good: list[tuple[Verdict, LookShot, Image.Image]] = []
         verdicts: list[Verdict] = []
         clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"

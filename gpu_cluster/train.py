@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gpu_cluster.adapters import Lora, Pack
 from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Box, Text, head_mask
+from gpu_cluster.recipes.base import Box, Text, oval
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -260,7 +260,7 @@ def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tens
     height, width = latents.shape[-2:]
     if head is None:
         return latents.new_ones(1, height, width)
-    inside = head_mask(photo, head, height, width).to(latents)
+    inside = oval(photo, head, height, width).to(latents)
     weights = recipe.outside + (1 - recipe.outside) * inside
     return weights / weights.mean().clamp_min(1e-6)
 

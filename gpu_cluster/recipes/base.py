@@ -161,11 +161,11 @@ def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("
     ]
 
 
-def head_mask(photo: Image.Image, head: Box, height: int, width: int) -> Tensor:
-    """(1, height, width) of what a base is shown of the photo: 1 over the head, an ellipse in its box, else 0."""
+def oval(photo: Image.Image, box: Box, height: int, width: int) -> Tensor:
+    """(1, height, width) of what a base is shown of the photo: 1 inside the ellipse that fills the box, else 0."""
     mask = Image.new("L", photo.size)
     sides = (photo.width, photo.height, photo.width, photo.height)
-    ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(head, sides, strict=True)], fill=255)
+    ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(box, sides, strict=True)], fill=255)
     small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
     return torch.from_numpy(np.array(small, dtype=np.float32)[None] / 255)
 

@@ -62,4 +62,11 @@ def test_a_head_holds_the_face_and_its_hair(faces: Faces) -> None:
     assert 0 <= top < face.top
     assert face.right < right <= 512
     assert face.bottom < bottom <= 512
-    assert faces.head(Image.new("RGB", (200, 200), "grey")) is None
+    front = faces.front(picture)
+    assert front is not None
+    assert all(inner > outer for inner, outer in zip(front[:2], head[:2], strict=True))
+    assert all(inner < outer for inner, outer in zip(front[2:], head[2:], strict=True))
+    assert front[0] * 512 < face.left < face.right < front[2] * 512
+    nothing = Image.new("RGB", (200, 200), "grey")
+    assert faces.head(nothing) is None
+    assert faces.front(nothing) is None

@@ -40,7 +40,7 @@ def test_small_pictures_are_enlarged(tiny_base: Base, tiny_recipe: Recipe) -> No
     assert picture.size == (48, 48)
 
 
-def test_a_head_is_held_to_its_anchor(
+def test_a_face_is_held_to_its_anchor(
     tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
 ) -> None:
     photo = make_subject("ada", 1).photos[0].resize((16, 16))
