@@ -3,13 +3,15 @@
     python -m benchmarks.quality --people 8 --seed 1 --out quality.json
 
 Every person hands in eight selfies, of which two are kept from the training and judged by, exactly as in the product.
-The prompts are scenes that none of the selfies shows. Beside the JSON lies a contact sheet. Figures:
+The prompts are headshots that none of the selfies shows: near, mostly before a plain wall and facing the camera. Beside
+the JSON lies a contact sheet. Figures:
 
 * `likeness_ratio_*`: similarity to the held-out selfies over that of the selfies among themselves (see `judge.py`);
   `real_ratio_mean` is what new, truthful drawings of the person get, `base_ratio_mean` the base without an adapter.
 * `false_match_rate`: share of headshots that would pass as each other person of the run.
-* `prompt_followed`: share of backdrops and dresses that come nearest to the drawing of the asked one among drawings
-  of all the others, and `prompt_followed_ceiling` that share for truthful drawings through the autoencoder.
+* `prompt_followed`: share of pictures in which the probe that ships with the base reads both the dress and the backdrop
+  that were asked for; `prompt_followed_dress` and `_backdrop` each alone, and `prompt_followed_ceiling` both for
+  truthful drawings.
 """
 
 from __future__ import annotations
@@ -27,13 +29,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
-from gpu_cluster.portraits.draw import BACKDROPS, DRESSES, Person, Scene, caption, draw, selfies
+from gpu_cluster.portraits.draw import Person, Scene, caption, draw, selfies
+from gpu_cluster.portraits.pictures import headshot
+from gpu_cluster.portraits.probe import Probe
 from gpu_cluster.recipe import RECIPES, Base, Recipe, load
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Subject, train
@@ -86,13 +89,13 @@ def run(
         for person in seeds
     }
     clock["judge"] += time.perf_counter() - marked
-    scenes = {person: [Scene.drawn(np.random.default_rng((seed, person, i))) for i in range(shots)] for person in seeds}
+    scenes = {person: [_scene(seed, person, i) for i in range(shots)] for person in seeds}
     images: dict[int, list[Image.Image]] = {}
     verdicts: dict[int, list[Verdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
         wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
-        anchors = [Anchor(*pair) for pair in zip(photos[person], heads[person], strict=True) if pair[1]]
+        anchors = [Anchor(photo, face) for photo in photos[person] if (face := faces.front(photo)) is not None]
         images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted, anchors=anchors)]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
@@ -111,9 +114,11 @@ def run(
         if other != person
         for image in images[person][:2]
     ]
-    flat = [
-        (scene, image) for person in seeds for scene, image in zip(scenes[person][:4], images[person], strict=False)
+    probe = Probe.load(Path(recipe.source()) / "probe.safetensors")
+    followed = [
+        _read(probe, scene, image) for p in seeds for scene, image in zip(scenes[p], images[p], strict=True)
     ]
+    drawn_right = [_read(probe, scene, image) for p in seeds for scene, image in zip(scenes[p], real[p], strict=False)]
     figures = {
         "people": people,
         "seed": seed,
@@ -127,10 +132,10 @@ def run(
         "likeness_ratio_of_passed": _mean(verdict.likeness_ratio for verdict in everything if verdict.passed),
         "passed": _mean(verdict.passed for verdict in everything),
         "false_match_rate": _mean(strangers) if strangers else None,
-        "prompt_followed": _followed([(scene, np.asarray(image)) for scene, image in flat], seeds[0]),
-        "prompt_followed_ceiling": _followed(
-            _through_the_autoencoder(base, [(s, seeds[0]) for s, _ in flat]), seeds[0]
-        ),
+        "prompt_followed": _mean(all(one) for one in followed),
+        "prompt_followed_dress": _mean(dress for dress, _ in followed),
+        "prompt_followed_backdrop": _mean(backdrop for _, backdrop in followed),
+        "prompt_followed_ceiling": _mean(all(one) for one in drawn_right),
         "alike": _mean(alike(images[person]) for person in seeds),
         "alike_real": _mean(alike(real[person]) for person in seeds),
         "reasons": _count(reason for verdict in everything for reason in verdict.reasons),
@@ -173,50 +178,15 @@ def contact_sheet(
     return sheet
 
 
-def _followed(made: Sequence[tuple[Scene, NDArray[np.uint8]]], person: int) -> float:
-    """Share of backdrops and dresses that come out nearest to the asked one, of 14 and 20."""
-    right = []
-    for scene, image in made:
-        for kind, choices, part in (("backdrop", BACKDROPS, _behind), ("dress", DRESSES, _below)):
-            seen = part(image)
-            off = {
-                choice: float(np.abs(part(np.asarray(_drawn(replace(scene, **{kind: choice}), person))) - seen).mean())
-                for choice in choices
-            }
-            right.append(min(off, key=off.__getitem__) == getattr(scene, kind))
-    return _mean(right)
+def _scene(seed: int, person: int, number: int) -> Scene:
+    rng = np.random.default_rng((seed, person, number))
+    return headshot(Scene.drawn(rng), rng)
 
 
-def _drawn(scene: Scene, person: int) -> Image.Image:
-    return draw(Person.drawn(person), scene, 128)
-
-
-def _through_the_autoencoder(base: Base, scenes: Sequence[tuple[Scene, int]]) -> list[tuple[Scene, NDArray[np.uint8]]]:
-    vae, answer = base.pipeline.vae, []
-    for scene, person in scenes:
-        with torch.no_grad():
-            latents = base.encode_image([_drawn(scene, person)])
-            image = vae.decode(latents / vae.config.scaling_factor).sample
-        answer.append((scene, np.asarray(base.pipeline.image_processor.postprocess(image)[0])))
-    return answer
-
-
-def _behind(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Both upper corners, where no head reaches, as 4 x 6 colours."""
-    side = len(image)
-    corners = (image[: side // 3, : side // 6], image[: side // 3, -side // 6 :])
-    return np.concatenate([_small(corner, 4, 6) for corner in corners])
-
-
-def _below(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The middle of the lowest sixth, as 8 x 3 colours."""
-    side = len(image)
-    return _small(image[-side // 6 :, side // 5 : -side // 5], 8, 3)
-
-
-def _small(part: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:
-    resized = Image.fromarray(np.ascontiguousarray(part)).resize((width, height), Image.Resampling.BOX)
-    return np.asarray(resized, dtype=np.float64) / 255
+def _read(probe: Probe, scene: Scene, image: Image.Image) -> tuple[bool, bool]:
+    """Whether dress and backdrop are those of the scene."""
+    seen = probe.read(image)
+    return seen.dress == scene.dress, seen.backdrop == scene.backdrop
 
 
 def _mean(values: Any) -> float:
