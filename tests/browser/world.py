@@ -20,7 +20,7 @@ from batch.models import Employee, Headshot, Invitation, Photo, PhotoState
 from compliance import erasures
 from compliance.models import Certificate, Erasure, Hold
 from gpu_cluster.models import Run, RunState, Weights
-from likeness import mail
+from likeness import jobs, mail
 from likeness.app import create_app
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link, start_session
@@ -100,6 +100,7 @@ def build(kernel: Kernel, address: str) -> World:
     made = _headshots(kernel, zoe)
     _training(kernel, jose)
     _failed(kernel, laila)
+    _given_up(kernel, laila)
     _headshots(kernel, li)
     with kernel.db.transaction(tenant) as session:
         headshots.release(session, li.id, [headshots.of(session, li.id, utc_now())[0].id], utc_now())
@@ -198,6 +199,16 @@ def _headshots(kernel: Kernel, person: Employee) -> list[Headshot]:
                     path=f"x/{uuid4()}", bytes=1, due_at=utc_now() + timedelta(days=5, hours=3))
         )  # fmt: skip
     return made
+
+
+def _given_up(kernel: Kernel, person: Employee) -> None:
+    """One job of every kind that there is, for the names differ in length."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        for kind in jobs.KINDS:
+            session.add(
+                jobs.Job(tenant_id=person.tenant_id, kind=kind, key="given-up", args=[], state=jobs.JobState.DEAD, due=None,
+                         finished_at=utc_now(), attempt=5, error="ServerSideEncryptionCustomerKeyMissingError")
+            )  # fmt: skip
 
 
 def _training(kernel: Kernel, person: Employee) -> None:
