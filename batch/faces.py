@@ -74,23 +74,34 @@ class Found(NamedTuple):
 
 
 def find(image: Image.Image) -> Found:
+    # The passes shrink this one instead of the whole picture, which takes a tenth of a second each time.
+    small = _shrunk(image, max(side for side, _ in PASSES))
     for side, margin in PASSES:
-        faces = _faces(image, side, margin, CERTAIN)
-        if faces:
-            return Found(image, faces, False)
+        boxes = _boxes(small, side, margin, CERTAIN)
+        if boxes:
+            return Found(image, _faces(image, small, boxes), False)
     for turn in (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180):
-        turned = image.transpose(turn)
-        faces = _faces(turned, *PASSES[0], SURE)
-        if faces:
-            return Found(turned, faces, True)
+        turned = small.transpose(turn)
+        boxes = _boxes(turned, *PASSES[0], SURE)
+        if boxes:
+            whole = image.transpose(turn)
+            return Found(whole, _faces(whole, turned, boxes), True)
     return Found(image, [], False)
 
 
-def _faces(image: Image.Image, side: int, margin: float, least: float) -> list[Face]:
+def _shrunk(image: Image.Image, side: int) -> Image.Image:
+    scale = max(image.size) / side
+    if scale <= 1:
+        return image
+    return image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0)
+
+
+def _boxes(image: Image.Image, side: int, margin: float, least: float) -> list[tuple[Box, float]]:
+    """What the detector sees with the longest side brought to `side`, in the image's own pixels, with its score."""
     scale = max(max(image.size) / side, 0.5)  # Enlarging more than twice finds nothing new.
-    small = np.asarray(image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0))
+    seen = np.asarray(image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0))
     room = round(margin * side)
-    roomy = np.pad(small, ((room, room), (room, room), (0, 0)), mode="edge")
+    roomy = np.pad(seen, ((room, room), (room, room), (0, 0)), mode="edge")
     boxes, scores, _ = models().detector.run(np.ascontiguousarray(roomy), 0, 0.0)
     found = []
     for box, score in zip(boxes, scores, strict=True):
@@ -98,9 +109,17 @@ def _faces(image: Image.Image, side: int, margin: float, least: float) -> list[F
             round((edge - room) * scale) for edge in (box.left(), box.top(), box.right(), box.bottom())
         )
         if score >= least:
-            found.append(face_at(image, (left, top, right, bottom), score))
-    if not found:
-        return []
+            found.append(((left, top, right, bottom), score))
+    return found
+
+
+def _faces(image: Image.Image, small: Image.Image, boxes: list[tuple[Box, float]]) -> list[Face]:
+    """The faces of those boxes in `small` that are somebody's who took part, in the whole picture's pixels."""
+    scale = image.width / small.width
+    found = [
+        face_at(image, (round(left * scale), round(top * scale), round(right * scale), round(bottom * scale)), score)
+        for (left, top, right, bottom), score in boxes
+    ]
     best, largest = max(face.score for face in found), max(face.pixels for face in found)
     faces = [face for face in found if face.score == best or face.score >= SURE]
     return sorted((face for face in faces if face.pixels >= BYSTANDER * largest), key=lambda face: face.box)
