@@ -81,7 +81,7 @@ $(RUNTIME): pyproject.toml constraints.txt | .venv/bin/python
 	@.ci/step "Installing Likeness (about a minute)" $(PIP) torch==2.13.0 -e .
 	@.ci/step "Compiling Ray, whose processes must all be up within 30 s" $(BIN)/python -m compileall -q \
 		-x 'ray/(data|rllib|serve|train|tune)/' .venv/lib/python3.11/site-packages/ray
-	@.ci/step "Compiling what the program imports" env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import likeness.embedded'
+	@.ci/step "Compiling what the program imports" env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import likeness.embedded, gpu_cluster.studio'
 	@touch $@
 
 $(DEV): $(RUNTIME)

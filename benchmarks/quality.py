@@ -31,13 +31,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from gpu_cluster.bases import load
 from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
 from gpu_cluster.portraits.draw import Person, Scene, caption, draw, selfies
 from gpu_cluster.portraits.pictures import headshot
 from gpu_cluster.portraits.probe import Probe
-from gpu_cluster.recipe import RECIPES, Base, Recipe, load
+from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Subject, train
 
@@ -115,9 +117,7 @@ def run(
         for image in images[person][:2]
     ]
     probe = Probe.load(Path(recipe.source()) / "probe.safetensors")
-    followed = [
-        _read(probe, scene, image) for p in seeds for scene, image in zip(scenes[p], images[p], strict=True)
-    ]
+    followed = [_read(probe, scene, image) for p in seeds for scene, image in zip(scenes[p], images[p], strict=True)]
     drawn_right = [_read(probe, scene, image) for p in seeds for scene, image in zip(scenes[p], real[p], strict=False)]
     figures = {
         "people": people,

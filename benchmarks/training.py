@@ -41,7 +41,7 @@ def ours(recipe: Recipe, people: int, report: Path) -> None:
     from safetensors.torch import save_file
 
     from gpu_cluster import train as trainer
-    from gpu_cluster.recipe import load
+    from gpu_cluster.bases import load
 
     trainer.LOOK_EVERY = 1
     trace: list[tuple[int, float, float]] = []

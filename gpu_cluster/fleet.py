@@ -30,7 +30,7 @@ import psutil
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from gpu_cluster.studio import Order, Outcome, Progress, Studio
+from gpu_cluster.orders import Order, Outcome, Progress
 
 log = logging.getLogger(__name__)
 logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
@@ -63,6 +63,9 @@ class Fleet:
     """Studios on a Ray cluster, or on this machine's processors when `address` is empty."""
 
     def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...], studios: int = 1) -> None:
+        # Imported by whoever has a fleet: torch and diffusers take seconds and hundreds of MB.
+        from gpu_cluster.studio import Studio
+
         self.recipe, self.licences = recipe, licences
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1

@@ -1,27 +1,16 @@
-"""Recipes: every number of a training and of its pictures, frozen, with the reason beside it."""
+"""Recipes: every number of a training and of its pictures, frozen, with the reason beside it.
+
+Plain data: whoever only names a recipe does not wait for torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import DiffusionPipeline
-
-from gpu_cluster.recipes.base import Base
-from gpu_cluster.recipes.flux2 import Flux2Klein
-from gpu_cluster.recipes.sdxl import Sdxl
-from gpu_cluster.recipes.z_image import ZImage
-
-__all__ = ["RECIPES", "Base", "LicenceNotAccepted", "Recipe", "load"]
-
 FREE_LICENCE = "Apache-2.0"
-
-
-class LicenceNotAccepted(ValueError):
-    """The base's licence carries conditions that the operator has not accepted."""
 
 
 @dataclass(frozen=True)
@@ -179,23 +168,3 @@ RECIPES: Mapping[str, Recipe] = {
         ),
     )
 }
-
-FAMILIES: Mapping[str, type[Base]] = {
-    "StableDiffusionXLPipeline": Sdxl,
-    "Flux2KleinPipeline": Flux2Klein,
-    "ZImagePipeline": ZImage,
-}
-
-
-def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = ()) -> Base:
-    """A warm base. Raises LicenceNotAccepted before a byte of it is read, ValueError for a family nobody knows."""
-    if recipe.licence != FREE_LICENCE and recipe.licence not in accepted:
-        raise LicenceNotAccepted(f"{recipe.name} is under {recipe.licence}, which has not been accepted")
-    # Pickled weights run code when they are opened, so only safetensors are.
-    pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        recipe.source(), dtype=getattr(torch, recipe.dtype), use_safetensors=True
-    )
-    family = FAMILIES.get(type(pipeline).__name__)
-    if family is None:
-        raise ValueError(f"{recipe.name}: no family knows a {type(pipeline).__name__}")
-    return family(pipeline.to(device), recipe.resolution)

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_cluster.adapters import merged
-from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Box, Held, oval
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base, Box, Held, oval
 from gpu_cluster.train import Cancelled
 
 

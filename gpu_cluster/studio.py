@@ -6,17 +6,12 @@ memory file system, is sealed before it goes to the object store, and is wiped w
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import io
-import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,90 +21,19 @@ from PIL import Image
 from safetensors.torch import save as save_safetensors
 
 from gpu_cluster import checkpoints
+from gpu_cluster.bases import load
 from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, decide, split_held_out
+from gpu_cluster.orders import LookShot, Order, Outcome, Person, Picture, Progress
 from gpu_cluster.processors import Processors
-from gpu_cluster.recipe import Recipe, load
+from gpu_cluster.recipe import Recipe
 from gpu_cluster.render import Anchor, Shot, render
+from gpu_cluster.scratch import scratch_folder, sweep_scratch
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
 from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
-
-SCRATCH = Path("/dev/shm")  # noqa: S108 - a memory file system, so that nothing unsealed reaches a disk
-SCRATCH_PREFIX = "likeness-studio-"
-
-
-@dataclass(frozen=True)
-class LookShot:
-    look: UUID
-    prompt: str
-
-
-@dataclass(frozen=True)
-class Person:
-    """One employee's part of an order: opaque ids and object paths, nothing that names or shows anybody."""
-
-    sitting: UUID
-    employee: UUID
-    fence: int
-    seed: int
-    photos: tuple[str, ...]
-    checkpoint: str = ""
-    """Object path of the last checkpoint of a run that was lost, empty for a fresh start."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What one studio does at a time: sittings of one tenant, trained in one pack."""
-
-    id: UUID
-    tenant: UUID
-    people: tuple[Person, ...]
-    looks: tuple[LookShot, ...]
-    recipe: dict[str, Any]
-    objects_url: str
-    key_folder: str
-    licences: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Progress:
-    stage: str = "loading"
-    step: int = 0
-    steps: int = 0
-    made: int = 0
-    passed: int = 0
-    checkpoint: str = ""
-    checkpoint_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Picture:
-    look: UUID
-    number: int
-    path: str
-    bytes: int
-    likeness_ratio: float
-
-
-@dataclass
-class Outcome:
-    """What came of one sitting; `failure` is a sentence for people, `error` a class name for operators."""
-
-    sitting: UUID
-    pictures: list[Picture] = field(default_factory=list)
-    adapter_path: str = ""
-    adapter_bytes: int = 0
-    made: int = 0
-    passed: int = 0
-    likeness_ratio: float | None = None
-    steps: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    cancelled: bool = False
-    failure: str = ""
-    error: str = ""
 
 
 class Studio:
@@ -146,7 +70,7 @@ class Studio:
         outcomes = {person.sitting: Outcome(person.sitting) for person in order.people}
         # Anew for each order, because a studio may have waited for hours, and what was busy then says nothing.
         self._processors = Processors() if self._device == "cpu" else None
-        with _scratch() as scratch:
+        with scratch_folder() as scratch:
             sets = self._open_photos(order, objects, keys, outcomes)
             adapters = self._train(order, sets, scratch, objects, keys, outcomes)
             for person in order.people:
@@ -339,7 +263,9 @@ class Studio:
             ratios = [picture.likeness_ratio for picture in outcome.pictures]
             outcome.likeness_ratio = round(sum(ratios) / len(ratios), 4)
         else:
-            outcome.failure = "No headshot looked enough like you. A few more photos in other light and poses will help."
+            outcome.failure = (
+                "No headshot looked enough like you. A few more photos in other light and poses will help."
+            )
             outcome.error = "NothingPassed"
         outcome.seconds |= {stage: round(seconds, 2) for stage, seconds in clock.items()}
         return lora
@@ -379,45 +305,9 @@ class Studio:
             return sitting in self._cancelled
 
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for one order, locked as long as its process lives, so that nobody takes it for a dead one's."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=_scratch_root()))
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if folder.exists():  # Otherwise it was swept in the moment before it was locked.
-            break
-        os.close(held)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
-
-
-def sweep_scratch() -> int:
-    """Removes what killed studios left on this machine, weights in clear among it; returns how many folders."""
-    swept = 0
-    for folder in _scratch_root().glob(f"{SCRATCH_PREFIX}*"):
-        with suppress(OSError):  # It lives, it ended meanwhile, or it is another user's.
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
-                swept += 1
-            finally:
-                os.close(held)
-    return swept
-
-
 def _empty(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
-
-
-def _scratch_root() -> Path:
-    return SCRATCH if SCRATCH.is_dir() else Path(tempfile.gettempdir())
 
 
 def _opened_checkpoints(order: Order, people: list[Person], objects: Objects, keys: KeyFolder) -> Iterator[bytes]:
@@ -425,9 +315,7 @@ def _opened_checkpoints(order: Order, people: list[Person], objects: Objects, ke
     for person in people:
         if person.checkpoint:
             try:
-                yield objects.get(
-                    person.checkpoint, keys.open(KeyRef(order.tenant, person.employee, KeyClass.MODEL))
-                )
+                yield objects.get(person.checkpoint, keys.open(KeyRef(order.tenant, person.employee, KeyClass.MODEL)))
             except LikenessError:
                 continue
 
@@ -446,5 +334,3 @@ def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-

@@ -20,8 +20,9 @@ from batch.consents import ConsentMissing
 from batch.models import Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
+from gpu_cluster.orders import LookShot, Order, Outcome, Person, Progress
 from gpu_cluster.recipe import RECIPES
-from gpu_cluster.studio import LookShot, Order, Outcome, Person, Progress, sweep_scratch
+from gpu_cluster.scratch import sweep_scratch
 from likeness import jobs
 from likeness.db import after_commit, tenant_of, utc_now
 from likeness.kernel import Kernel
@@ -217,9 +218,7 @@ def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) ->
         )
     )
     checkpoint = _checkpoint(session, sitting.id)
-    return Person(
-        sitting.id, sitting.employee_id, fence, sitting.seed, paths, checkpoint.path if checkpoint else ""
-    )
+    return Person(sitting.id, sitting.employee_id, fence, sitting.seed, paths, checkpoint.path if checkpoint else "")
 
 
 def _checkpoint(session: Session, sitting_id: UUID) -> Weights | None:

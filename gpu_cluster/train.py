@@ -21,8 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gpu_cluster.adapters import Lora, Pack
-from gpu_cluster.recipe import Base, Recipe
-from gpu_cluster.recipes.base import Box, Text, oval
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base, Box, Text, oval
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8

@@ -42,8 +42,8 @@ def start(home: Path) -> subprocess.Popen[bytes]:
         [LIKENESS, "demo", "--employees", "2", "--seed", "3", "--report", home / "report.json", "--exit"],
         cwd=home,
         env=os.environ | {"LIKENESS_HOME": str(home), "LIKENESS_PORT": str(free_port())},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=(home / "said.txt").open("wb"),
+        stderr=subprocess.STDOUT,
     )
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_lost_or_doubled(home: Path, who: str, after: int) -> None:
         demo.wait()
     (home / "report.json").unlink(missing_ok=True)
     again = start(home)
-    assert again.wait(timeout=900) == 0
+    assert again.wait(timeout=900) == 0, (home / "said.txt").read_text()[-2000:]
     report = json.loads((home / "report.json").read_text())
     assert report["certificate_verified"]
     assert report["photos_submitted"] <= 12 * 2

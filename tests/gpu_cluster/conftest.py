@@ -13,7 +13,9 @@ from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPi
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from gpu_cluster.recipe import Base, Recipe, load
+from gpu_cluster.bases import load
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base
 from gpu_cluster.train import Subject
 
 WORDS = 16

@@ -21,8 +21,9 @@ from diffusers import (
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
 from gpu_cluster.adapters import merged
-from gpu_cluster.recipe import Base, Recipe, load
-from gpu_cluster.recipes.base import NoReferences
+from gpu_cluster.bases import load
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base, NoReferences
 from gpu_cluster.render import Shot, render
 from gpu_cluster.train import Subject, train
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpu_cluster.recipe import RECIPES, Base, LicenceNotAccepted, Recipe, load
+from gpu_cluster.bases import LicenceNotAccepted, load
+from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipes.base import Base
 
 
 @pytest.mark.parametrize("name", RECIPES)

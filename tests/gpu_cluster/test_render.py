@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_cluster.recipe import Base, Recipe
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Subject, train
 

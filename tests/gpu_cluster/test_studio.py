@@ -12,10 +12,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gpu_cluster import studio as scratching
+from gpu_cluster import scratch
+from gpu_cluster.orders import LookShot, Order, Person
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
-from gpu_cluster.studio import LookShot, Order, Person, Studio
+from gpu_cluster.studio import Studio
 from likeness.db import utc_now
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
@@ -129,13 +130,13 @@ def test_nothing_unsealed_is_left_in_scratch(studio: Studio, stores: Stores) -> 
 
 
 def test_what_a_killed_studio_left_is_swept_and_a_living_one_is_spared(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(scratching, "SCRATCH", tmp_path)
-    dead = tmp_path / f"{scratching.SCRATCH_PREFIX}dead"
+    monkeypatch.setattr(scratch, "MEMORY", tmp_path)
+    dead = tmp_path / f"{scratch.PREFIX}dead"
     dead.mkdir()
     (dead / "checkpoint.safetensors").write_bytes(b"weights")
-    with scratching._scratch() as alive:
+    with scratch.scratch_folder() as alive:
         (alive / "checkpoint.safetensors").write_bytes(b"weights")
-        assert scratching.sweep_scratch() == 1
+        assert scratch.sweep_scratch() == 1
         assert not dead.exists()
         assert (alive / "checkpoint.safetensors").exists()
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ from diffusers import StableDiffusionXLPipeline
 
 from gpu_cluster import train as module
 from gpu_cluster.adapters import Pack, merged
-from gpu_cluster.recipe import Base, Recipe
+from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipes.base import Base
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
 
 Make = Callable[..., Subject]

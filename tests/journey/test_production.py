@@ -89,6 +89,12 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
     assert time.monotonic() - started < 40
 
 
+def test_parts_that_train_nobody_do_not_load_torch() -> None:
+    parts = "import sys, likeness.app, likeness.worker, likeness.check; print('torch' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", parts], capture_output=True, text=True, timeout=120)
+    assert loaded.stdout == "False\n", loaded.stderr
+
+
 def test_a_superuser_and_a_foreign_schema_are_refused_with_a_sentence(
     environment: dict[str, str], postgres: EmbeddedPostgres
 ) -> None:
