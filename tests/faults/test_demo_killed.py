@@ -9,13 +9,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
+from likeness.postgres import EmbeddedPostgres
 from tests.kernel.rabbit import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -37,9 +40,10 @@ def home() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def start(home: Path) -> subprocess.Popen[bytes]:
+def start(home: Path, command: str = "demo") -> subprocess.Popen[bytes]:
+    words = ["--employees", "2", "--seed", "3", "--report", home / "report.json", "--exit"] if command == "demo" else []
     return subprocess.Popen(
-        [LIKENESS, "demo", "--employees", "2", "--seed", "3", "--report", home / "report.json", "--exit"],
+        [LIKENESS, command, *words],
         cwd=home,
         env=os.environ | {"LIKENESS_HOME": str(home), "LIKENESS_PORT": str(free_port())},
         stdout=(home / "said.txt").open("wb"),
@@ -85,3 +89,41 @@ def test_nothing_is_lost_or_doubled(home: Path, who: str, after: int) -> None:
     # The one person who was not erased has one sitting that ended well and as many headshots as one sitting makes.
     assert "done" in report["sittings"].values() or "released" in report["sittings"].values()
     assert report["headshots_made"] <= 12 * 2
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_up_finishes_what_a_killed_demo_began(home: Path) -> None:
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        with suppress(psycopg.Error), psycopg.connect(database) as connection:
+            return connection.execute(query).fetchall()
+        return []
+
+    def wait_for(condition: Callable[[], object], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, (home / "said.txt").read_text()[-2000:]
+            time.sleep(1)
+
+    database = EmbeddedPostgres(home / "postgres").url("postgres").replace("+psycopg", "")
+    accepted = "select id, employee_id from photo where state = 'accepted' order by id"
+    demo = start(home)
+    wait_for(lambda: rows("select 1 from sitting having count(*) = 2"), 180)
+    taken = rows(accepted)
+    demo.kill()
+    demo.wait()
+    up = start(home, "up")
+    try:
+        wait_for(lambda: rows("select 1 from sitting having bool_and(state in ('done', 'failed'))"), 600)
+        assert rows(accepted) == taken
+        assert len(taken) >= 2 * 6
+        # One sitting for each person, each photographed by one run, and no headshot made twice or left behind.
+        assert len(rows("select employee_id from sitting group by employee_id having count(*) = 1")) == 2
+        finished = "select sitting_id from run where state = 'succeeded' group by sitting_id having count(*) = 1"
+        assert len(rows(finished)) == len(rows("select 1 from sitting where state = 'done'")) >= 1
+        doubled = "select 1 from headshot group by sitting_id, number having count(*) > 1"
+        assert rows(doubled) == []
+        assert rows("select 1 from headshot")
+    finally:
+        up.terminate()
+        assert up.wait(timeout=60) == 0
