@@ -25,19 +25,9 @@ from hypothesis import strategies as st
 
 from likeness.errors import Unavailable
 from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef
-from likeness.objects import (
-    CHUNK,
-    HEADER,
-    SEALED_CHUNK,
-    ObjectExists,
-    ObjectMissing,
-    Objects,
-    PathRefused,
-    StoreFull,
-    person_path,
-    tenant_path,
-)
+from likeness.objects import CHUNK, SEALED_CHUNK, Objects, person_path, tenant_path
 from likeness.sealing import SealBroken
+from likeness.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS") or Path(__file__).parents[3] / "shared" / "servers")
 
