@@ -10,41 +10,37 @@ from __future__ import annotations
 
 import hmac
 import logging
-import mmap
-import re
 from base64 import b64encode
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, Uuid, any_, cast, delete, func, literal, text, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, SQLModel, col, select
 
-from batch import batches, employees, invitations, photos, sittings
+from batch import employees, invitations, photos, sittings
 from batch.models import Batch, Employee, Headshot, Invitation, Photo, Sitting, SittingState
-from compliance import certificates, holds, requests, rescan, stores, tombstones
+from compliance import certificates, holds, requests, rescan, stores
 from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
 from compliance.rescan import Subject
 from compliance.scan import PassedScan, Scan
 from compliance.tombstones import Tombstone
+from compliance.wiping import batch_of, locked_person, wipe, wipe_rows
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Gone, NotFound, Unprocessable
-from likeness.identity import SignInLink, WebSession, end_sessions_of, new_token, token_hash
+from likeness.identity import end_sessions_of, new_token, token_hash
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
-from likeness.mail import Mail
 from tenants import tenants
 
 log = logging.getLogger(__name__)
 
 STUDIO_STOPS = timedelta(seconds=45)
 """A run on the cluster stops within a training step or a rendered picture; until then it may still write an object."""
-ANY_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
 LOOK_AGAIN = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -210,7 +206,7 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
     now = utc_now()
     with attempt.transaction() as session:
         # The person is locked before the erasure, as in `request`, or the two could wait for each other.
-        person = _person(session, get(session, erasure_id).employee_id)
+        person = locked_person(session, get(session, erasure_id).employee_id)
         erasure = _locked(session, erasure_id)
         if erasure is None or erasure.state == ErasureState.CERTIFIED:
             return None
@@ -258,7 +254,7 @@ def _stop(session: Session, person: Employee, now: datetime) -> None:
 
 
 def _traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any]:
-    batch = _batch(session, person)
+    batch = batch_of(session, person)
     samples = {}
     for ref in kernel.keys.refs(person.tenant_id, person.id):
         if kernel.keys.state(ref) == "live":
@@ -363,7 +359,7 @@ def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetim
     It is done before the keys go, because the name has to be read once more, and together with the rows, so that a crash
     leaves neither two lines nor none.
     """
-    person = _person(session, erasure.employee_id)
+    person = locked_person(session, erasure.employee_id)
     # Looked at once more under the lock, because the person may have asked for everything to go meanwhile.
     mine = _locked(session, erasure.id)
     if person is None or mine is None or mine.trigger != Trigger.WITHDRAWAL:
@@ -374,57 +370,6 @@ def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetim
         return
     wipe_rows(session, kernel, person.id, now)
     employees.enter_as_opted_out(session, kernel.keys, person, who, person.opted_out_at or now)
-
-
-def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
-    """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects."""
-    tenant, owner = tombstone.tenant, tombstone.owner
-    tombstones.write(kernel.settings.tombstones_path(), tombstone)
-    for cls in KeyClass:
-        kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
-    deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
-    for file in rescan.log_files(kernel):
-        with file.open("r+b") as opened:
-            _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])
-    return deleted
-
-
-def _blank(file: int, needles: Sequence[bytes]) -> None:
-    """Overwrites the id in place; the program goes on appending to the same file meanwhile."""
-    try:
-        words = mmap.mmap(file, 0)
-    except ValueError:  # The file is empty.
-        return
-    with words:
-        for needle in needles:
-            while (at := words.find(needle)) >= 0:
-                words[at : at + len(needle)] = b"-" * len(needle)
-        words.flush()
-
-
-def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime) -> int:
-    """What is in the database; everything under the person goes by cascade. Returns how many people there were."""
-    tenant = tenant_of(session)
-    person = _person(session, employee_id)
-    batch = _batch(session, person) if person else None
-    if batch is not None and batch.workbook_id is not None:
-        batches.forget_workbook(session, kernel.keys, kernel.objects, batch, now)
-    end_sessions_of(session, employee_id)
-    session.execute(delete(Mail).where(col(Mail.tenant_id) == tenant, col(Mail.owner_id) == employee_id))
-    # One that is still on its way ends by itself; until then the re-scan finds it.
-    session.execute(
-        delete(Job).where(
-            col(Job.tenant_id) == tenant,
-            col(Job.state).in_((JobState.DONE, JobState.DEAD)),
-            cast(col(Job.args), Text).contains(str(employee_id)) | col(Job.key).contains(str(employee_id)),
-        )
-    )
-    gone = session.execute(
-        delete(Employee)
-        .where(col(Employee.tenant_id) == tenant, col(Employee.id) == employee_id)
-        .returning(col(Employee.id))
-    ).all()
-    return len(gone)
 
 
 def _return_to_deleting(attempt: jobs.Attempt, erasure: Erasure, scan: Scan) -> None:
@@ -631,80 +576,6 @@ def _stranded(session: Session, now: datetime) -> list[UUID]:
     return [one.id for one in waiting if str(one.id) not in busy and one.employee_id not in held]
 
 
-def replay_tombstones(kernel: Kernel) -> int:
-    """Deletes again what a restored backup brought back; to be called before the first request is served.
-
-    Every store is asked who is in it, for a company at a time, because a start must not take minutes where thousands
-    were erased; whoever is found in any of them goes the whole way again. Returns how many people had come back. Raises
-    `ValueError` when a tombstone cannot be read: then nothing is served.
-    """
-    laid: dict[UUID, list[Tombstone]] = {}
-    for tombstone in tombstones.read_all(kernel.settings.tombstones_path()):
-        laid.setdefault(tombstone.tenant, []).append(tombstone)
-    in_logs = _in_logs(kernel) if laid else set()
-    returned = [one for theirs in laid.values() for one in _returned(kernel, theirs, in_logs)]
-    return sum(_replay(kernel, tombstone) for tombstone in returned)
-
-
-def _returned(kernel: Kernel, theirs: Sequence[Tombstone], in_logs: set[UUID]) -> list[Tombstone]:
-    """Those of one company's tombstones whose people are in any of the stores that `wipe` and `wipe_rows` empty."""
-    tenant = theirs[0].tenant
-    with kernel.db.transaction(tenant) as session:
-        somewhere = _in_rows(session, {tombstone.owner for tombstone in theirs})
-    somewhere |= in_logs | kernel.objects.people(tenant)
-    return [
-        tombstone
-        for tombstone in theirs
-        # A key folder from before the erasure has neither the key nor the mark that forbids a new one.
-        if tombstone.owner in somewhere or not kernel.keys.all_destroyed(tenant, tombstone.owner)
-    ]
-
-
-def _in_rows(session: Session, owners: set[UUID]) -> set[UUID]:
-    tenant, wanted = tenant_of(session), literal(list(owners), ARRAY(Uuid()))
-    found: set[UUID] = set()
-    for table, column in (
-        (Employee, Employee.id),
-        (Mail, Mail.owner_id),
-        (WebSession, WebSession.subject_id),
-        (SignInLink, SignInLink.subject_id),
-    ):
-        found.update(session.exec(select(column).where(col(table.tenant_id) == tenant, col(column) == any_(wanted))))
-    ended = (col(Job.tenant_id) == tenant, col(Job.state).in_((JobState.DONE, JobState.DEAD)))
-    for args, key in session.exec(select(Job.args, Job.key).where(*ended)):
-        found |= owners & _ids_in(" ".join([*args, key]).encode())
-    return found
-
-
-def _in_logs(kernel: Kernel) -> set[UUID]:
-    found: set[UUID] = set()
-    for file in rescan.log_files(kernel):
-        if file.stat().st_size:  # An empty file cannot be mapped.
-            with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as words:
-                found |= _ids_in(words)
-    return found
-
-
-def _ids_in(words: bytes | mmap.mmap) -> set[UUID]:
-    return {UUID(found[0].decode()) for found in ANY_ID.finditer(words)}
-
-
-def _replay(kernel: Kernel, tombstone: Tombstone) -> bool:
-    """Whether there was a row or an object to delete."""
-    objects = wipe(kernel, tombstone)
-    with kernel.db.transaction(tombstone.tenant) as session:
-        came_back = bool(wipe_rows(session, kernel, tombstone.owner, utc_now()) or objects)
-        if came_back:
-            _record_replay(session, tombstone)
-    return came_back
-
-
-def _record_replay(session: Session, tombstone: Tombstone) -> None:
-    # Objects may have come back without the company's row, which the ledger needs.
-    if session.execute(text("select 1 from tenant where id = :id"), {"id": tombstone.tenant}).first():
-        ledger.record(session, "erasure.replayed", subject=tombstone.owner, objects=[tombstone.id])
-
-
 def _send(session: Session, erasure_id: UUID, due: datetime | None = None) -> None:
     jobs.send(session, execute, str(erasure_id), key=f"{erasure_id}:{uuid4()}", due=due)
 
@@ -715,20 +586,6 @@ def _locked(session: Session, erasure_id: UUID) -> Erasure | None:
         .where(col(Erasure.tenant_id) == tenant_of(session), col(Erasure.id) == erasure_id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one_or_none()
-
-
-def _person(session: Session, employee_id: UUID) -> Employee | None:
-    return session.exec(
-        select(Employee)
-        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id)
-        .with_for_update()
-    ).one_or_none()
-
-
-def _batch(session: Session, person: Employee) -> Batch | None:
-    return session.exec(
-        select(Batch).where(col(Batch.tenant_id) == person.tenant_id, col(Batch.id) == person.batch_id)
     ).one_or_none()
 
 

@@ -138,7 +138,7 @@ def verify(file: Path, key: Path) -> None:
 
 
 def _production_kernel() -> Kernel:
-    from compliance.erasures import replay_tombstones
+    from compliance.wiping import replay_tombstones
 
     settings = Settings()
     telemetry.configure(settings.log_level)

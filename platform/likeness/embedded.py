@@ -11,7 +11,7 @@ from typing import IO
 
 import uvicorn
 
-from compliance.erasures import replay_tombstones
+from compliance.wiping import replay_tombstones
 from gpu_cluster import tending as cluster
 from likeness import jobs
 from likeness.app import create_app

@@ -20,7 +20,7 @@ from sqlmodel import Session, col, select
 from batch import batches, consents, employees, funnel, invitations, sittings
 from batch.funnel import Stage
 from batch.models import Batch, Employee
-from compliance import certificates, erasures, requests, tombstones
+from compliance import certificates, erasures, requests, tombstones, wiping
 from compliance.models import Erasure, ErasureState, Trigger
 from likeness import jobs, ledger
 from likeness.db import Database, utc_now
@@ -302,12 +302,12 @@ def test_a_restored_person_is_deleted_again_before_anything_is_served(kernel: Ke
     object_file = kernel.settings.home / "objects" / "tenants" / str(alice.tenant_id) / "employees" / str(alice.id)
     (object_file / "source").mkdir(parents=True)
     (object_file / "source" / "restored").write_bytes(b"of a backup")
-    assert erasures.replay_tombstones(kernel) >= 1
+    assert wiping.replay_tombstones(kernel) >= 1
     assert not file.exists()
     certified(kernel, erasure)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert "erasure.replayed" in [entry.event for entry in ledger.entries(session, subject=alice.id)]
-    assert erasures.replay_tombstones(kernel) == 0
+    assert wiping.replay_tombstones(kernel) == 0
     assert readable(kernel, bob)
 
 
@@ -390,7 +390,7 @@ def test_whatever_a_backup_brings_back_alone_is_seen_and_deleted(
     erasure = erase(kernel, alice)
     run_jobs(kernel, tenant=alice.tenant_id)
     bring_back(kernel, alice)
-    erasures.replay_tombstones(kernel)
+    wiping.replay_tombstones(kernel)
     certified(kernel, erasure)
     objects = kernel.settings.home / "objects" / "tenants" / str(alice.tenant_id) / "employees" / str(alice.id)
     assert not objects.exists()
@@ -409,12 +409,12 @@ def test_a_start_costs_next_to_nothing_for_all_who_stayed_away(kernel: Kernel, m
     for _ in range(50):
         gone = tombstones.Tombstone(uuid4(), tenant, uuid4(), utc_now())
         tombstones.write(kernel.settings.tombstones_path(), gone)
-    erasures.replay_tombstones(kernel)
+    wiping.replay_tombstones(kernel)
     laid = tombstones.read_all(kernel.settings.tombstones_path())
     counted = MortalDatabase(kernel.db, commits=0, after=False)
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    assert erasures.replay_tombstones(replace(kernel, db=counted)) == 0
+    assert wiping.replay_tombstones(replace(kernel, db=counted)) == 0
     assert -counted.left == len({one.tenant for one in laid})
     assert synced == []
 
@@ -437,7 +437,7 @@ def test_a_tombstone_that_cannot_be_read_stops_the_start(kernel: Kernel) -> None
     broken.write_text('{"owner": "half')
     try:
         with pytest.raises(ValueError, match="Unterminated"):
-            erasures.replay_tombstones(kernel)
+            wiping.replay_tombstones(kernel)
     finally:
         broken.unlink()
 
