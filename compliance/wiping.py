@@ -1,0 +1,169 @@
+"""Leaves nothing of one person: what erasures do once, and again for whoever a restored backup brings back.
+
+`wipe` takes what lies outside the database, `wipe_rows` what lies in it. Neither writes down that it was done.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Text, Uuid, any_, cast, delete, literal, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Session, col, select
+
+from batch import batches
+from batch.models import Batch, Employee
+from compliance import rescan, tombstones
+from compliance.tombstones import Tombstone
+from likeness import ledger
+from likeness.db import tenant_of, utc_now
+from likeness.identity import SignInLink, WebSession, end_sessions_of
+from likeness.jobs import Job, JobState
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from likeness.mail import Mail
+
+ANY_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
+
+
+def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
+    """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects."""
+    tenant, owner = tombstone.tenant, tombstone.owner
+    tombstones.write(kernel.settings.tombstones_path(), tombstone)
+    for cls in KeyClass:
+        kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
+    deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
+    for file in rescan.log_files(kernel):
+        with file.open("r+b") as opened:
+            _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])
+    return deleted
+
+
+def _blank(file: int, needles: Sequence[bytes]) -> None:
+    """Overwrites the id in place; the program goes on appending to the same file meanwhile."""
+    try:
+        words = mmap.mmap(file, 0)
+    except ValueError:  # The file is empty.
+        return
+    with words:
+        for needle in needles:
+            while (at := words.find(needle)) >= 0:
+                words[at : at + len(needle)] = b"-" * len(needle)
+        words.flush()
+
+
+def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime) -> int:
+    """What is in the database; everything under the person goes by cascade. Returns how many people there were."""
+    tenant = tenant_of(session)
+    person = locked_person(session, employee_id)
+    batch = batch_of(session, person) if person else None
+    if batch is not None and batch.workbook_id is not None:
+        batches.forget_workbook(session, kernel.keys, kernel.objects, batch, now)
+    end_sessions_of(session, employee_id)
+    session.execute(delete(Mail).where(col(Mail.tenant_id) == tenant, col(Mail.owner_id) == employee_id))
+    # One that is still on its way ends by itself; until then the re-scan finds it.
+    session.execute(
+        delete(Job).where(
+            col(Job.tenant_id) == tenant,
+            col(Job.state).in_((JobState.DONE, JobState.DEAD)),
+            cast(col(Job.args), Text).contains(str(employee_id)) | col(Job.key).contains(str(employee_id)),
+        )
+    )
+    gone = session.execute(
+        delete(Employee)
+        .where(col(Employee.tenant_id) == tenant, col(Employee.id) == employee_id)
+        .returning(col(Employee.id))
+    ).all()
+    return len(gone)
+
+
+def locked_person(session: Session, employee_id: UUID) -> Employee | None:
+    return session.exec(
+        select(Employee)
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id)
+        .with_for_update()
+    ).one_or_none()
+
+
+def batch_of(session: Session, person: Employee) -> Batch | None:
+    return session.exec(
+        select(Batch).where(col(Batch.tenant_id) == person.tenant_id, col(Batch.id) == person.batch_id)
+    ).one_or_none()
+
+
+def replay_tombstones(kernel: Kernel) -> int:
+    """Deletes again what a restored backup brought back; to be called before the first request is served.
+
+    Every store is asked who is in it, for a company at a time, because a start must not take minutes where thousands
+    were erased; whoever is found in any of them goes the whole way again. Returns how many people had come back. Raises
+    `ValueError` when a tombstone cannot be read: then nothing is served.
+    """
+    laid: dict[UUID, list[Tombstone]] = {}
+    for tombstone in tombstones.read_all(kernel.settings.tombstones_path()):
+        laid.setdefault(tombstone.tenant, []).append(tombstone)
+    in_logs = _in_logs(kernel) if laid else set()
+    returned = [one for theirs in laid.values() for one in _returned(kernel, theirs, in_logs)]
+    return sum(_replay(kernel, tombstone) for tombstone in returned)
+
+
+def _returned(kernel: Kernel, theirs: Sequence[Tombstone], in_logs: set[UUID]) -> list[Tombstone]:
+    """Those of one company's tombstones whose people are in any of the stores that `wipe` and `wipe_rows` empty."""
+    tenant = theirs[0].tenant
+    with kernel.db.transaction(tenant) as session:
+        somewhere = _in_rows(session, {tombstone.owner for tombstone in theirs})
+    somewhere |= in_logs | kernel.objects.people(tenant)
+    return [
+        tombstone
+        for tombstone in theirs
+        # A key folder from before the erasure has neither the key nor the mark that forbids a new one.
+        if tombstone.owner in somewhere or not kernel.keys.all_destroyed(tenant, tombstone.owner)
+    ]
+
+
+def _in_rows(session: Session, owners: set[UUID]) -> set[UUID]:
+    tenant, wanted = tenant_of(session), literal(list(owners), ARRAY(Uuid()))
+    found: set[UUID] = set()
+    for table, column in (
+        (Employee, Employee.id),
+        (Mail, Mail.owner_id),
+        (WebSession, WebSession.subject_id),
+        (SignInLink, SignInLink.subject_id),
+    ):
+        found.update(session.exec(select(column).where(col(table.tenant_id) == tenant, col(column) == any_(wanted))))
+    ended = (col(Job.tenant_id) == tenant, col(Job.state).in_((JobState.DONE, JobState.DEAD)))
+    for args, key in session.exec(select(Job.args, Job.key).where(*ended)):
+        found |= owners & _ids_in(" ".join([*args, key]).encode())
+    return found
+
+
+def _in_logs(kernel: Kernel) -> set[UUID]:
+    found: set[UUID] = set()
+    for file in rescan.log_files(kernel):
+        if file.stat().st_size:  # An empty file cannot be mapped.
+            with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as words:
+                found |= _ids_in(words)
+    return found
+
+
+def _ids_in(words: bytes | mmap.mmap) -> set[UUID]:
+    return {UUID(found[0].decode()) for found in ANY_ID.finditer(words)}
+
+
+def _replay(kernel: Kernel, tombstone: Tombstone) -> bool:
+    """Whether there was a row or an object to delete."""
+    objects = wipe(kernel, tombstone)
+    with kernel.db.transaction(tombstone.tenant) as session:
+        came_back = bool(wipe_rows(session, kernel, tombstone.owner, utc_now()) or objects)
+        if came_back:
+            _record_replay(session, tombstone)
+    return came_back
+
+
+def _record_replay(session: Session, tombstone: Tombstone) -> None:
+    # Objects may have come back without the company's row, which the ledger needs.
+    if session.execute(text("select 1 from tenant where id = :id"), {"id": tombstone.tenant}).first():
+        ledger.record(session, "erasure.replayed", subject=tombstone.owner, objects=[tombstone.id])
