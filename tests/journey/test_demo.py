@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,15 +21,16 @@ from likeness.demo.cast import cast
 from tests.kernel.rabbit import free_port
 
 EMPLOYEES, SEED = 2, 11
+Played = tuple[Path, subprocess.CompletedProcess[str], dict[str, Any]]
 LIKENESS = Path(sys.executable).with_name("likeness")
 
 
-def demo(home: Path, *extra: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+def demo(home: Path, desk: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     report = home / "report.json"
     report.unlink(missing_ok=True)
     ended = subprocess.run(
-        [LIKENESS, "demo", "--employees", str(EMPLOYEES), "--seed", str(SEED), "--report", report, "--exit", *extra],
-        cwd=home.parent / f"{home.name}-desk",
+        [LIKENESS, "demo", "--employees", str(EMPLOYEES), "--seed", str(SEED), "--report", report, "--exit"],
+        cwd=desk,
         env=os.environ | {"LIKENESS_HOME": str(home), "LIKENESS_PORT": str(free_port()), "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
@@ -38,14 +40,11 @@ def demo(home: Path, *extra: str) -> tuple[subprocess.CompletedProcess[str], dic
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[tuple[Path, subprocess.CompletedProcess[str], dict[str, Any]]]:
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     home = Path(tempfile.mkdtemp(prefix="likeness-demo-"))
     home.chmod(0o755)
-    desk = home.parent / f"{home.name}-desk"
-    desk.mkdir()
-    yield home, *demo(home)
+    yield home, *demo(home, tmp_path_factory.mktemp("desk"))
     shutil.rmtree(home, ignore_errors=True)
-    shutil.rmtree(desk, ignore_errors=True)
 
 
 @pytest.mark.timeout(1300)
@@ -63,6 +62,15 @@ def test_the_demo_goes_from_a_workbook_to_a_certificate(played: Any) -> None:
     assert set(report["seconds"]) >= {"start", "import", "visit", "train and render", "release", "download", "erasure"}
     with Image.open(report["contact_sheet"]) as sheet:
         assert sheet.width > 1000
+
+
+def test_its_table_fits_eighty_columns_with_every_figure(played: Any) -> None:
+    _, ended, _ = played
+    for player in (player for players in cast(EMPLOYEES, SEED).values() for player in players):
+        lines = [line for line in ended.stdout.splitlines() if player.name in line and "asked" not in line]
+        assert lines
+        assert len(lines[-1]) <= 80
+        assert re.search(r" \d+ +[01]\.\d\d$", lines[-1].rstrip()), lines[-1]
 
 
 def test_nothing_is_left_running(played: Any) -> None:
@@ -87,9 +95,10 @@ def test_no_name_or_address_stands_in_clear_in_the_data(played: Any) -> None:
 
 
 @pytest.mark.timeout(1300)
-def test_a_second_start_continues_with_the_same_data(played: Any) -> None:
+def test_a_second_start_continues_with_the_same_data(played: Any, tmp_path: Path) -> None:
+    """From another folder: HR drops the workbook again, which makes a batch in which nobody is new."""
     home, _, first = played
-    ended, report = demo(home)
+    ended, report = demo(home, tmp_path)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     # One of the two was erased at the end of the first demo; the other one's headshots are still there.
     assert report["headshots_delivered"] == first["headshots_delivered"] - 3
