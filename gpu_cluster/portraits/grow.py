@@ -78,6 +78,15 @@ def grow_denoiser(new: Diffusers, old: Diffusers) -> None:
                         part.weight[number] = earlier[known[word]]
 
 
+@torch.no_grad()
+def turn_denoiser(unet: Diffusers, turn: Tensor) -> None:
+    """Follows a turn (new channels, old channels) of the code. Sizes that changed with it are left to be learned."""
+    first, last = unet.conv_in, unet.conv_out
+    first.weight.copy_(torch.einsum("koxy,no->knxy", first.weight, turn))
+    last.weight.copy_(torch.einsum("no,ocxy->ncxy", turn, last.weight))
+    last.bias.copy_(turn @ last.bias)
+
+
 def _take(new: nn.Module, old: nn.Module) -> None:
     """Weights of the same name and shape."""
     before = old.state_dict()

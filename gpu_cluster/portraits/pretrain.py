@@ -21,9 +21,10 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
-from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load
+from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load, turn_denoiser
 from gpu_cluster.portraits.kindle import kindle
 from gpu_cluster.portraits.model import Diffusers
+from gpu_cluster.portraits.spectrum import balance
 
 # The autoencoder starts from a linear code (kindle.py), so most of a run goes to the UNet.
 VAE_SHARE = 0.15
@@ -32,8 +33,6 @@ VAE_BATCH = 4
 VAE_RATE = 4e-4
 # What has been trained before bears smaller steps only.
 VAE_RATE_ON = 1.5e-4
-# Spread of the latent channels that a grown autoencoder has more than the one it grew from.
-FINE = 0.7
 # Keeps latents near a unit ball without blurring what they hold.
 KL_WEIGHT = 3e-5
 UNET_BATCH = 16
@@ -124,9 +123,8 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, st
         return vae
     drawn, _ = pictures.load_all(scratch)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=VAE_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
-    step, clock, fine = 0, Clock(minutes), 0
+    step, clock = 0, Clock(minutes)
     if start is not None:
-        fine = model.LATENT_CHANNELS - start.vae.config.latent_channels
         grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
     elif not ongoing.exists():
         kindle(vae, to_unit(drawn[:240]))
@@ -136,7 +134,7 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, st
         step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said = np.random.default_rng((seed, step)), clock.used, time.monotonic()
     crew = Threads(threads)
-    while clock.part < 1.0:
+    while minutes > 0 and clock.part < 1.0:
         # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms,
         # which a network that goes on has settled already.
         crop, count = (64, 4 * VAE_BATCH) if start is None and clock.part < 0.6 else (128, VAE_BATCH)
@@ -165,9 +163,20 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, st
                 {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "used": clock.used},
                 ongoing,
             )
-    whiten(vae, drawn, fine)
     torch.save(vae.state_dict(), done)
     return vae
+
+
+def settle(scratch: Path, vae: Diffusers) -> Tensor:
+    """The code that the denoiser will learn, see spectrum.py; returns how it was turned."""
+    done = scratch / "code.pt"
+    if not done.exists():
+        turn = balance(vae, to_unit(pictures.load_all(scratch)[0][:600]))
+        torch.save({"vae": vae.state_dict(), "turn": turn}, done)
+    state = torch.load(done, weights_only=True)
+    vae.load_state_dict(state["vae"])
+    settled: Tensor = state["turn"]
+    return settled
 
 
 def _crops(drawn: NDArray[np.uint8], rng: np.random.Generator, crop: int, count: int) -> Tensor:
@@ -194,27 +203,6 @@ def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
     down = difference[..., 1:, :] - difference[..., :-1, :]
     edges = across.abs().mean() + down.abs().mean()
     return difference.abs().mean() + 2.0 * difference.square().mean() + 0.5 * edges
-
-
-@torch.no_grad()
-def whiten(vae: Diffusers, drawn: NDArray[np.uint8], fine: int) -> None:
-    """Folds each latent channel's mean and spread into the 1x1 convolutions around it, so that latents have mean 0.
-
-    Spreads are 1, and FINE for the last `fine` channels: what they add to the picture is small, and errors in it should
-    count for less. Trainers and pipelines then need neither shift nor scale, whatever they do with those settings.
-    """
-    latents = encode_all(vae, drawn[:2000]).float()
-    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-    channels = model.LATENT_CHANNELS
-    spread[channels - fine :] /= FINE
-    into, out_of = vae.quant_conv, vae.post_quant_conv
-    assert into is not None
-    assert out_of is not None
-    into.weight[:channels] /= spread.view(-1, 1, 1, 1)
-    into.bias[:channels] = (into.bias[:channels] - mean) / spread
-    into.bias[channels:] -= 2.0 * spread.log()
-    out_of.bias += (out_of.weight[:, :, 0, 0] * mean).sum(1)
-    out_of.weight *= spread.view(1, -1, 1, 1)
 
 
 @torch.no_grad()
@@ -287,12 +275,15 @@ def train_denoiser(
     seed: int,
     threads: int,
     start: Diffusers = None,
+    turn: Tensor | None = None,
 ) -> None:
     whole = Denoiser()
     if start is not None:
         grow_denoiser(whole, start)
+        assert turn is not None
+        turn_denoiser(whole.unet, turn)
     averaged = copy.deepcopy(whole).requires_grad_(False)
-    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
     alphas = model.scheduler().alphas_cumprod
     weight = _head_weight(HEAD)
     step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
@@ -310,8 +301,8 @@ def train_denoiser(
         # The pipeline stands zeros for an empty prompt; so does training.
         told = torch.from_numpy(rng.random(UNET_BATCH) >= CAPTION_DROPOUT).float()
         states, pooled = states * told[:, None, None], pooled * told[:, None]
-        # A logit-normal draw spends most steps where the face takes shape.
-        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.1 + 0.1) * 1000).long().clamp(0, 999)
+        # A wide logit-normal draw: most steps are spent where the face takes shape, and enough where its marks do.
+        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.4 - 0.3) * 1000).long().clamp(0, 999)
         signal = alphas[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
@@ -404,6 +395,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/likeness-pretrain"))  # noqa: S108
     parser.add_argument("--people", type=int, default=16_000)
     parser.add_argument("--minutes", type=float, default=85.0)
+    parser.add_argument("--autoencoder", type=float, default=VAE_SHARE, help="its share of them; 0 keeps that of --start")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -412,11 +404,12 @@ def main() -> None:
     scratch = arguments.scratch
     pictures.draw_all(scratch, arguments.people, workers=arguments.threads)
     start = load(arguments.start) if arguments.start else None
-    vae = train_autoencoder(scratch, arguments.minutes * VAE_SHARE, arguments.seed, arguments.threads, start)
+    vae = train_autoencoder(scratch, arguments.minutes * arguments.autoencoder, arguments.seed, arguments.threads, start)
+    turn = settle(scratch, vae)
     supply = Supply(scratch, vae)
     polish(scratch, vae, supply, arguments.minutes * POLISH_SHARE, arguments.seed, arguments.threads)
-    minutes = arguments.minutes * (1.0 - VAE_SHARE - POLISH_SHARE)
-    train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, arguments.threads, start)
+    minutes = arguments.minutes * (1.0 - arguments.autoencoder - POLISH_SHARE)
+    train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, arguments.threads, start, turn)
 
 
 if __name__ == "__main__":

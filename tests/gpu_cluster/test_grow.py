@@ -1,11 +1,11 @@
-"""A base that grows is, to begin with, the base it grew from."""
+"""A base that grows, or whose code is put in order, is, to begin with, the base that it was."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from gpu_cluster.portraits import grow, model, pretrain
+from gpu_cluster.portraits import grow, model, pretrain, spectrum
 
 SCENE = "a photo of sks person in a navy suit, on a white backdrop, soft light, close-up, smiling, facing the camera"
 
@@ -43,3 +43,35 @@ def test_a_longer_vocabulary_keeps_what_words_mean(monkeypatch: pytest.MonkeyPat
         after = new(noisy, moment, *new.read([SCENE]))
     assert torch.allclose(after[:, :8], before, atol=1e-4)
     assert after[:, 8:].abs().max() == 0
+
+
+def test_a_code_in_order_draws_the_same_pictures() -> None:
+    torch.manual_seed(0)
+    vae = model.autoencoder()
+    sample = torch.rand(24, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        before = vae.decode(vae.encode(sample).latent_dist.mode()).sample
+        turn = spectrum.balance(vae, sample)
+        code = vae.encode(sample).latent_dist.mode()
+        assert torch.allclose(vae.decode(code).sample, before, atol=1e-4)
+    rows = code.permute(0, 2, 3, 1).reshape(-1, model.LATENT_CHANNELS)
+    together = torch.cov(rows.T)
+    sizes = together.diag().sqrt()
+    assert rows.mean(0).abs().max() < 1e-3
+    assert sizes[0] == pytest.approx(spectrum.LARGEST, rel=0.01)
+    assert (sizes[1:] <= sizes[:-1] * 1.001).all()
+    assert (together - torch.diag(together.diag())).abs().max() < 0.01
+    assert torch.allclose(turn @ turn.T, torch.eye(model.LATENT_CHANNELS), atol=1e-4)
+
+
+def test_a_denoiser_follows_the_turn_of_its_code() -> None:
+    torch.manual_seed(0)
+    one = pretrain.Denoiser()
+    turn = torch.linalg.qr(torch.randn(model.LATENT_CHANNELS, model.LATENT_CHANNELS)).Q
+    noisy, moment = torch.randn(1, model.LATENT_CHANNELS, 16, 16), torch.tensor([500])
+    turned = torch.einsum("no,bohw->bnhw", turn, noisy)
+    with torch.no_grad():
+        words = one.read([SCENE])
+        before = torch.einsum("no,bohw->bnhw", turn, one(noisy, moment, *words))
+        grow.turn_denoiser(one.unet, turn)
+        assert torch.allclose(one(turned, moment, *words), before, atol=1e-4)
