@@ -49,7 +49,7 @@ quality: $(DEV) ## Measure likeness of headshots: PEOPLE=8 SEED=1 OUT=quality.js
 
 .PHONY: faults
 faults: $(DEV) debian-packages ## Kill, cut and starve the parts, then count what was lost
-	@$(BIN)/pytest -m faults tests/faults $(ARGS)
+	@$(BIN)/pytest -m faults $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(DEV) debian-packages ## Take a picture of every page: OUT=folder

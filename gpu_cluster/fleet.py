@@ -87,12 +87,17 @@ class Fleet:
                 object_store_memory=OBJECT_STORE_BYTES,
                 namespace="likeness",
             )
+        self._local = _local_ray()
         # On a machine without GPUs the slots below are the only limit, so that the next studio loads while one works.
         self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
         )(Studio)
         self._spare: Any = None
         self.prepare()
+
+    def lost(self) -> bool:
+        """Whether a part of this machine's own Ray has died; only a new fleet starts another. A cluster mends itself."""
+        return not all(_lives(process) for process in self._local)
 
     def free(self) -> int:
         """How many more orders may run at once."""
@@ -162,11 +167,21 @@ class Fleet:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _local_ray() -> list[psutil.Process]:
+    """What this program's own Ray node hangs on; nothing where Ray is a cluster."""
+    return [child for child in psutil.Process().children() if child.name() in ("raylet", "gcs_server")]
+
+
 def _below_local_ray() -> list[psutil.Process]:
-    """The processes of this program's own Ray node."""
-    children = psutil.Process().children(recursive=True)
-    top = [child for child in children if child.name() in ("raylet", "gcs_server")]
+    """All processes of that node."""
+    top = _local_ray()
     return [*top, *(process for parent in top for process in parent.children(recursive=True))]
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _lock(folder: Path) -> int | None:

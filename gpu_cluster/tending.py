@@ -55,6 +55,10 @@ def tend(kernel: Kernel, now: datetime) -> None:
 
 def _round(kernel: Kernel, now: datetime) -> None:
     fleet = _fleets.get(id(kernel))
+    if fleet is not None and fleet.lost():
+        log.warning("Ray has died on this machine; it is started again")
+        _fleets.pop(id(kernel)).close()
+        fleet = None
     if fleet is None or id(kernel) in _interrupted:
         _declare_lost(kernel, now, fleet.working() if fleet else [])
         _interrupted.discard(id(kernel))

@@ -128,6 +128,20 @@ def test_a_killed_studio_costs_no_sitting(cluster: Kernel) -> None:
     assert made[-1].error in {None, "NothingPassed"}
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("part", ["raylet", "gcs_server"])
+def test_a_ray_that_was_killed_on_this_machine_is_started_again(cluster: Kernel, part: str) -> None:
+    tenant = make_tenant(cluster)
+    _, sitting = sit(cluster, tenant, 55)
+    tend_until(cluster, lambda: bool(runs(cluster, tenant, sitting)))
+    (process,) = (child for child in psutil.Process().children() if child.name() == part)
+    process.kill()
+    tend_until(cluster, lambda: state(cluster, tenant, sitting) in ENDED)
+    made = runs(cluster, tenant, sitting)
+    assert [run.state for run in made[:-1]] == [RunState.LOST]
+    assert made[-1].error in {None, "NothingPassed"}
+
+
 def test_a_cancelled_sitting_leaves_nothing_behind(cluster: Kernel) -> None:
     tenant = make_tenant(cluster)
     employee, sitting = sit(cluster, tenant, 54)
