@@ -55,7 +55,7 @@ class Embedded:
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
         self.doorbell.start()
         self.doorbell.answer(self.settings.worker_threads)
-        self.tending = Tending(self.kernel, lost_lead=lambda: cluster.close(self.kernel))
+        self.tending = Tending(self.kernel, let_go=lambda: cluster.close(self.kernel))
         self.tending.start()
         return self.kernel
 
@@ -87,7 +87,6 @@ class Embedded:
             self._web.join(15)
         if hasattr(self, "tending"):
             self.tending.stop()
-            cluster.close(self.kernel)
         if hasattr(self, "doorbell"):
             self.doorbell.stop()
         if hasattr(self, "kernel"):

@@ -24,9 +24,13 @@ LEADER_LOCK = 7465731
 class Tending:
     """Runs in threads of its own: one rings, one sweeps, so that a long sweep never delays a job."""
 
-    def __init__(self, kernel: Kernel, lost_lead: Callable[[], None]) -> None:
-        """`lost_lead` lets go of what only the leader may hold, when another replica may be leading already."""
-        self.kernel, self._lost_lead = kernel, lost_lead
+    def __init__(self, kernel: Kernel, let_go: Callable[[], None]) -> None:
+        """`let_go` ends what only the leader may hold: at the end, and when another replica may be leading already.
+
+        The sweeping thread calls it, because Ray's processes die with the thread that started them, and a program whose
+        Ray dies before it has let go of it is aborted.
+        """
+        self.kernel, self._let_go = kernel, let_go
         self._stop = threading.Event()
         self._last: dict[str, float] = {}
         self._threads = [
@@ -65,8 +69,10 @@ class Tending:
             except Exception:  # The loop that everything else relies on must outlive any failure.
                 log.exception("tending was interrupted")
                 if loop == self._sweep:
-                    self._lost_lead()
+                    self._let_go()
             self._stop.wait(2)
+        if loop == self._sweep:
+            self._let_go()
 
     def _ring(self) -> None:
         jobs.ring_due(self.kernel, utc_now())

@@ -127,4 +127,4 @@ def test_up_finishes_what_a_killed_demo_began(home: Path) -> None:
         assert rows("select 1 from headshot")
     finally:
         up.terminate()
-        assert up.wait(timeout=60) == 0
+        assert up.wait(timeout=60) == 0, (home / "said.txt").read_text()[-4000:]
