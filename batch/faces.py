@@ -115,7 +115,7 @@ def _boxes(image: Image.Image, side: int, margin: float, least: float) -> list[t
 
 def _faces(image: Image.Image, small: Image.Image, boxes: list[tuple[Box, float]]) -> list[Face]:
     """The faces of those boxes in `small` that are somebody's who took part, in the whole picture's pixels."""
-    scale = image.width / small.width
+    scale = max(image.size) / max(small.size)
     found = [
         face_at(image, (round(left * scale), round(top * scale), round(right * scale), round(bottom * scale)), score)
         for (left, top, right, bottom), score in boxes

@@ -1,6 +1,6 @@
 """Leaves nothing of one person: what erasures do once, and again for whoever a restored backup brings back.
 
-`wipe` takes what lies outside the database, `wipe_rows` what lies in it. Neither writes down that it was done.
+`wipe` takes what lies outside the database, `wipe_rows` what lies in it. Neither writes to the ledger.
 """
 
 from __future__ import annotations

@@ -70,34 +70,44 @@ class Fleet:
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1
         self._folder: str | None = None
+        self._held: int | None = None
         self._working: dict[UUID, Working] = {}
-        if address:
-            ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
-        else:
-            # A short folder, because Ray puts Unix sockets into it; removed at the end, with its logs.
-            _sweep_folders()
-            self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
-            self._held = _lock(Path(self._folder))
-            ray.init(
-                _temp_dir=self._folder,
-                _node_ip_address="127.0.0.1",
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                namespace="likeness",
-            )
-        self._local = _local_ray()
-        # On a machine without GPUs the slots below are the only limit, so that the next studio loads while one works.
+        self._spare: Any = None
+        self._local: list[psutil.Process] = []
+        try:
+            if address:
+                ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
+            else:
+                self._start_local_ray()
+        except BaseException:
+            # Half a node would stand in the way of the next attempt.
+            self.close()
+            raise
+        # On a machine without GPUs the slots above are the only limit, so that the next studio loads while one works.
         self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
         )(Studio)
-        self._spare: Any = None
         self.prepare()
 
+    def _start_local_ray(self) -> None:
+        # A short folder, because Ray puts Unix sockets into it; removed at the end, with its logs.
+        _sweep_folders()
+        self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+        self._held = _lock(Path(self._folder))
+        ray.init(
+            _temp_dir=self._folder,
+            _node_ip_address="127.0.0.1",
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            namespace="likeness",
+        )
+        self._local = _local_ray()
+
     def lost(self) -> bool:
-        """Whether a part of this machine's own Ray has died; only a new fleet starts another. A cluster mends itself."""
-        return not all(_lives(process) for process in self._local)
+        """Whether a part of this machine's own Ray has died, or the way to the cluster's: then a new fleet is needed."""
+        return not (ray.is_initialized() and all(_lives(process) for process in self._local))
 
     def free(self) -> int:
         """How many more orders may run at once."""
@@ -165,17 +175,28 @@ class Fleet:
                 process.kill()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
 
 def _local_ray() -> list[psutil.Process]:
     """What this program's own Ray node hangs on; nothing where Ray is a cluster."""
-    return [child for child in psutil.Process().children() if child.name() in ("raylet", "gcs_server")]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # Other children of this program come and go.
+            if child.name() in ("raylet", "gcs_server"):
+                found.append(child)
+    return found
 
 
 def _below_local_ray() -> list[psutil.Process]:
     """All processes of that node."""
-    top = _local_ray()
-    return [*top, *(process for parent in top for process in parent.children(recursive=True))]
+    found = _local_ray()
+    for parent in list(found):
+        with suppress(psutil.NoSuchProcess):
+            found += parent.children(recursive=True)
+    return found
 
 
 def _lives(process: psutil.Process) -> bool:

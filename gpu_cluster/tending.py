@@ -56,7 +56,7 @@ def tend(kernel: Kernel, now: datetime) -> None:
 def _round(kernel: Kernel, now: datetime) -> None:
     fleet = _fleets.get(id(kernel))
     if fleet is not None and fleet.lost():
-        log.warning("Ray has died on this machine; it is started again")
+        log.warning("the way to Ray is lost; it is opened again with the next sitting")
         _fleets.pop(id(kernel)).close()
         fleet = None
     if fleet is None or id(kernel) in _interrupted:
@@ -72,7 +72,8 @@ def _round(kernel: Kernel, now: datetime) -> None:
             outcome = next((o for o in finished.outcomes or [] if o.sitting == person.sitting), None)
             settle(kernel, finished.order, person, outcome)
     _watch(kernel, fleet, now)
-    while fleet.free() > 0:
+    # A node that goes down ends its studios first; what it took now would be lost a second time.
+    while fleet.free() > 0 and not fleet.lost():
         order = _take(kernel, fleet, now)
         if order is None:
             break

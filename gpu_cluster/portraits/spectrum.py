@@ -17,8 +17,7 @@ from gpu_cluster.portraits.model import Diffusers
 FOLLOW = 0.4
 # Standard deviation of the largest channel.
 LARGEST = 2.0
-# An impulse in one place of the code reaches this many places around it at most, so impulses this far apart are told
-# apart.
+# Impulses this many places apart are sent at once. They overlap a little, all channels' alike.
 APART = 4
 
 

@@ -82,11 +82,12 @@ class Embedded:
                 )
 
     def stop(self) -> None:
+        # Tending comes first: it would take Ray's end, if the same signal reached it, for a loss.
+        if hasattr(self, "tending"):
+            self.tending.stop()
         if hasattr(self, "server"):
             self.server.should_exit = True
             self._web.join(15)
-        if hasattr(self, "tending"):
-            self.tending.stop()
         if hasattr(self, "doorbell"):
             self.doorbell.stop()
         if hasattr(self, "kernel"):

@@ -11,12 +11,18 @@ ASK_AGAIN_SECONDS = 1.0
 def until_told_to_stop() -> None:
     """Returns at SIGTERM or SIGINT.
 
-    Ray, which another thread starts at any time, takes SIGTERM for a crash: it prints a stack and aborts the program
-    three seconds later. So the handlers are set again and again, and an alarm that it has set is called off.
+    Ray, which another thread starts at any time, puts a handler of its own in the place of ours, so ours is set again
+    and again.
     """
     told = threading.Event()
     while not told.is_set():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told.set())
         told.wait(ASK_AGAIN_SECONDS)
+    stop_in_peace()
+
+
+def stop_in_peace() -> None:
+    """To be called before a program takes its parts down. Ray takes SIGTERM for a crash: its handler prints a stack, calls
+    ours, and has an alarm abort the program three seconds later."""
     signal.alarm(0)

@@ -44,8 +44,11 @@ class Tending:
 
     def stop(self, grace_seconds: float = 20) -> None:
         self._stop.set()
+        deadline = time.monotonic() + grace_seconds
         for thread in self._threads:
-            thread.join(grace_seconds)
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                log.warning("tending did not end in time", extra={"part": thread.name})
 
     def wait(self) -> None:
         self._stop.wait()
@@ -68,11 +71,16 @@ class Tending:
                         connection.commit()
             except Exception:  # The loop that everything else relies on must outlive any failure.
                 log.exception("tending was interrupted")
-                if loop == self._sweep:
-                    self._let_go()
+                self._release(loop)
             self._stop.wait(2)
+        self._release(loop)
+
+    def _release(self, loop: Callable[[], None]) -> None:
         if loop == self._sweep:
-            self._let_go()
+            try:
+                self._let_go()
+            except Exception:
+                log.exception("what only the leader may hold could not be let go")
 
     def _ring(self) -> None:
         jobs.ring_due(self.kernel, utc_now())

@@ -189,6 +189,20 @@ def test_a_face_far_away_is_cut_from_the_full_resolution() -> None:
     assert max(seen.width, seen.height) <= 2048
 
 
+def test_a_face_in_a_large_picture_is_where_it_is_also_when_the_picture_lies_on_its_side() -> None:
+    wide = Image.new("RGB", (4000, 3000), "grey")
+    wide.paste(portrait(1800), (2000, 800))
+    found = [faces.find(wide), faces.find(wide.transpose(Image.Transpose.ROTATE_90))]
+    assert [one.turned for one in found] == [False, True]
+    for one in found:
+        assert one.image.size == wide.size
+        (face,) = one.faces
+        assert face.box == pytest.approx(found[0].faces[0].box, abs=60)
+        left, top, right, bottom = face.box
+        assert 2300 < left < right < 3500
+        assert 900 < top < bottom < 2100
+
+
 @pytest.mark.parametrize("picture", [chelsea, coffee, rocket])
 def test_no_face(picture: Callable[[], Any]) -> None:
     seen = judged(saved(Image.fromarray(picture()).convert("RGB")))

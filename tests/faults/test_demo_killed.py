@@ -18,6 +18,7 @@ import psutil
 import psycopg
 import pytest
 
+from gpu_cluster.recipe import RECIPES
 from tests.kernel.rabbit import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -95,7 +96,7 @@ def test_nothing_is_lost_or_doubled(home: Path, who: str, after: int) -> None:
 def test_up_finishes_what_a_killed_demo_began(home: Path) -> None:
     def rows(query: str) -> list[tuple[Any, ...]]:
         """An empty list also while there is no server; its socket's folder stands in the fifth line of its pid file."""
-        with suppress(OSError, IndexError, psycopg.Error):
+        with suppress(OSError, IndexError, psycopg.OperationalError, psycopg.errors.UndefinedTable):
             socket = (home / "postgres/data/postmaster.pid").read_text().splitlines()[4]
             with psycopg.connect(host=socket, user="postgres", dbname="likeness") as connection:
                 return connection.execute(query).fetchall()
@@ -118,13 +119,12 @@ def test_up_finishes_what_a_killed_demo_began(home: Path) -> None:
         wait_for(lambda: rows("select 1 from sitting having bool_and(state in ('done', 'failed'))"), 600)
         assert rows(accepted) == taken
         assert len(taken) >= 2 * 6
-        # One sitting for each person, each photographed by one run, and no headshot made twice or left behind.
+        # One sitting for each person, each photographed by one run, and no more headshots than one run shows.
         assert len(rows("select employee_id from sitting group by employee_id having count(*) = 1")) == 2
         finished = "select sitting_id from run where state = 'succeeded' group by sitting_id having count(*) = 1"
         assert len(rows(finished)) == len(rows("select 1 from sitting where state = 'done'")) >= 1
-        doubled = "select 1 from headshot group by sitting_id, number having count(*) > 1"
-        assert rows(doubled) == []
-        assert rows("select 1 from headshot")
+        counts = [count for (count,) in rows("select count(*) from headshot group by sitting_id")]
+        assert 1 <= min(counts) <= max(counts) <= RECIPES["portrait-small"].shown
     finally:
         up.terminate()
         assert up.wait(timeout=60) == 0, (home / "said.txt").read_text()[-4000:]

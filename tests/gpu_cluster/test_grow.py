@@ -63,6 +63,14 @@ def test_a_code_in_order_draws_the_same_pictures() -> None:
     assert (together - torch.diag(together.diag())).abs().max() < 0.01
     assert torch.allclose(turn @ turn.T, torch.eye(model.LATENT_CHANNELS), atol=1e-4)
 
+    def change(channel: int) -> float:
+        moved = code[:8].clone()
+        moved[:, channel, 1, 1] += sizes[channel]
+        with torch.no_grad():
+            return float((vae.decode(moved).sample - vae.decode(code[:8]).sample).square().sum())
+
+    assert change(0) > change(model.LATENT_CHANNELS // 2) > change(model.LATENT_CHANNELS - 1)
+
 
 def test_a_denoiser_follows_the_turn_of_its_code() -> None:
     torch.manual_seed(0)

@@ -29,7 +29,7 @@ from likeness.first_admin import sign_in_address
 from likeness.kernel import Kernel
 from likeness.postgres import PostgresFailed
 from likeness.settings import Settings
-from likeness.stopping import until_told_to_stop
+from likeness.stopping import stop_in_peace, until_told_to_stop
 
 PATIENCE_SECONDS = 30 * 60
 FOLDER = Path("demo-report")
@@ -77,6 +77,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
         console.print(f"[red]✗[/] {error}")
         return 1
     finally:
+        stop_in_peace()
         running.stop()
         memory.stop()
 
