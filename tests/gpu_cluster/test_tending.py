@@ -136,9 +136,10 @@ def test_a_ray_that_was_killed_on_this_machine_is_started_again(cluster: Kernel,
     tend_until(cluster, lambda: bool(runs(cluster, tenant, sitting)))
     (process,) = (child for child in psutil.Process().children() if child.name() == part)
     process.kill()
-    tend_until(cluster, lambda: state(cluster, tenant, sitting) in ENDED)
+    tend_until(cluster, lambda: state(cluster, tenant, sitting) in ENDED, seconds=250)
     made = runs(cluster, tenant, sitting)
-    assert [run.state for run in made[:-1]] == [RunState.LOST]
+    assert len(made) >= 2
+    assert {run.state for run in made[:-1]} == {RunState.LOST}
     assert made[-1].error in {None, "NothingPassed"}
 
 
