@@ -59,13 +59,28 @@ class Finished:
     """None when the studio's process or node was lost."""
 
 
+class RemoteStudio:
+    """A studio in a process of its own. The program that asks for it does not load torch: ten seconds and 500 MB."""
+
+    def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str) -> None:
+        from gpu_cluster.studio import Studio
+
+        self._studio = Studio(recipe, licences, device)
+
+    def work(self, order: Order) -> list[Outcome]:
+        return self._studio.work(order)
+
+    def progress(self) -> dict[UUID, Progress]:
+        return self._studio.progress()
+
+    def cancel(self, sitting: UUID) -> None:
+        self._studio.cancel(sitting)
+
+
 class Fleet:
     """Studios on a Ray cluster, or on this machine's processors when `address` is empty."""
 
     def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...], studios: int = 1) -> None:
-        # Imported by whoever has a fleet: torch and diffusers take seconds and hundreds of MB.
-        from gpu_cluster.studio import Studio
-
         self.recipe, self.licences = recipe, licences
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1
@@ -86,7 +101,7 @@ class Fleet:
         # On a machine without GPUs the slots above are the only limit, so that the next studio loads while one works.
         self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
-        )(Studio)
+        )(RemoteStudio)
         self.prepare()
 
     def _start_local_ray(self) -> None:
