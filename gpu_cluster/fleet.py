@@ -60,7 +60,7 @@ class Finished:
 
 
 class RemoteStudio:
-    """A studio in a process of its own. The program that asks for it does not load torch: ten seconds and 500 MB."""
+    """A studio in a process of its own. The program that asks for it does not load torch, which takes it ten seconds."""
 
     def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str) -> None:
         from gpu_cluster.studio import Studio
