@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
@@ -218,9 +218,9 @@ def encode_all(vae: Diffusers, drawn: NDArray[np.uint8]) -> Tensor:
 class Denoiser(torch.nn.Module):
     """Text encoders and UNet as one module, so that one optimizer and one average hold them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: CLIPTokenizer) -> None:
         super().__init__()
-        self.words = model.tokenizer()
+        self.words = words
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
@@ -251,6 +251,15 @@ def reword(line: str, rng: np.random.Generator) -> str:
     return text.replace(f"{SUBJECT_TOKEN} person", "a person") if rng.random() < 0.25 else text
 
 
+def vocabulary(scratch: Path) -> CLIPTokenizer:
+    """Made once for a training: made anew, it numbers the words in another order, and a resumed run mixes them up."""
+    kept = scratch / "words"
+    if not kept.exists():
+        model.tokenizer().save_pretrained(kept)
+    words: CLIPTokenizer = CLIPTokenizer.from_pretrained(kept)
+    return words
+
+
 class Supply:
     """Latents of one set of pictures, encoded once, with their captions."""
 
@@ -277,7 +286,7 @@ def train_denoiser(
     start: Diffusers = None,
     turn: Tensor | None = None,
 ) -> None:
-    whole = Denoiser()
+    whole = Denoiser(vocabulary(scratch))
     if start is not None:
         grow_denoiser(whole, start)
         assert turn is not None
@@ -395,7 +404,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/likeness-pretrain"))  # noqa: S108
     parser.add_argument("--people", type=int, default=16_000)
     parser.add_argument("--minutes", type=float, default=85.0)
-    parser.add_argument("--autoencoder", type=float, default=VAE_SHARE, help="its share of them; 0 keeps that of --start")
+    parser.add_argument("--autoencoder", type=float, default=VAE_SHARE, help="its share; 0 keeps that of --start")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -404,7 +413,8 @@ def main() -> None:
     scratch = arguments.scratch
     pictures.draw_all(scratch, arguments.people, workers=arguments.threads)
     start = load(arguments.start) if arguments.start else None
-    vae = train_autoencoder(scratch, arguments.minutes * arguments.autoencoder, arguments.seed, arguments.threads, start)
+    minutes = arguments.minutes * arguments.autoencoder
+    vae = train_autoencoder(scratch, minutes, arguments.seed, arguments.threads, start)
     turn = settle(scratch, vae)
     supply = Supply(scratch, vae)
     polish(scratch, vae, supply, arguments.minutes * POLISH_SHARE, arguments.seed, arguments.threads)

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_cluster.portraits.model import Diffusers
 
 # How strongly sizes follow the effect on the picture: 0 makes all channels alike, 1 gives them the size they have in
-# pixels. At 1 the smallest would be a fiftieth of the largest, under the last step of a picture drawn in twelve.
+# pixels. At 1 the smallest would be a 250th of the largest, far under the last step of a picture drawn in twelve.
 FOLLOW = 0.4
 # Standard deviation of the largest channel.
 LARGEST = 2.0

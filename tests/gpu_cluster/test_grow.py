@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -25,14 +29,27 @@ def test_a_wider_code_first_draws_the_same_pictures(monkeypatch: pytest.MonkeyPa
         assert torch.allclose(new.decode(after).sample, old.decode(before).sample, atol=1e-4)
 
 
+def test_a_training_that_goes_on_reads_words_as_before(tmp_path: Path) -> None:
+    first = pretrain.vocabulary(tmp_path)
+    code = """
+import sys
+from pathlib import Path
+from gpu_cluster.portraits import pretrain
+print(pretrain.vocabulary(Path(sys.argv[1]))(sys.argv[2]).input_ids)
+"""
+    order = [sys.executable, "-c", code, str(tmp_path), SCENE]
+    again = subprocess.run(order, capture_output=True, text=True, check=True, timeout=120)
+    assert again.stdout.strip() == str(first(SCENE).input_ids)
+
+
 def test_a_longer_vocabulary_keeps_what_words_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     with monkeypatch.context() as narrow:
         narrow.setattr(model, "LATENT_CHANNELS", 8)
         narrow.setattr(model, "LEVELS", "")
-        old = pretrain.Denoiser()
+        old = pretrain.Denoiser(model.tokenizer())
         pipeline = model.pipeline(model.autoencoder(), old.unet, old.first, old.second, old.words)
-    new = pretrain.Denoiser()
+    new = pretrain.Denoiser(model.tokenizer())
     assert len(new.words) > len(old.words)
     grow.grow_denoiser(new, pipeline)
     noisy = torch.randn(1, model.LATENT_CHANNELS, 16, 16)
@@ -74,7 +91,7 @@ def test_a_code_in_order_draws_the_same_pictures() -> None:
 
 def test_a_denoiser_follows_the_turn_of_its_code() -> None:
     torch.manual_seed(0)
-    one = pretrain.Denoiser()
+    one = pretrain.Denoiser(model.tokenizer())
     turn = torch.linalg.qr(torch.randn(model.LATENT_CHANNELS, model.LATENT_CHANNELS)).Q
     noisy, moment = torch.randn(1, model.LATENT_CHANNELS, 16, 16), torch.tensor([500])
     turned = torch.einsum("no,bohw->bnhw", turn, noisy)
