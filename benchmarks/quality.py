@@ -12,6 +12,10 @@ the JSON lies a contact sheet. Figures:
 * `prompt_followed`: share of pictures in which the probe that ships with the base reads both the dress and the backdrop
   that were asked for; `prompt_followed_dress` and `_backdrop` each alone, and `prompt_followed_ceiling` both for
   truthful drawings.
+* `by_group`: people, likeness ratio and share that passed, by skin, glasses and beard, with `real_ratio_mean` beside them:
+  what the judge itself makes of truthful drawings of the group.
+
+Trainings run to their last step here; in the product, a recipe with `look_every` may end one early.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +91,7 @@ def run(
 
     marked = time.perf_counter()
     judges = {
-        person: Judge(kept[person], photos[person], calibration=calibration, faces=faces, pass_ratio=recipe.pass_ratio)
+        person: Judge(kept[person], photos[person], calibration=calibration, faces=faces)
         for person in seeds
     }
     clock["judge"] += time.perf_counter() - marked
@@ -97,7 +101,8 @@ def run(
     for person in seeds:
         marked = time.perf_counter()
         wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
-        anchors = [Anchor(photo, face) for photo in photos[person] if (face := faces.front(photo)) is not None]
+        typical = faces.typical(photos[person])
+        anchors = [Anchor(photo, face) for photo in typical if (face := faces.front(photo)) is not None]
         images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted, anchors=anchors)]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
@@ -107,6 +112,7 @@ def run(
     nobody = [Shot(caption(scenes[person][0]), 100 * person) for person in seeds]
     without = [image for _, image in render(base, recipe, None, nobody)]
     real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
+    real_ratios = {person: [judges[person].look(image).likeness_ratio for image in real[person]] for person in seeds}
     ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
     everything = [verdict for person in seeds for verdict in verdicts[person]]
     strangers = [
@@ -126,7 +132,7 @@ def run(
         "captions": captions,
         "recipe": recipe.as_dict(),
         "base_ratio_mean": _mean(judges[p].look(image).likeness_ratio for p, image in zip(seeds, without, strict=True)),
-        "real_ratio_mean": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in real[p]),
+        "real_ratio_mean": _mean(ratio for person in seeds for ratio in real_ratios[person]),
         "likeness_ratio_mean": _mean(ratio for person in seeds for ratio in ratios[person]),
         "likeness_ratio_worst": round(min(float(np.mean(ratios[person])) for person in seeds), 4),
         "likeness_ratio_of_passed": _mean(verdict.likeness_ratio for verdict in everything if verdict.passed),
@@ -139,6 +145,7 @@ def run(
         "alike": _mean(alike(images[person]) for person in seeds),
         "alike_real": _mean(alike(real[person]) for person in seeds),
         "reasons": _count(reason for verdict in everything for reason in verdict.reasons),
+        "by_group": by_group(verdicts, real_ratios),
         "by_person": {str(person): round(float(np.mean(ratios[person])), 4) for person in seeds},
         "seconds": {stage: round(seconds, 1) for stage, seconds in clock.items()},
         "seconds_per_person": round(sum(clock.values()) / people, 1),
@@ -149,6 +156,25 @@ def run(
     if sheet is not None:
         contact_sheet([(kept[p] + photos[p][:1], images[p], ratios[p]) for p in seeds], without).save(sheet)
     return figures
+
+
+def by_group(verdicts: Mapping[int, list[Verdict]], real: Mapping[int, list[float]]) -> dict[str, dict[str, float]]:
+    """Figures of each group of which anybody is there; `real` are the judge's ratios of truthful drawings."""
+    members: dict[str, list[int]] = {}
+    for seed in verdicts:
+        person = Person.drawn(seed)
+        skin = ("the fairest third of skins", "the middle third", "the deepest third")[min(2, int(person.skin / 2))]
+        for group in (skin, person.glasses, person.beard):
+            members.setdefault(group, []).append(seed)
+    return {
+        group: {
+            "people": len(seeds),
+            "likeness_ratio_mean": _mean(verdict.likeness_ratio for seed in seeds for verdict in verdicts[seed]),
+            "real_ratio_mean": _mean(ratio for seed in seeds for ratio in real[seed]),
+            "passed": _mean(verdict.passed for seed in seeds for verdict in verdicts[seed]),
+        }
+        for group, seeds in sorted(members.items())
+    }
 
 
 def machine() -> dict[str, Any]:

@@ -43,7 +43,7 @@ def ours(recipe: Recipe, people: int, report: Path) -> None:
     from gpu_cluster import train as trainer
     from gpu_cluster.bases import load
 
-    trainer.LOOK_EVERY = 1
+    trainer.READ_LOSS_EVERY = 1
     trace: list[tuple[int, float, float]] = []
     subjects = [
         trainer.Subject(str(seed), [picture for picture, _ in selfies(seed, PHOTOS, 512)], [CAPTION] * PHOTOS)
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--peer", type=Path, help="a checkout of diffusers")
     parser.add_argument("--peer-path", default="", help="further packages for the peer, such as torchvision")
-    parser.add_argument("--packs", default="1,2,4,8")
+    parser.add_argument("--packs", default="1,2,4,8,12")
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)

@@ -13,6 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from gpu_cluster.recipe import Recipe
+
 PARTS = ("theta", "first", "second")
 
 
@@ -29,18 +31,24 @@ def split(path: Path) -> dict[str, bytes]:
         }
 
 
-def join(parts: Iterable[bytes], path: Path, scratch: Path) -> None:
-    """Writes one checkpoint for a pack from the parts of its people, who may be at different steps."""
+def join(parts: Iterable[bytes], path: Path, scratch: Path, recipe: Recipe) -> None:
+    """Writes one checkpoint for a pack from the parts of its people, who may be at different steps.
+
+    A part of another recipe, from before an upgrade say, is left out: its person begins anew.
+    """
     tensors: dict[str, Tensor] = {}
     people: list[tuple[str, int]] = []
     about: dict[str, str] = {}
     one = scratch / "part.safetensors"
-    for row, part in enumerate(parts):
+    for part in parts:
         one.write_bytes(part)
         with safe_open(one, framework="pt") as file:
-            about = dict(file.metadata())
-            people += json.loads(about["people"])
-            tensors |= {f"{row}.{name}": file.get_tensor(f"0.{name}") for name in PARTS}
+            said = dict(file.metadata())
+            if said["recipe"] != recipe.as_json():
+                continue
+            about = said
+            tensors |= {f"{len(people)}.{name}": file.get_tensor(f"0.{name}") for name in PARTS}
+            people += json.loads(said["people"])
     if people:
         path.write_bytes(save(tensors, {**about, "people": json.dumps(people)}))
 

@@ -54,8 +54,6 @@ class Calibration:
     """Mean between pictures of one person; used when there is only one selfie to measure by."""
     false_match_distance: float
     """Under which one pair of different people in a thousand falls."""
-    near_match_distance: float
-    """Under which one pair in twenty falls: the bar of recipes whose base cannot reach the usual one."""
 
     @classmethod
     def of(cls, base: str | Path) -> Calibration:
@@ -68,14 +66,11 @@ class Calibration:
             impostor_distance=float(values["impostor_distance_mean"]),
             genuine_distance=float(values["genuine_distance_mean"]),
             false_match_distance=float(values["impostor_p001"]),
-            near_match_distance=float(values["impostor_p05"]),
         )
 
 
 # dlib's model card: 0.6 separates people best (99.38 % on LFW). The rest is read off its distances on LFW pairs.
-PHOTOGRAPHS = Calibration(
-    impostor_distance=0.85, genuine_distance=0.40, false_match_distance=0.50, near_match_distance=0.65
-)
+PHOTOGRAPHS = Calibration(impostor_distance=0.85, genuine_distance=0.40, false_match_distance=0.50)
 
 
 @dataclass(frozen=True)
@@ -126,10 +121,8 @@ class Judge:
         *,
         calibration: Calibration = PHOTOGRAPHS,
         faces: Faces | None = None,
-        pass_ratio: float = PASS_RATIO,
     ) -> None:
         self.calibration = calibration
-        self.pass_ratio = pass_ratio
         self.faces = faces or Faces()
         judged = [(image, face) for image in held_out for face in self.faces.find(image)[:1]]
         if not judged:
@@ -162,7 +155,7 @@ class Judge:
         copying = max((float(np.mean(_thumb(image) * thumb)) for thumb in self._thumbs), default=0.0)
         doubts = {
             "there is more than one face": len(found) > 1,
-            "it does not look enough like the person": ratio < self.pass_ratio,
+            "it does not look enough like the person": ratio < PASS_RATIO,
             "it could be somebody else of the company": similarity < self.threshold,
             "the face is too small": size < SMALLEST_FACE,
             "it is not sharp": sharpness < LEAST_SHARPNESS,
@@ -186,14 +179,12 @@ class Judge:
         return max(float(np.mean(real)), 0.05)
 
     def _threshold(self, others: Sequence[Image.Image | Embedding]) -> float:
-        """The similarity that one stranger in a thousand reaches, or one in twenty under a lower `pass_ratio`."""
+        """The similarity that one stranger in a thousand reaches."""
         strangers = [other if isinstance(other, np.ndarray) else self.faces.of(other) for other in others]
         scores = [self._likeness(stranger) for stranger in strangers if stranger is not None]
         if len(scores) >= PAIRS_FOR_A_THRESHOLD:
             return float(np.quantile(scores, 0.999))
-        strict = self.pass_ratio >= PASS_RATIO
-        bar = self.calibration.false_match_distance if strict else self.calibration.near_match_distance
-        usual = 1 - bar / self.calibration.impostor_distance
+        usual = 1 - self.calibration.false_match_distance / self.calibration.impostor_distance
         # A double in the company raises the bar even when the company is small.
         return max([usual, *scores])
 

@@ -5,6 +5,7 @@ Plain data: whoever only names a recipe does not wait for torch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,7 +16,7 @@ FREE_LICENCE = "Apache-2.0"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plain values only: a recipe is written into its run as JSON and read back years later."""
+    """Plain values only: a recipe is kept with its run as JSON."""
 
     name: str
     base: str
@@ -49,27 +50,35 @@ class Recipe:
     outside: float = 0.1
     """What a pixel outside the head counts in the loss, where the subject says where the head is: clothes and rooms
     of the selfies are not the person, and without captions of them they would be learned as if they were."""
+    prior: int = 0
+    """Pictures of nobody in particular that the base draws before anybody is learned, and that each step also learns from
+    (see `train`). A step costs twice as much; 0 leaves it out."""
+    prior_weight: float = 1.0
+    """What a picture of nobody counts beside one of the person."""
+    look_every: int = 0
+    """Steps between looks at the likeness to the held-out selfies, which end a person's training early; 0 never looks."""
     checkpoint_every: int = 50
     """Steps that a lost machine costs at most."""
     render_steps: int = 20
     guidance: float = 3.0
     anchor: float = 0.0
-    """Share of the steps in which the face is held to one of the training pictures, while hair, clothes and backdrop
-    form around it. A large base needs none of it."""
+    """Share of the steps in which the middle of the face is held to one of the training pictures, while hair, clothes and
+    backdrop form around it; its rim is let go earlier. A large base needs none of it."""
     render_batch: int = 4
     """Pictures rendered at once; memory allows more than this only gains a few percent on a CPU."""
     pictures: int = 40
-    """Headshots that have to pass the judge."""
+    """Headshots that are made at first; more follow where fewer than `shown` pass the judge."""
     shown: int = 12
-    """The best of them that the person sees first."""
-    pass_ratio: float = 0.85
-    """Likeness ratio that a headshot needs. At 0.85 and above it must also be likelier this person than one stranger
-    in a thousand, below that than one in twenty."""
+    """The best of those that pass, which the person sees."""
     smallest: int = 512
     """Pictures under this side are enlarged to it, so that faces can be judged and looked at."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def as_json(self) -> str:
+        """The same text for the same numbers, so that a checkpoint can be asked whose it is."""
+        return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -102,12 +111,10 @@ RECIPES: Mapping[str, Recipe] = {
             checkpoint_every=30,
             render_steps=12,
             guidance=2.0,
-            # Without it, hair, skin and glasses are the person's and the face is not yet: ratio 0.23, and 0.68 with it.
-            anchor=0.95,
-            # Its autoencoder alone keeps four fifths of a likeness, so 0.85 is out of reach of any training.
-            pass_ratio=0.45,
+            # Without it, hair, skin and glasses are the person's and the face is not yet.
+            anchor=1.0,
             render_batch=8,
-            pictures=6,
+            pictures=12,
             shown=6,
         ),
         Recipe(
@@ -115,8 +122,9 @@ RECIPES: Mapping[str, Recipe] = {
             base="stabilityai/stable-diffusion-xl-base-1.0",
             licence="OpenRAIL++",
             resolution=1024,
-            # 1,000 sample-steps: between DreamBooth's 800 and 1,200 for faces.
+            # 1,000 sample-steps: between DreamBooth's 800 and 1,200 for faces; some faces settle sooner.
             steps=1000,
+            look_every=250,
             learning_rate=1e-4,
             targets="attention",
             dtype="bfloat16",
@@ -132,6 +140,7 @@ RECIPES: Mapping[str, Recipe] = {
             resolution=768,
             # Transformers learn a face in fewer steps than SDXL, and each costs five times as much.
             steps=600,
+            look_every=200,
             learning_rate=1e-4,
             targets="attention",
             dtype="bfloat16",
@@ -159,6 +168,7 @@ RECIPES: Mapping[str, Recipe] = {
             licence=FREE_LICENCE,
             resolution=768,
             steps=600,
+            look_every=200,
             learning_rate=1e-4,
             targets="attention",
             dtype="bfloat16",

@@ -15,6 +15,9 @@ from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Held, oval
 from gpu_cluster.train import Cancelled
 
+RINGS = (0.9, 1.0, 1.1)
+"""Sizes of the ovals that the held face consists of, as parts of its box."""
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -57,9 +60,9 @@ def render(
 
     A picture depends on its own shot only: its noise comes from its seed, whichever batch it is made in. Without
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
-    NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the face is held to one
-    of them, chosen by the seed, for that share of the steps. `progress(made, wanted)` follows each batch. Raises
-    Cancelled within one step of `cancelled()` turning true.
+    NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
+    held to one of them, chosen by the seed, for that share of the steps, and its rim for less.
+    `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
     def stop_if_cancelled() -> None:
@@ -102,8 +105,22 @@ def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence
     chosen = [anchors[seed % len(anchors)] for seed in seeds]
     latents = base.encode_image([anchor.photo for anchor in chosen])
     height, width = latents.shape[-2:]
-    where = torch.stack([oval(anchor.photo, anchor.face, height, width) for anchor in chosen])
-    return Held(latents, where, recipe.anchor)
+    until = torch.stack([_until(anchor, height, width) for anchor in chosen])
+    return Held(latents, recipe.anchor * until)
+
+
+def _until(anchor: Anchor, height: int, width: int) -> Tensor:
+    """(1, height, width): 1 in the middle of the face, and towards its rim ever less.
+
+    What is let go early still takes shape with its surroundings (differential diffusion, arXiv:2306.00950). With one
+    moment for all, the selfie's wall stood around the face like a halo.
+    """
+    left, top, right, bottom = anchor.face
+    x, y = (left + right) / 2, (top + bottom) / 2
+    boxes = [
+        (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y)) for part in RINGS
+    ]
+    return torch.stack([oval(anchor.photo, box, height, width) for box in boxes]).mean(0)
 
 
 def _enlarged(image: Image.Image, smallest: int) -> Image.Image:

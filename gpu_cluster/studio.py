@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,10 +31,16 @@ from gpu_cluster.processors import Processors
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.scratch import scratch_folder, sweep_scratch
-from gpu_cluster.train import Cancelled, Diverged, Subject, train
+from gpu_cluster.train import NOBODY, Cancelled, Diverged, Subject, train
 from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
+
+SAMPLES = 4
+"""Pictures that say whether an unfinished training will do already."""
+
+Sets = dict[UUID, tuple[list[Image.Image], list[Image.Image]]]
+"""By sitting: face crops to train on, and those held out for the judge."""
 
 
 class Studio:
@@ -50,6 +57,7 @@ class Studio:
         self.captions = Captions(self.recipe.source())
         self.calibration = Calibration.of(self.recipe.source())
         self.load_seconds = time.monotonic() - started
+        self._nobody: list[Image.Image] | None = None
         self._progress: dict[UUID, Progress] = {}
         self._cancelled: set[UUID] = set()
         self._lock = threading.Lock()
@@ -88,10 +96,7 @@ class Studio:
         gc.collect()
         return list(outcomes.values())
 
-    def _open_photos(
-        self, order: Order, objects: Objects, keys: KeyFolder, outcomes: dict[UUID, Outcome]
-    ) -> dict[UUID, tuple[list[Image.Image], list[Image.Image]]]:
-        """By sitting: face crops to train on, and those held out for the judge."""
+    def _open_photos(self, order: Order, objects: Objects, keys: KeyFolder, outcomes: dict[UUID, Outcome]) -> Sets:
         sets = {}
         for person in order.people:
             try:
@@ -109,7 +114,7 @@ class Studio:
     def _train(
         self,
         order: Order,
-        sets: dict[UUID, tuple[list[Image.Image], list[Image.Image]]],
+        sets: Sets,
         scratch: Path,
         objects: Objects,
         keys: KeyFolder,
@@ -121,8 +126,9 @@ class Studio:
         started = time.monotonic()
         self._make_room()
         subjects = [self._subject(person, sets[person.sitting][0]) for person in people]
+        by_key = {str(person.sitting): person for person in people}
         checkpoint = scratch / "checkpoint.safetensors"
-        checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch)
+        checkpoints.join(_opened_checkpoints(order, people, objects, keys), checkpoint, scratch, self.recipe)
         kept = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         for person in people:
             # Weights name sittings, and who verifies an erasure looks for the person.
@@ -148,6 +154,8 @@ class Studio:
                 progress=report,
                 cancelled=lambda: all(self._is_cancelled(p.sitting) for p in people),
                 left=lambda: {str(p.sitting) for p in people if self._is_cancelled(p.sitting)},
+                settled=lambda key, step, lora: self._will_do(order, by_key[key], sets, lora, outcomes, step),
+                nobody=self._nobodies(),
             )
         except Cancelled:
             return {}
@@ -158,7 +166,7 @@ class Studio:
         seconds = time.monotonic() - started
         for person in people:
             outcome = outcomes[person.sitting]
-            outcome.steps = self.recipe.steps
+            outcome.steps = outcome.steps or self.recipe.steps
             outcome.seconds |= {"load": round(self.load_seconds, 2), "train": round(seconds / len(people), 2)}
             if str(person.sitting) not in trained and not self._is_cancelled(person.sitting):
                 outcome.failure = "The training did not settle on these photos. Please hand in a few other ones."
@@ -202,24 +210,15 @@ class Studio:
         self,
         order: Order,
         person: Person,
-        sets: dict[UUID, tuple[list[Image.Image], list[Image.Image]]],
+        sets: Sets,
         lora: dict[str, Any],
         objects: Objects,
         keys: KeyFolder,
         outcome: Outcome,
     ) -> dict[str, Any]:
         """Renders and judges in rounds, training on once where too few pass; keeps the best, returns the adapter."""
-        training, held_out = sets[person.sitting]
-        others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
-        judge = Judge(
-            held_out,
-            training,
-            others,
-            calibration=self.calibration,
-            faces=self.faces,
-            pass_ratio=self.recipe.pass_ratio,
-        )
-        anchors = [Anchor(photo, face) for photo in training if (face := self.faces.front(photo)) is not None]
+        training = sets[person.sitting][0]
+        judge, anchors = self._judge(person, sets), self._anchors(training)
         good: list[tuple[Verdict, LookShot, Image.Image]] = []
         verdicts: list[Verdict] = []
         clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"
@@ -270,6 +269,54 @@ class Studio:
         outcome.seconds |= {stage: round(seconds, 2) for stage, seconds in clock.items()}
         return lora
 
+    def _judge(self, person: Person, sets: Sets) -> Judge:
+        training, held_out = sets[person.sitting]
+        others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
+        return Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
+
+    def _anchors(self, photos: list[Image.Image]) -> list[Anchor]:
+        typical = self.faces.typical(photos) if self.recipe.anchor else []
+        return [Anchor(photo, face) for photo in typical if (face := self.faces.front(photo)) is not None]
+
+    def _nobodies(self) -> list[Image.Image]:
+        """What the base draws by itself, the same for everybody and in every order."""
+        if self._nobody is None:
+            shots = [Shot(NOBODY, seed) for seed in range(self.recipe.prior)]
+            self._nobody = [image for _, image in render(self.base, self.recipe, None, shots)]
+        return self._nobody
+
+    def _will_do(
+        self,
+        order: Order,
+        person: Person,
+        sets: Sets,
+        lora: dict[str, Any],
+        outcomes: dict[UUID, Outcome],
+        step: int,
+    ) -> bool:
+        """Whether most of a few pictures of an unfinished training would pass; then `step` was its last."""
+        if self._is_cancelled(person.sitting):
+            return False
+        self._make_room()
+        shots = [Shot(look.prompt, person.seed * 1000 + n) for n, look in zip(range(SAMPLES), cycle(order.looks))]
+        try:
+            judge, anchors = self._judge(person, sets), self._anchors(sets[person.sitting][0])
+            made = render(
+                self.base,
+                self.recipe,
+                lora,
+                shots,
+                anchors=anchors,
+                cancelled=lambda: self._is_cancelled(person.sitting),
+            )
+            enough = 2 * sum(judge.look(image).passed for _, image in made) > SAMPLES
+        except Exception:
+            # A look only saves time: whatever is wrong with this person is said when the headshots are made.
+            return False
+        if enough:
+            outcomes[person.sitting].steps = step
+        return enough
+
     def _subject(self, person: Person, photos: list[Image.Image]) -> Subject:
         """The loss is told where the head is, because captions never name all that is not the person."""
         heads = [self.faces.head(photo) for photo in photos]
@@ -285,6 +332,7 @@ class Studio:
             [self._subject(person, training)],
             seed=1,
             start={key: lora},
+            nobody=self._nobodies(),
             progress=lambda step, steps, loss: self._make_room(),
             cancelled=lambda: self._is_cancelled(person.sitting),
         )

@@ -27,7 +27,9 @@ from gpu_cluster.recipes.base import Base, Box, Text, oval
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 # Reading a loss waits for the device, so it is read this often.
-LOOK_EVERY = 5
+READ_LOSS_EVERY = 5
+NOBODY = "a photo of a person"
+"""What pictures of nobody in particular are said to show."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class _People:
         theta, first, second = (part.index_select(0, index) for part in (self.theta, self.first, self.second))
         return _People([self.keys[i] for i in chosen], theta, first, second, self.step)
 
+    def without(self, gone: Collection[str]) -> list[int]:
+        """The rows of people who are not among `gone`."""
+        return [i for i, key in enumerate(self.keys) if key not in gone]
+
 
 @dataclass
 class _Data:
@@ -85,8 +91,11 @@ class _Data:
     weights: Tensor
     """What each place of the latents counts, (n, 1, height, width) with mean 1."""
     text: Text
-    first: dict[str, int] = field(default_factory=dict)
-    count: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int]
+    count: dict[str, int]
+    nobody_first: int = 0
+    nobody: int = 0
+    """Pictures of nobody in particular, behind everybody's."""
 
 
 def train(
@@ -99,19 +108,24 @@ def train(
     progress: Callable[[int, int, float], None] = _silent,
     cancelled: Callable[[], bool] = _never,
     left: Callable[[], Collection[str]] = _nobody,
+    settled: Callable[[str, int, Lora], bool] | None = None,
+    nobody: Sequence[Image.Image] = (),
     start: Mapping[str, Lora] | None = None,
 ) -> dict[str, Lora]:
     """Each person's adapter by key, in peft's names, ready for diffusers' `load_lora_weights`.
 
     `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step, as is
     `left()`, the keys of people who are not to be trained any longer: they are dropped, and the others go on.
-    `start` are earlier adapters by key, to train on from. With `checkpoint` the state is written there every
-    `recipe.checkpoint_every` steps, and read from there when the file exists. A person whose loss stops being a
-    number is left out of the answer; a pack that does not fit into memory is split.
+    `settled(key, step, adapter)` is asked every `recipe.look_every` steps whether this adapter will do already; people
+    for whom it does are finished, and the others go on without them. With pictures of `nobody`, each step also learns
+    from one of them for each picture of a person, so that "person" goes on meaning anybody (prior preservation,
+    arXiv:2208.12242). `start` are earlier adapters by key, to train on from. With `checkpoint` the state is written
+    there every `recipe.checkpoint_every` steps, and read from there when the file exists. A person whose loss stops
+    being a number is left out of the answer; a pack that does not fit into memory is split.
 
     Raises Cancelled, Diverged when nobody is left, ValueError for a checkpoint of another recipe or seed.
     """
-    data = _encode(base, recipe, subjects)
+    data = _encode(base, recipe, subjects, nobody)
     waiting = _resume(base, recipe, subjects, seed, checkpoint, start or {})
     finished: list[_People] = []
     while waiting:
@@ -121,12 +135,16 @@ def train(
             done = sum(len(p.keys) * recipe.steps for p in finished) + sum(len(p.keys) * p.step for p in waiting)
             progress((done + len(current.keys) * step) // len(subjects), recipe.steps, loss)
 
-        def keep(current: _People) -> None:
+        def keep(*current: _People) -> None:
             if checkpoint is not None:
-                _write(checkpoint, recipe, seed, [*finished, current, *waiting])
+                # Who has left is dropped from `current` by the loop; nothing of them may be written from elsewhere.
+                gone = left()
+                others = [group.rows(stay) for group in (*finished, *waiting) if (stay := group.without(gone))]
+                _write(checkpoint, recipe, seed, [*current, *others])
 
+        until = _next_look(recipe, people.step) if settled is not None else recipe.steps
         try:
-            people = _train_together(base, recipe, people, data, seed, report, keep, cancelled, left)
+            people = _train_together(base, recipe, people, data, seed, until, report, keep, cancelled, left)
         except torch.OutOfMemoryError:
             half = len(people.keys) // 2
             if half == 0:
@@ -135,12 +153,36 @@ def train(
             everybody = range(len(people.keys))
             waiting[:0] = [people.rows(everybody[:half]), people.rows(everybody[half:])]
             continue
-        if people.keys:
+        if people.keys and people.step < recipe.steps and settled is not None:
+            people, others = _parted(base, recipe, people, settled)
+            waiting[:0] = [others] if others.keys else []
+            finished.extend([people] if people.keys else [])
+            # Not before: a run that is resumed would go on from here without having looked.
+            keep()
+        elif people.keys:
             finished.append(people)
     gone = left()
     if not finished and any(subject.key not in gone for subject in subjects):
         raise Diverged("the loss of everybody in the pack stopped being a number")
-    return {key: lora for people in finished for key, lora in _export(base, recipe, people).items()}
+    adapters = {key: lora for people in finished for key, lora in _export(base, recipe, people).items()}
+    return {key: lora for key, lora in adapters.items() if key not in gone}
+
+
+def _next_look(recipe: Recipe, step: int) -> int:
+    """The next step after which somebody looks at what was learned, or the last."""
+    if recipe.look_every == 0:
+        return recipe.steps
+    return min(recipe.steps, (step // recipe.look_every + 1) * recipe.look_every)
+
+
+def _parted(
+    base: Base, recipe: Recipe, people: _People, settled: Callable[[str, int, Lora], bool]
+) -> tuple[_People, _People]:
+    """Those who have settled, and those who go on."""
+    will_do = [bool(settled(key, people.step, lora)) for key, lora in _export(base, recipe, people).items()]
+    done, others = (people.rows([i for i, will in enumerate(will_do) if will == wanted]) for wanted in (True, False))
+    done.step = recipe.steps  # A run that is resumed must not train them any further.
+    return done, others
 
 
 def _train_together(
@@ -149,18 +191,20 @@ def _train_together(
     people: _People,
     data: _Data,
     seed: int,
+    until: int,
     report: Callable[[int, float], None],
-    keep: Callable[[_People], None],
+    keep: Callable[..., None],
     cancelled: Callable[[], bool],
     left: Callable[[], Collection[str]],
 ) -> _People:
-    """The loop. Changes `people` in place; who left, or whose numbers are none any more, is not in it afterwards."""
-    while people.keys and people.step < recipe.steps:
+    """Up to step `until`. Changes `people` in place; who left, or whose numbers are none any more, is not in it then."""
+    share = _shares(recipe, data).to(people.theta)
+    while people.keys and people.step < until:
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
         stay = torch.ones(len(people.keys), dtype=torch.bool)
         with pack.attached():
-            while people.step < recipe.steps:
+            while people.step < until:
                 if cancelled():
                     raise Cancelled
                 gone = left()
@@ -176,17 +220,18 @@ def _train_together(
                 answer = base.predict(base.noisy(latents, noise, t), t, text)
                 error = (answer - base.target(latents, noise, t)).to(people.theta.dtype).square()
                 error = (error * data.weights[index]).flatten(1).mean(1)
-                # Each person's own mean, summed: nobody's gradient depends on how many train along.
-                losses = (error * base.weight(t)).view(len(people.keys), -1).mean(1)
+                # Each person's own mean, and their share of nobody's, summed: no gradient depends on who trains along.
+                losses = (error * base.weight(t)).view(len(people.keys), -1) @ share
                 losses.sum().backward()  # type: ignore[no-untyped-call]
                 _step(recipe, people, pack.grad)
 
                 people.step += 1
-                if people.step % LOOK_EVERY == 0 or people.step == recipe.steps:
+                if people.step % READ_LOSS_EVERY == 0 or people.step == until:
                     # A number that is lost stays lost in its row and reaches no other, so looking now and then will do.
                     stay = torch.isfinite(people.theta).all(1).cpu()
                     report(people.step, float(losses.detach().nanmean()))
-                if people.step % recipe.checkpoint_every == 0 and stay.all():
+                looked_at = people.step == until < recipe.steps
+                if people.step % recipe.checkpoint_every == 0 and stay.all() and not looked_at:
                     keep(people)
         if not stay.all():
             remaining = people.rows([i for i, stays in enumerate(stay.tolist()) if stays])
@@ -198,18 +243,21 @@ def _train_together(
 def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which pictures, which moments (0..1) and which noise this step uses, employee-major.
 
-    Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both.
+    Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both. Behind a
+    person's own pictures there are as many of nobody, if there are any.
     """
     index, uniform, noise = [], [], []
     device, dtype = data.latents.device, data.latents.dtype
     for key in people.keys:
-        count = data.count[key]
-        for number in range(people.step * recipe.batch, (people.step + 1) * recipe.batch):
-            order = torch.randperm(count, generator=_generator(seed, key, f"round {number // count}"))
-            index.append(data.first[key] + int(order[number % count]))
         generator = _generator(seed, key, f"step {people.step}")
-        uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
-        noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
+        for first, count in ((data.first[key], data.count[key]), (data.nobody_first, data.nobody)):
+            if count == 0:
+                continue
+            for number in range(people.step * recipe.batch, (people.step + 1) * recipe.batch):
+                order = torch.randperm(count, generator=_generator(seed, key, f"round {number // count}"))
+                index.append(first + int(order[number % count]))
+            uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
+            noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
     return torch.tensor(index, device=device), torch.cat(uniform).to(device), torch.cat(noise).to(device, dtype)
 
 
@@ -227,7 +275,15 @@ def _step(recipe: Recipe, people: _People, grad: Tensor) -> None:
     people.theta.addcdiv_(people.first, spread, value=-rate / (1 - BETAS[0] ** step))
 
 
-def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
+def _shares(recipe: Recipe, data: _Data) -> Tensor:
+    """What each picture of a person's part of the batch adds to that person's loss, in float64."""
+    own = torch.full((recipe.batch,), 1 / recipe.batch, dtype=torch.float64)
+    return torch.cat([own, recipe.prior_weight * own]) if data.nobody else own
+
+
+def _encode(
+    base: Base, recipe: Recipe, subjects: Sequence[Subject], nobody: Sequence[Image.Image] = ()
+) -> _Data:
     """Latents and captions are computed once; the encoders are not touched again."""
     photos: list[Image.Image] = []
     captions: list[str] = []
@@ -247,12 +303,17 @@ def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
             photos += pictures
             captions += subject.captions
             heads += places
+    alone = len(photos)
+    photos += nobody
+    captions += [NOBODY] * len(nobody)
+    heads += [None] * len(nobody)
     latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
     different = list(dict.fromkeys(captions))
     words = base.encode_text(different)
     where = torch.tensor([different.index(caption) for caption in captions], device=base.device)
     weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, heads, strict=True)])
-    return _Data(latents, weights, {name: tensor[where] for name, tensor in words.items()}, first, count)
+    text = {name: tensor[where] for name, tensor in words.items()}
+    return _Data(latents, weights, text, first, count, alone, len(nobody))
 
 
 def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tensor) -> Tensor:
@@ -324,7 +385,7 @@ def _write(path: Path, recipe: Recipe, seed: int, everybody: Sequence[_People]) 
             for name, matrix in (("theta", group.theta), ("first", group.first), ("second", group.second)):
                 tensors[f"{len(people)}.{name}"] = matrix[row].cpu().clone()
             people.append((key, group.step))
-    about = {"recipe": json.dumps(recipe.as_dict(), sort_keys=True), "seed": str(seed), "people": json.dumps(people)}
+    about = {"recipe": recipe.as_json(), "seed": str(seed), "people": json.dumps(people)}
     unfinished = path.with_name(path.name + ".part")
     with unfinished.open("wb") as file:
         file.write(save(tensors, about))
@@ -336,7 +397,7 @@ def _write(path: Path, recipe: Recipe, seed: int, everybody: Sequence[_People]) 
 def _read(path: Path, recipe: Recipe, seed: int) -> dict[str, tuple[int, list[Tensor]]]:
     with safe_open(path, framework="pt") as file:
         about = file.metadata()
-        if about["recipe"] != json.dumps(recipe.as_dict(), sort_keys=True) or about["seed"] != str(seed):
+        if about["recipe"] != recipe.as_json() or about["seed"] != str(seed):
             raise ValueError("the checkpoint belongs to another recipe or seed")
         return {
             key: (step, [file.get_tensor(f"{i}.{name}") for name in ("theta", "first", "second")])

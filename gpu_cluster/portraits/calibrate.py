@@ -64,7 +64,6 @@ def measure(recogniser: Recogniser, people: int, size: int) -> dict[str, float]:
         "genuine_distance_mean": genuine.mean(),
         "genuine_p95": np.percentile(genuine, 95),
         "impostor_distance_mean": impostor.mean(),
-        "impostor_p05": np.percentile(impostor, 5),
         "impostor_p001": np.percentile(impostor, 0.1),
     }
     return {name: round(float(figure), 4) for name, figure in figures.items()}

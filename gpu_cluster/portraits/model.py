@@ -18,8 +18,8 @@ from gpu_cluster.portraits.person import BEARDS, GLASSES, HAIRS, IRISES, LEVELS,
 Diffusers = Any
 
 # dlib's measure of a face bears little loss: a linear code of 8x8 blocks keeps 0.61 of a likeness with 16 numbers
-# a block, 0.87 with 32 and 0.96 with 48. The trained code that ships keeps 0.70 to 0.80 and has room to learn.
-LATENT_CHANNELS = 32
+# a block, 0.87 with 32 and 0.96 with 48.
+LATENT_CHANNELS = 48
 # The longest caption with all its traits and measures has 76 tokens.
 TOKENS = 80
 TEXT_WIDTH = 96

@@ -1,5 +1,6 @@
 """The training set: as many pictures as people, each in a scene of its own, with their captions."""
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -41,7 +42,7 @@ def _chunk(seeds: range) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
     return np.stack(pictures), captions
 
 
-def draw_all(folder: Path, count: int, workers: int = 2) -> None:
+def draw_all(folder: Path, count: int) -> None:
     """Writes pictures.npy (count, 128, 128, 3) and captions.txt; does nothing when they are there already."""
     done = folder / "captions.txt"
     if done.exists():
@@ -50,7 +51,7 @@ def draw_all(folder: Path, count: int, workers: int = 2) -> None:
     shape = (count, SIZE, SIZE, 3)
     store = np.lib.format.open_memmap(folder / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
     lines: list[str] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("fork")) as pool:
         starts = range(0, count, CHUNK)
         everybody = range(FIRST_PERSON, FIRST_PERSON + count)
         chunks: Iterable[range] = [everybody[start : start + CHUNK] for start in starts]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -25,29 +26,28 @@ from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load, tu
 from gpu_cluster.portraits.kindle import kindle
 from gpu_cluster.portraits.model import Diffusers
 from gpu_cluster.portraits.spectrum import balance
+from gpu_cluster.processors import Processors
 
 # The autoencoder starts from a linear code (kindle.py), so most of a run goes to the UNet.
-VAE_SHARE = 0.15
-POLISH_SHARE = 0.1
-VAE_BATCH = 4
+VAE_SHARE = 0.3
+# Crops show four times as many faces as whole pictures do for the same arithmetic.
+CROP = 64
+VAE_BATCH = 16
 VAE_RATE = 4e-4
-# What has been trained before bears smaller steps only.
-VAE_RATE_ON = 1.5e-4
-# Keeps latents near a unit ball without blurring what they hold.
-KL_WEIGHT = 3e-5
-UNET_BATCH = 16
+# Standard deviation of what is added to latents: a denoiser leaves them nearly right.
+VAE_NOISE = 0.02
+UNET_BATCH = 32
 UNET_RATE = 1e-3
-UNET_RATE_ON = 6e-4
+# What has been trained before bears smaller steps only.
+UNET_RATE_ON = 8e-4
 # A picture without its caption now and then: classifier-free guidance needs it.
 CAPTION_DROPOUT = 0.10
 # Captions that describe the person. Those that do teach where a face's parts go, the others are what prompts look like.
 TRAITS = 0.5
-# Of the weights in the moving average; about 500 steps.
+# Of the weights in the moving average, about 500 steps.
 AVERAGE = 0.998
 # How much more an error counts where the head is.
 HEAD = 2.0
-# Standard deviation of what is added to latents while the decoder is polished.
-POLISH_NOISE = 0.05
 SNAPSHOT_MINUTES = 10.0
 # A longer step means that the machine slept or the program was paused.
 LONGEST_STEP = 5.0
@@ -77,34 +77,6 @@ class Clock:
         return peak * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * fall)
 
 
-class Threads:
-    """Chooses between one thread and all of them by timing both every so often.
-
-    Threads that meet at a barrier wait for the slowest: beside other busy programs, two took twice as long as one.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.count, self.turn = most, most, 0
-        self.seconds = {1: math.inf, most: math.inf}
-        self.since = time.monotonic()
-
-    def step(self) -> None:
-        """Called once after each training step."""
-        now = time.monotonic()
-        took, self.since, self.turn = now - self.since, now, self.turn + 1
-        place = self.turn % 60
-        if place in (1, 5):
-            # The first step after a change is not typical.
-            self.seconds[self.count] = math.inf
-        else:
-            self.seconds[self.count] = min(took, self.seconds[self.count]) if place < 9 else took
-        if place in (0, 4):
-            self.count = 1 if self.count == self.most else self.most
-        elif place == 8:
-            self.count = min(self.seconds, key=self.seconds.__getitem__)
-        torch.set_num_threads(self.count)
-
-
 def to_unit(batch: NDArray[np.uint8]) -> Tensor:
     """(n, height, width, 3) bytes to (n, 3, height, width) in -1..1."""
     return torch.from_numpy(batch.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1.0
@@ -114,8 +86,8 @@ def _resume(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, start: Diffusers = None) -> Diffusers:
-    """From nothing, or grown from the autoencoder of the pipeline `start`."""
+def train_autoencoder(scratch: Path, minutes: float, seed: int, start: Diffusers = None) -> Diffusers:
+    """From a linear code, or grown from the autoencoder of the pipeline `start`."""
     done, ongoing = scratch / "vae.pt", scratch / "vae-ongoing.pt"
     vae = model.autoencoder()
     if done.exists():
@@ -133,29 +105,26 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, threads: int, st
         optimizer.load_state_dict(state["optimizer"])
         step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said = np.random.default_rng((seed, step)), clock.used, time.monotonic()
-    crew = Threads(threads)
+    processors = Processors()
     while minutes > 0 and clock.part < 1.0:
-        # Crops show four times as many pictures for the same arithmetic; whole pictures at the end settle the norms,
-        # which a network that goes on has settled already.
-        crop, count = (64, 4 * VAE_BATCH) if start is None and clock.part < 0.6 else (128, VAE_BATCH)
-        batch = _crops(drawn, rng, crop, count)
+        batch = _crops(drawn, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
-            posterior = vae.encode(batch).latent_dist
-            decoded = vae.decode(posterior.sample()).sample
-        loss = _picture_loss(decoded.float(), batch) + KL_WEIGHT * posterior.kl().mean() / 256.0 * (128 / crop) ** 2
+            latents = vae.encode(batch).latent_dist.mode()
+            decoded = vae.decode(latents + VAE_NOISE * torch.randn_like(latents)).sample
+        loss = _picture_loss(decoded.float(), batch)
         for group in optimizer.param_groups:
-            group["lr"] = clock.rate(VAE_RATE if start is None else VAE_RATE_ON, step)
+            group["lr"] = clock.rate(VAE_RATE, step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
-        crew.step()
+        torch.set_num_threads(processors.threads())
         clock.tick()
         step += 1
         if step % 50 == 0:
             quality = -10 * math.log10(functional.mse_loss(decoded.float().clamp(-1, 1), batch).item() / 4.0)
             pace = 50 / (time.monotonic() - said)
-            print(f"vae {clock.used:5.1f} min  step {step}  {pace:.2f}/s on {crew.count}  {quality:.2f} dB", flush=True)
+            print(f"vae {clock.used:5.1f} min  step {step}  {pace:.2f}/s  {quality:.2f} dB", flush=True)
             said = time.monotonic()
         if clock.used - saved > 3.0:
             saved = clock.used
@@ -179,26 +148,17 @@ def settle(scratch: Path, vae: Diffusers) -> Tensor:
     return settled
 
 
-def _crops(drawn: NDArray[np.uint8], rng: np.random.Generator, crop: int, count: int) -> Tensor:
-    chosen = rng.integers(len(drawn), size=count)
-    spare = (drawn.shape[1] - crop) // 8
-    if spare == 0:
-        return to_unit(drawn[np.sort(chosen)])
-    # Beta(3, 3) looks at the middle, where the face is, more often than at the rim.
-    places = np.round(rng.beta(3, 3, size=(count, 2)) * spare).astype(int) * 8
-    cut = [drawn[i, y : y + crop, x : x + crop] for i, (y, x) in zip(chosen, places, strict=True)]
-    return to_unit(np.stack(cut))
+def _crops(drawn: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    """Of pictures chosen at random, the middle more often than the rim (Beta(3, 3)): that is where faces are."""
+    chosen = rng.integers(len(drawn), size=VAE_BATCH)
+    spare = (drawn.shape[1] - CROP) // 8
+    places = np.round(rng.beta(3, 3, size=(VAE_BATCH, 2)) * spare).astype(int) * 8
+    return to_unit(np.stack([drawn[i, y : y + CROP, x : x + CROP] for i, (y, x) in zip(chosen, places, strict=True)]))
 
 
 def _picture_loss(decoded: Tensor, wanted: Tensor) -> Tensor:
     """Absolute and squared error, and the error of the edges: a blurred eye costs more than a tint that is off."""
     difference = decoded - wanted
-    if decoded.shape[-1] == pictures.SIZE:
-        # The face is in the middle, and a brow matters more than a book.
-        line = torch.linspace(-1.0, 1.0, pictures.SIZE)
-        difference = difference * (
-            0.6 + torch.exp(-((line / 0.5) ** 2)) * torch.exp(-(((line + 0.1) / 0.6) ** 2))[:, None]
-        )
     across = difference[..., 1:] - difference[..., :-1]
     down = difference[..., 1:, :] - difference[..., :-1, :]
     edges = across.abs().mean() + down.abs().mean()
@@ -224,6 +184,8 @@ class Denoiser(torch.nn.Module):
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
+        # On a CPU, the fused attention goes backwards so slowly that a step in bfloat16 takes a third longer with it.
+        self.unet.set_attn_processor(AttnProcessor())
 
     def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""
@@ -282,7 +244,6 @@ def train_denoiser(
     supply: Supply,
     minutes: float,
     seed: int,
-    threads: int,
     start: Diffusers = None,
     turn: Tensor | None = None,
 ) -> None:
@@ -302,7 +263,7 @@ def train_denoiser(
         optimizer.load_state_dict(state["optimizer"])
         step, clock = state["step"], Clock(minutes, state["used"])
     rng, saved, said, recent = np.random.default_rng((seed, 1, step)), clock.used, time.monotonic(), 0.0
-    crew = Threads(threads)
+    processors = Processors()
     torch.manual_seed(seed + step)
     while clock.part < 1.0:
         clean, lines = supply.draw(UNET_BATCH, TRAITS, rng)
@@ -325,14 +286,14 @@ def train_denoiser(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(whole.parameters(), 1.0)
         optimizer.step()
-        crew.step()
+        torch.set_num_threads(processors.threads())
         clock.tick()
         step += 1
         _average(averaged, whole, min(AVERAGE, step / (step + 10.0)))
         recent += loss.item() / 50
         if step % 50 == 0:
-            pace = f"{50 / (time.monotonic() - said):.2f}/s on {crew.count}"
-            print(f"denoiser {clock.used:5.1f} min  step {step}  {pace}  loss {recent:.4f}", flush=True)
+            pace = 50 / (time.monotonic() - said)
+            print(f"denoiser {clock.used:5.1f} min  step {step}  {pace:.2f}/s  loss {recent:.4f}", flush=True)
             said, recent = time.monotonic(), 0.0
         if clock.used - saved > SNAPSHOT_MINUTES or clock.part >= 1.0:
             saved = clock.used
@@ -344,37 +305,6 @@ def train_denoiser(
             }
             torch.save(state | {"step": step, "used": clock.used}, ongoing)
             print(f"saved {out}", flush=True)
-
-
-def polish(scratch: Path, vae: Diffusers, supply: Supply, minutes: float, seed: int, threads: int) -> None:
-    """Trains the decoder alone, on latents as a denoiser leaves them: nearly right. The code itself stays as it is."""
-    done = scratch / "vae-polished.pt"
-    if done.exists():
-        vae.load_state_dict(torch.load(done, weights_only=True))
-        return
-    drawn, _ = pictures.load_all(scratch)
-    ours = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
-    optimizer = torch.optim.AdamW(ours, lr=VAE_RATE_ON, betas=(0.9, 0.98), weight_decay=1e-4)
-    rng, step, clock, crew = np.random.default_rng((seed, 2)), 0, Clock(minutes), Threads(threads)
-    while clock.part < 1.0:
-        chosen = np.sort(rng.integers(len(drawn), size=VAE_BATCH))
-        latents = supply.latents[chosen].float()
-        latents = latents + POLISH_NOISE * torch.randn_like(latents)
-        with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
-            decoded = vae.decode(latents).sample
-        loss = _picture_loss(decoded.float(), to_unit(drawn[chosen]))
-        for group in optimizer.param_groups:
-            group["lr"] = clock.rate(VAE_RATE_ON, step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(ours, 1.0)
-        optimizer.step()
-        crew.step()
-        clock.tick()
-        step += 1
-        if step % 50 == 0:
-            print(f"polish {clock.used:5.1f} min  step {step}  loss {loss.item():.4f}", flush=True)
-    torch.save(vae.state_dict(), done)
 
 
 def _head_weight(more: float) -> Tensor:
@@ -405,21 +335,18 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16_000)
     parser.add_argument("--minutes", type=float, default=85.0)
     parser.add_argument("--autoencoder", type=float, default=VAE_SHARE, help="its share; 0 keeps that of --start")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     scratch = arguments.scratch
-    pictures.draw_all(scratch, arguments.people, workers=arguments.threads)
+    pictures.draw_all(scratch, arguments.people)
     start = load(arguments.start) if arguments.start else None
     minutes = arguments.minutes * arguments.autoencoder
-    vae = train_autoencoder(scratch, minutes, arguments.seed, arguments.threads, start)
+    vae = train_autoencoder(scratch, minutes, arguments.seed, start)
     turn = settle(scratch, vae)
     supply = Supply(scratch, vae)
-    polish(scratch, vae, supply, arguments.minutes * POLISH_SHARE, arguments.seed, arguments.threads)
-    minutes = arguments.minutes * (1.0 - arguments.autoencoder - POLISH_SHARE)
-    train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, arguments.threads, start, turn)
+    minutes = arguments.minutes * (1.0 - arguments.autoencoder)
+    train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, start, turn)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,8 @@ class Held:
 
     latents: Tensor
     """(n, channels, height, width)"""
-    where: Tensor
-    """(n, 1, height, width), 1 where the picture is held and 0 where it is free."""
-    until: float
-    """The share of the steps after which all of it is free, so that the edges grow together."""
+    until: Tensor
+    """(n, 1, height, width), the share of the steps in which each place is held: 0 is free, 1 held to the end."""
 
 
 class NoReferences(ValueError):

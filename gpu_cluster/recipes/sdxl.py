@@ -84,13 +84,11 @@ class Sdxl(Base):
 
         def hold(step: int, latents: Tensor) -> Tensor:
             assert held is not None
-            if step + 1 >= held.until * steps:
-                return latents
             # Euler's latents are the picture plus sigma times noise; the noise is the one the picture began with.
             noise = [torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
             sigma = self.pipeline.scheduler.sigmas[step + 1].to(latents)
             kept = held.latents.to(latents) + sigma * torch.stack(noise).to(latents)
-            return torch.lerp(latents, kept, held.where.to(latents))
+            return torch.where((step + 1 <= held.until * steps).to(latents.device), kept, latents)
 
         return self._run(
             seeds,

@@ -21,7 +21,7 @@ from gpu_cluster.judge import (
 )
 from gpu_cluster.portraits.draw import selfies
 
-DRAWN = Calibration(impostor_distance=0.55, genuine_distance=0.24, false_match_distance=0.30, near_match_distance=0.44)
+DRAWN = Calibration(impostor_distance=0.55, genuine_distance=0.24, false_match_distance=0.30)
 GOOD, BAD = Verdict(True, 1.0, 0.6), Verdict(False, 0.2, 0.1, ("it is not sharp",))
 
 
@@ -117,7 +117,6 @@ def test_calibration_comes_with_the_base(tmp_path: Path) -> None:
         "impostor_distance_mean": 0.55,
         "genuine_distance_mean": 0.24,
         "impostor_p001": 0.30,
-        "impostor_p05": 0.44,
         "people": 40,
     }
     (tmp_path / "judge.json").write_text(json.dumps(figures))

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from gpu_cluster import scratch
+from gpu_cluster.judge import Calibration
 from gpu_cluster.orders import LookShot, Order, Person
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
@@ -140,3 +141,35 @@ def test_what_a_killed_studio_left_is_swept_and_a_living_one_is_spared(tmp_path:
         assert not dead.exists()
         assert (alive / "checkpoint.safetensors").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_ends_early_only_when_its_pictures_would_pass(stores: Stores) -> None:
+    studio = Studio(replace(RECIPE, render_steps=12, look_every=4).as_dict(), ())
+    strict = studio.calibration
+
+    def steps(calibration: Calibration, tenant: UUID) -> int:
+        studio.calibration = calibration
+        person = stores.person(tenant, 41, 8)
+        [outcome] = studio.work(stores.order(tenant, person))
+        return outcome.steps
+
+    # Who is like everybody passes at the first look, who is like nobody never does.
+    assert steps(replace(strict, impostor_distance=9.0, false_match_distance=8.0), uuid4()) == 4
+    assert steps(replace(strict, impostor_distance=0.3, false_match_distance=0.01), uuid4()) == RECIPE.steps
+
+
+def test_a_checkpoint_of_another_recipe_costs_its_person_a_fresh_start(studio: Studio, stores: Stores) -> None:
+    tenant = uuid4()
+    person = stores.person(tenant, 45)
+    [first] = studio.work(stores.order(tenant, person))
+    checkpoint = studio.progress()[person.sitting].checkpoint
+    assert first.steps == RECIPE.steps
+    assert checkpoint
+    studio.recipe, kept = replace(studio.recipe, learning_rate=1e-3), studio.recipe
+    try:
+        [again] = studio.work(stores.order(tenant, replace(person, checkpoint=checkpoint)))
+    finally:
+        studio.recipe = kept
+    assert again.steps == RECIPE.steps
+    assert again.adapter_path
+    assert again.error in ("", "NothingPassed")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
+from safetensors import safe_open
 
 from gpu_cluster import train as module
 from gpu_cluster.adapters import Pack, merged
@@ -33,6 +36,79 @@ def test_a_pack_gives_what_each_would_get_alone(exact_base: Base, tiny_recipe: R
     assert not torch.allclose(
         *(together[key]["unet.mid_block.resnets.0.conv1.lora_B.weight"] for key in ("ada", "bob"))
     )
+
+
+def test_a_pack_learns_from_pictures_of_nobody_as_each_would_alone(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make
+) -> None:
+    people, nobody = [make_subject("ada", 3), make_subject("bob", 4)], make_subject("nobody", 5).photos
+    together = train(exact_base, tiny_recipe, people, nobody=nobody)
+    for person in people:
+        _same(together[person.key], train(exact_base, tiny_recipe, [person], nobody=nobody)[person.key], 1e-11)
+    without = train(exact_base, replace(tiny_recipe, prior_weight=0.0), people, nobody=nobody)
+    plain = train(exact_base, tiny_recipe, people)
+    for key in plain:
+        # Of no weight they change nothing, not even the noise of a person's own pictures.
+        _same(without[key], plain[key], 1e-11)
+        assert any(not torch.allclose(together[key][name], plain[key][name]) for name in plain[key])
+
+
+def test_who_has_settled_is_finished_early_and_the_others_go_on_as_they_would_have(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
+) -> None:
+    recipe, people = replace(tiny_recipe, look_every=2), [make_subject("ada"), make_subject("bob")]
+    asked: list[tuple[int, str]] = []
+
+    def ada_will_do(key: str, step: int, lora: dict[str, torch.Tensor]) -> bool:
+        asked.append((step, key))
+        assert lora["unet.mid_block.resnets.0.conv1.lora_B.weight"].abs().max() > 0
+        return key == "ada"
+
+    path = tmp_path / "checkpoint"
+    early = train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path)
+    assert asked == [(2, "ada"), (2, "bob"), (4, "bob")]
+    whole = train(exact_base, recipe, people)
+    _same(early["bob"], whole["bob"], 1e-11)
+    assert not torch.allclose(
+        *(adapters["ada"]["unet.mid_block.resnets.0.conv1.lora_B.weight"] for adapters in (early, whole))
+    )
+    # Whoever had settled before a machine was lost is not trained any further, nor asked about again.
+    path.unlink()
+    steps = 0
+
+    def lost_after_the_look() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps == 3
+
+    with pytest.raises(Cancelled):
+        train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path, cancelled=lost_after_the_look)
+    asked.clear()
+    again = train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path)
+    assert asked == [(4, "bob")]
+    for key in early:
+        _same(again[key], early[key])
+
+
+def test_who_settled_and_then_left_is_in_no_later_checkpoint(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
+) -> None:
+    recipe, people, path = replace(tiny_recipe, look_every=2), [make_subject("ada"), make_subject("bob")], tmp_path / "c"
+    gone: set[str] = set()
+
+    def written() -> list[str]:
+        with safe_open(path, framework="pt") as file:
+            return [key for key, _ in json.loads(file.metadata()["people"])]
+
+    def settled(key: str, step: int, lora: dict[str, torch.Tensor]) -> bool:
+        if step == 4:
+            assert sorted(written()) == ["ada", "bob"]
+            gone.add("ada")
+        return key == "ada"
+
+    trained = train(exact_base, recipe, people, settled=settled, checkpoint=path, left=lambda: gone)
+    assert set(trained) == {"bob"}
+    assert written() == ["bob"]
 
 
 def test_a_pack_larger_than_the_recipes_is_cut(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
@@ -139,8 +215,8 @@ def test_a_picture_that_breaks_the_loss_breaks_its_own_person_only(
     healthy = train(exact_base, tiny_recipe, people)
     encode = module._encode
 
-    def poisoned(base: Base, recipe: Recipe, subjects: list[Subject]) -> module._Data:
-        data = encode(base, recipe, subjects)
+    def poisoned(*everything: Any) -> module._Data:
+        data = encode(*everything)
         data.latents[data.first["bob"]] = float("nan")
         return data
 
