@@ -10,6 +10,7 @@ import gc
 import io
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -41,6 +42,8 @@ SAMPLES = 4
 
 Sets = dict[UUID, tuple[list[Image.Image], list[Image.Image]]]
 """By sitting: face crops to train on, and those held out for the judge."""
+
+Passed = tuple[Verdict, LookShot, Image.Image]
 
 
 class Studio:
@@ -219,7 +222,7 @@ class Studio:
         """Renders and judges in rounds, training on once where too few pass; keeps the best, returns the adapter."""
         training = sets[person.sitting][0]
         judge, anchors = self._judge(person, sets), self._anchors(training)
-        good: list[tuple[Verdict, LookShot, Image.Image]] = []
+        good: list[Passed] = []
         verdicts: list[Verdict] = []
         clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"
         while decision in ("make more", "train on"):
@@ -249,9 +252,8 @@ class Studio:
                 clock["judge"] += marked - now
                 self._tell(person.sitting, stage="rendering", made=len(verdicts), passed=len(good))
             decision = decide(verdicts, self.recipe.shown, trained_on=trained_on)
-        good.sort(key=lambda item: item[0].likeness_ratio, reverse=True)
         key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.HEADSHOT))
-        for number, (verdict, look, image) in enumerate(good[: self.recipe.shown], start=1):
+        for number, (verdict, look, image) in enumerate(best(good)[: self.recipe.shown], start=1):
             if self._is_cancelled(person.sitting):
                 raise Cancelled
             path = person_path(order.tenant, person.employee, KeyClass.HEADSHOT, uuid4())
@@ -351,6 +353,16 @@ class Studio:
     def _is_cancelled(self, sitting: UUID) -> bool:
         with self._lock:
             return sitting in self._cancelled
+
+
+def best(good: list[Passed]) -> list[Passed]:
+    """The likest of each look first, then the second of each, so that no look is crowded out by another."""
+    ranks: Counter[UUID] = Counter()
+    ranked = []
+    for item in sorted(good, key=lambda item: item[0].likeness_ratio, reverse=True):
+        ranked.append((ranks[item[1].look], item))
+        ranks[item[1].look] += 1
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _empty(folder: Path) -> None:

@@ -24,7 +24,7 @@ DEFAULT: tuple[dict[str, str], ...] = (
     {
         "name": "Studio white",
         "backdrop": "white",
-        "dress": "white shirt",
+        "dress": "light blue shirt",
         "framing": "head and shoulders",
         "light": "studio light",
     },

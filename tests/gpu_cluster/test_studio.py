@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from PIL import Image
 
 from gpu_cluster import scratch
-from gpu_cluster.judge import Calibration
+from gpu_cluster.judge import Calibration, Verdict
 from gpu_cluster.orders import LookShot, Order, Person
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import RECIPES
-from gpu_cluster.studio import Studio
+from gpu_cluster.studio import Studio, best
 from likeness.db import utc_now
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
@@ -173,3 +174,13 @@ def test_a_checkpoint_of_another_recipe_costs_its_person_a_fresh_start(studio: S
     assert again.steps == RECIPE.steps
     assert again.adapter_path
     assert again.error in ("", "NothingPassed")
+
+
+def test_no_look_is_crowded_out_by_another() -> None:
+    grey, white = LookShot(uuid4(), "on grey"), LookShot(uuid4(), "on white")
+    image = Image.new("RGB", (8, 8))
+    ratios = [(grey, 1.2), (grey, 1.1), (white, 0.9), (grey, 1.0), (white, 0.95)]
+    chosen = best([(Verdict(True, ratio, ratio), look, image) for look, ratio in ratios])
+    assert [(look, verdict.likeness_ratio) for verdict, look, _ in chosen] == [
+        (grey, 1.2), (white, 0.95), (grey, 1.1), (white, 0.9), (grey, 1.0),
+    ]  # fmt: skip
