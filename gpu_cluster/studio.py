@@ -234,14 +234,7 @@ class Studio:
             looks = [order.looks[(first + n) % len(order.looks)] for n in range(count)]
             shots = [Shot(look.prompt, person.seed * 1000 + first + n) for n, look in enumerate(looks)]
             marked = time.monotonic()
-            for index, image in render(
-                self.base,
-                self.recipe,
-                lora,
-                shots,
-                anchors=anchors,
-                cancelled=lambda: self._is_cancelled(person.sitting),
-            ):
+            for index, image in self._render(person, lora, shots, anchors):
                 now = time.monotonic()
                 clock["render"] += now - marked
                 verdict = judge.look(image)
@@ -270,6 +263,14 @@ class Studio:
             outcome.error = "NothingPassed"
         outcome.seconds |= {stage: round(seconds, 2) for stage, seconds in clock.items()}
         return lora
+
+    def _render(
+        self, person: Person, lora: dict[str, Any], shots: list[Shot], anchors: list[Anchor]
+    ) -> Iterator[tuple[int, Image.Image]]:
+        def left() -> bool:
+            return self._is_cancelled(person.sitting)
+
+        return render(self.base, self.recipe, lora, shots, anchors=anchors, cancelled=left)
 
     def _judge(self, person: Person, sets: Sets) -> Judge:
         training, held_out = sets[person.sitting]
@@ -303,14 +304,7 @@ class Studio:
         shots = [Shot(look.prompt, person.seed * 1000 + n) for n, look in zip(range(SAMPLES), cycle(order.looks))]
         try:
             judge, anchors = self._judge(person, sets), self._anchors(sets[person.sitting][0])
-            made = render(
-                self.base,
-                self.recipe,
-                lora,
-                shots,
-                anchors=anchors,
-                cancelled=lambda: self._is_cancelled(person.sitting),
-            )
+            made = self._render(person, lora, shots, anchors)
             enough = 2 * sum(judge.look(image).passed for _, image in made) > SAMPLES
         except Exception:
             # A look only saves time: whatever is wrong with this person is said when the headshots are made.
