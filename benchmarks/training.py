@@ -1,6 +1,7 @@
 """Training speed beside diffusers' own DreamBooth script, on the same machine, base, photos, rank and layers.
 
-    python -m benchmarks.training --out training.json [--peer DIFFUSERS] [--peer-path EXTRA_PACKAGES] [--batch 1]
+    python -m benchmarks.training --out training.json [--peer DIFFUSERS] [--peer-path EXTRA_PACKAGES]
+        [--batch 1] [--compiled]
 
 `--peer` is a checkout of diffusers, whose examples/dreambooth/train_dreambooth_lora_sdxl.py runs as it is, offline.
 It needs torchvision, which the project does not; `--peer-path` may name a folder that has it. Without a peer its row
@@ -200,6 +201,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true", help="ours with the network's blocks compiled")
     parser.add_argument("--contender", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--as", dest="values", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -209,7 +211,7 @@ def main() -> None:
     # The script adapts attention only, so everybody does here.
     recipe = replace(
         RECIPES["portrait-small"], steps=arguments.steps, batch=arguments.batch, targets="attention",
-        checkpoint_every=10 * arguments.steps,
+        checkpoint_every=10 * arguments.steps, compiled=arguments.compiled,
     )  # fmt: skip
     packs = sorted({1, *map(int, arguments.packs.split(","))})
     figures = run(recipe, packs, arguments.peer, arguments.peer_path, arguments.rounds)

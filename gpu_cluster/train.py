@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import torch
 from PIL import Image, ImageOps
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
+from torch._dynamo import config as dynamo_config
 
 from gpu_cluster.adapters import Lora, Pack
 from gpu_cluster.recipe import Recipe
@@ -28,6 +30,8 @@ BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 # Reading a loss waits for the device, so it is read this often.
 READ_LOSS_EVERY = 5
+SHAPES = 64
+"""Compiled forms of one class of blocks, one for each width, resolution and size of pack; torch gives up at eight."""
 NOBODY = "a photo of a person"
 """What pictures of nobody in particular are said to show."""
 
@@ -203,7 +207,7 @@ def _train_together(
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
         stay = torch.ones(len(people.keys), dtype=torch.bool)
-        with pack.attached():
+        with pack.attached(), _compiled(base.network) if recipe.compiled else nullcontext():
             while people.step < until:
                 if cancelled():
                     raise Cancelled
@@ -238,6 +242,23 @@ def _train_together(
             people.keys, people.theta = remaining.keys, remaining.theta
             people.first, people.second = remaining.first, remaining.second
     return people
+
+
+@contextmanager
+def _compiled(network: nn.Module) -> Iterator[None]:
+    """The network with its repeated blocks compiled, one code for all blocks of a shape (regional compilation).
+
+    Every shape of a pack is the same in all of its steps. Weights are inputs of that code, so the next pack of this size
+    finds it ready, whoever is in it. Merging an adapter and rendering use the blocks as they were. Where the machine has
+    no compiler, torch says so and the blocks run as they are.
+    """
+    with dynamo_config.patch(recompile_limit=SHAPES, suppress_errors=True):
+        network.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
+        try:
+            yield
+        finally:
+            for part in network.modules():
+                part._compiled_call_impl = None
 
 
 def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:

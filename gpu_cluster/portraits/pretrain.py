@@ -34,6 +34,8 @@ VAE_SHARE = 0.3
 CROP = 64
 VAE_BATCH = 16
 VAE_RATE = 4e-4
+# What a decoder that has learned before bears, while the code that it reads stays as it is.
+DECODER_RATE = 2.5e-4
 # Standard deviation of what is added to latents: a denoiser leaves them nearly right.
 VAE_NOISE = 0.02
 UNET_BATCH = 32
@@ -69,7 +71,7 @@ class Clock:
 
     @property
     def part(self) -> float:
-        return self.used / self.minutes
+        return self.used / self.minutes if self.minutes else 1.0
 
     def rate(self, peak: float, step: int, warm: int = 50) -> float:
         """Warm-up, then half a cosine down to a fiftieth of the peak."""
@@ -86,15 +88,22 @@ def _resume(path: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True) if path.exists() else None
 
 
-def train_autoencoder(scratch: Path, minutes: float, seed: int, start: Diffusers = None) -> Diffusers:
-    """From a linear code, or grown from the autoencoder of the pipeline `start`."""
+def train_autoencoder(
+    scratch: Path, minutes: float, seed: int, start: Diffusers = None, code_stays: bool = False
+) -> Diffusers:
+    """From a linear code, or grown from the autoencoder of the pipeline `start`.
+
+    Where the `code_stays`, the decoder alone learns, and whatever denoiser knew the code knows it still.
+    """
     done, ongoing = scratch / "vae.pt", scratch / "vae-ongoing.pt"
     vae = model.autoencoder()
     if done.exists():
         vae.load_state_dict(torch.load(done, weights_only=True))
         return vae
     drawn, _ = pictures.load_all(scratch)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=VAE_RATE, betas=(0.9, 0.98), weight_decay=1e-4)
+    learning = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()] if code_stays else [*vae.parameters()]
+    rate = DECODER_RATE if code_stays else VAE_RATE
+    optimizer = torch.optim.AdamW(learning, lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
     step, clock = 0, Clock(minutes)
     if start is not None:
         grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
@@ -109,14 +118,15 @@ def train_autoencoder(scratch: Path, minutes: float, seed: int, start: Diffusers
     while minutes > 0 and clock.part < 1.0:
         batch = _crops(drawn, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=HALF):
-            latents = vae.encode(batch).latent_dist.mode()
+            with torch.set_grad_enabled(not code_stays):
+                latents = vae.encode(batch).latent_dist.mode()
             decoded = vae.decode(latents + VAE_NOISE * torch.randn_like(latents)).sample
         loss = _picture_loss(decoded.float(), batch)
         for group in optimizer.param_groups:
-            group["lr"] = clock.rate(VAE_RATE, step)
+            group["lr"] = clock.rate(rate, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         torch.set_num_threads(processors.threads())
         clock.tick()
@@ -254,6 +264,9 @@ def train_denoiser(
         turn_denoiser(whole.unet, turn)
     averaged = copy.deepcopy(whole).requires_grad_(False)
     optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
+    if minutes == 0:
+        export(vae, averaged, out)
+        return
     alphas = model.scheduler().alphas_cumprod
     weight = _head_weight(HEAD)
     step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
@@ -335,6 +348,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16_000)
     parser.add_argument("--minutes", type=float, default=85.0)
     parser.add_argument("--autoencoder", type=float, default=VAE_SHARE, help="its share; 0 keeps that of --start")
+    parser.add_argument("--code-stays", action="store_true", help="of the autoencoder of --start, train the decoder alone")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
@@ -342,7 +356,7 @@ def main() -> None:
     pictures.draw_all(scratch, arguments.people)
     start = load(arguments.start) if arguments.start else None
     minutes = arguments.minutes * arguments.autoencoder
-    vae = train_autoencoder(scratch, minutes, arguments.seed, start)
+    vae = train_autoencoder(scratch, minutes, arguments.seed, start, arguments.code_stays)
     turn = settle(scratch, vae)
     supply = Supply(scratch, vae)
     minutes = arguments.minutes * (1.0 - arguments.autoencoder)

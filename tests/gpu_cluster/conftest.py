@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from PIL import Image
+from torch._dynamo.utils import counters
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from gpu_cluster.bases import load
@@ -93,3 +94,18 @@ def make_subject() -> Callable[..., Subject]:
         return Subject(key, pictures, [f"a photo number {'abcdefgh'[i]}" for i in range(photos)])
 
     return make
+
+
+@pytest.fixture
+def watch_compiler() -> Iterator[Callable[[], int]]:
+    """How many pieces of code torch has compiled meanwhile. Fails where it left a part of a block uncompiled."""
+    torch.compiler.reset()
+    counters.clear()
+
+    def compiled() -> int:
+        assert not counters["graph_break"]
+        assert counters["inductor"]["fxgraph_cache_bypass"] == 0
+        return int(counters["stats"]["unique_graphs"])
+
+    yield compiled
+    torch.compiler.reset()

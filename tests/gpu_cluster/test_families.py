@@ -115,6 +115,18 @@ def test_a_pack_gives_what_each_would_get_alone(
     assert any(".to_out" in name for name in together["ada"])
 
 
+def test_compiled_blocks_give_the_same_adapters(
+    exact: Base, recipe: Recipe, make_subject: Callable[..., Subject], watch_compiler: Callable[[], int]
+) -> None:
+    if recipe.name == "z-image":
+        pytest.skip("its blocks turn places by complex numbers, for which torch writes no code: its recipe compiles nothing")
+    people = [make_subject("ada")]
+    plain, compiled = (train(exact, replace(recipe, compiled=on, steps=2), people) for on in (False, True))
+    for name, weights in plain["ada"].items():
+        torch.testing.assert_close(compiled["ada"][name], weights, rtol=0, atol=1e-9)
+    assert watch_compiler() > 0
+
+
 def test_plain_diffusers_loads_the_adapter(recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
     base = load(recipe)
     lora = train(base, recipe, [make_subject("ada")])["ada"]

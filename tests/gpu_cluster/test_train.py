@@ -38,6 +38,22 @@ def test_a_pack_gives_what_each_would_get_alone(exact_base: Base, tiny_recipe: R
     )
 
 
+def test_compiled_blocks_give_the_same_adapters_and_leave_the_network_as_it_was(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, watch_compiler: Callable[[], int]
+) -> None:
+    recipe, people = replace(tiny_recipe, compiled=True), [make_subject("ada", 3), make_subject("bob", 4)]
+    compiled, plain = train(exact_base, recipe, people), train(exact_base, tiny_recipe, people)
+    for key in plain:
+        _same(compiled[key], plain[key], 1e-11)
+    assert watch_compiler() > 0
+    assert all(part._compiled_call_impl is None for part in exact_base.network.modules())
+    # Other people in a pack of that size find the code ready.
+    before = watch_compiler()
+    others = [make_subject("cleo"), make_subject("dan")]
+    _same(train(exact_base, recipe, others)["cleo"], train(exact_base, tiny_recipe, others)["cleo"], 1e-11)
+    assert watch_compiler() == before
+
+
 def test_a_pack_learns_from_pictures_of_nobody_as_each_would_alone(
     exact_base: Base, tiny_recipe: Recipe, make_subject: Make
 ) -> None:
