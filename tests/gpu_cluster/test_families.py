@@ -119,7 +119,7 @@ def test_compiled_blocks_give_the_same_adapters(
     exact: Base, recipe: Recipe, make_subject: Callable[..., Subject], watch_compiler: Callable[[], int]
 ) -> None:
     if recipe.name == "z-image":
-        pytest.skip("its blocks turn places by complex numbers, for which torch writes no code: its recipe compiles nothing")
+        pytest.skip("its blocks turn places by complex numbers, for which torch writes no code (decision 0014)")
     people = [make_subject("ada")]
     plain, compiled = (train(exact, replace(recipe, compiled=on, steps=2), people) for on in (False, True))
     for name, weights in plain["ada"].items():
