@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,10 +22,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
+from torch._dynamo.exc import TorchDynamoException
 
 from gpu_cluster.adapters import Lora, Pack
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Text, oval
+
+log = logging.getLogger(__name__)
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -132,6 +136,7 @@ def train(
     data = _encode(base, recipe, subjects, nobody)
     waiting = _resume(base, recipe, subjects, seed, checkpoint, start or {})
     finished: list[_People] = []
+    compiled = recipe.compiled
     while waiting:
         people = waiting.pop(0)
 
@@ -148,14 +153,9 @@ def train(
 
         until = _next_look(recipe, people.step) if settled is not None else recipe.steps
         try:
-            people = _train_together(base, recipe, people, data, seed, until, report, keep, cancelled, left)
-        except torch.OutOfMemoryError:
-            half = len(people.keys) // 2
-            if half == 0:
-                raise
-            # Optimizer steps come after the memory is needed, so `people` is as it was before the step that failed.
-            everybody = range(len(people.keys))
-            waiting[:0] = [people.rows(everybody[:half]), people.rows(everybody[half:])]
+            people = _train_together(base, recipe, people, data, seed, until, compiled, report, keep, cancelled, left)
+        except (torch.OutOfMemoryError, TorchDynamoException) as error:
+            waiting[:0], compiled = _after(error, people, compiled)
             continue
         if people.keys and people.step < recipe.steps and settled is not None:
             people, others = _parted(base, recipe, people, settled)
@@ -170,6 +170,23 @@ def train(
         raise Diverged("the loss of everybody in the pack stopped being a number")
     adapters = {key: lora for people in finished for key, lora in _export(base, recipe, people).items()}
     return {key: lora for key, lora in adapters.items() if key not in gone}
+
+
+def _after(error: Exception, people: _People, compiled: bool) -> tuple[list[_People], bool]:
+    """Who goes on after a step that failed, and whether compiled. Raises the error where nothing is left to try.
+
+    Optimizer steps come last, so `people` is as it was before that step.
+    """
+    if isinstance(error, TorchDynamoException):
+        if not compiled:
+            raise error
+        log.warning("blocks are not compiled, and training takes longer: %s", type(error).__name__)
+        return [people], False
+    everybody = range(len(people.keys))
+    half = len(everybody) // 2
+    if half == 0:
+        raise error
+    return [people.rows(everybody[:half]), people.rows(everybody[half:])], compiled
 
 
 def _next_look(recipe: Recipe, step: int) -> int:
@@ -196,6 +213,7 @@ def _train_together(
     data: _Data,
     seed: int,
     until: int,
+    compiled: bool,
     report: Callable[[int, float], None],
     keep: Callable[..., None],
     cancelled: Callable[[], bool],
@@ -207,7 +225,7 @@ def _train_together(
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
         stay = torch.ones(len(people.keys), dtype=torch.bool)
-        with pack.attached(), _compiled(base.network) if recipe.compiled else nullcontext():
+        with pack.attached(), _compiled(base.network) if compiled else nullcontext():
             while people.step < until:
                 if cancelled():
                     raise Cancelled
@@ -249,10 +267,9 @@ def _compiled(network: nn.Module) -> Iterator[None]:
     """The network with its repeated blocks compiled, one code for all blocks of a shape (regional compilation).
 
     Every shape of a pack is the same in all of its steps. Weights are inputs of that code, so the next pack of this size
-    finds it ready, whoever is in it. Merging an adapter and rendering use the blocks as they were. Where the machine has
-    no compiler, torch says so and the blocks run as they are.
+    finds it ready, whoever is in it. Merging an adapter and rendering use the blocks as they were.
     """
-    with dynamo_config.patch(recompile_limit=SHAPES, suppress_errors=True):
+    with dynamo_config.patch(recompile_limit=SHAPES):
         network.compile_repeated_blocks(dynamic=False)  # type: ignore[operator]
         try:
             yield

@@ -263,10 +263,10 @@ def train_denoiser(
         assert turn is not None
         turn_denoiser(whole.unet, turn)
     averaged = copy.deepcopy(whole).requires_grad_(False)
-    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
     if minutes == 0:
         export(vae, averaged, out)
         return
+    optimizer = torch.optim.AdamW(whole.parameters(), lr=UNET_RATE, betas=(0.9, 0.98), weight_decay=1e-2, fused=True)
     alphas = model.scheduler().alphas_cumprod
     weight = _head_weight(HEAD)
     step, clock, ongoing = 0, Clock(minutes), scratch / "denoiser-ongoing.pt"
@@ -351,6 +351,8 @@ def main() -> None:
     parser.add_argument("--code-stays", action="store_true", help="of the autoencoder of --start, train the decoder alone")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if arguments.code_stays and arguments.start is None:
+        parser.error("--code-stays needs --start: a new autoencoder has no code yet")
     torch.manual_seed(arguments.seed)
     scratch = arguments.scratch
     pictures.draw_all(scratch, arguments.people)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 from safetensors import safe_open
+from torch._inductor import config as inductor_config
 
 from gpu_cluster import train as module
 from gpu_cluster.adapters import Pack, merged
@@ -52,6 +53,18 @@ def test_compiled_blocks_give_the_same_adapters_and_leave_the_network_as_it_was(
     others = [make_subject("cleo"), make_subject("dan")]
     _same(train(exact_base, recipe, others)["cleo"], train(exact_base, tiny_recipe, others)["cleo"], 1e-11)
     assert watch_compiler() == before
+
+
+def test_without_a_compiler_the_blocks_run_as_they_are(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe, people = replace(tiny_recipe, steps=2), [make_subject("ada")]
+    torch.compiler.reset()
+    with inductor_config.patch({"cpp.cxx": (None, "/no/such/compiler"), "force_disable_caches": True}):
+        trained = train(exact_base, replace(recipe, compiled=True), people)
+    assert "blocks are not compiled" in caplog.text
+    torch.compiler.reset()
+    _same(trained["ada"], train(exact_base, recipe, people)["ada"])
 
 
 def test_a_pack_learns_from_pictures_of_nobody_as_each_would_alone(
