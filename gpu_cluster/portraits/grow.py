@@ -56,14 +56,22 @@ def grow_autoencoder(new: Diffusers, old: Diffusers, sample: Tensor) -> None:
 
 @torch.no_grad()
 def grow_denoiser(new: Diffusers, old: Diffusers) -> None:
-    """`new` is the pretraining's Denoiser, `old` a pipeline; words that both know keep their meaning."""
+    """`new` is the pretraining's Denoiser, `old` a pipeline; words that both know keep their meaning.
+
+    Levels that are half as wide again, and levels that no longer read words, draw nearly what they drew.
+    """
     _take(new.unet, old.unet)
-    for layer, before in ((new.unet.conv_in, old.unet.conv_in), (new.unet.conv_out, old.unet.conv_out)):
-        had_out, had_in = before.weight.shape[:2]
-        if layer.weight.shape != before.weight.shape:
-            layer.weight.zero_()
-            layer.bias.zero_()
-            layer.weight[:had_out, :had_in], layer.bias[:had_out] = before.weight, before.bias
+    _widen(new.unet, old.unet)
+    # One side of these is as wide as the finest level, the other as the code, whose new channels say nothing yet.
+    first, last = new.unet.conv_in, new.unet.conv_out
+    for layer in (first, last):
+        layer.weight.zero_()
+        layer.bias.zero_()
+    had = old.unet.config.in_channels
+    first.weight[:, :had] = _outputs(old.unet.conv_in.weight, first.out_channels)
+    first.bias.copy_(_outputs(old.unet.conv_in.bias, first.out_channels))
+    last.weight[:had] = _inputs(old.unet.conv_out.weight, last.in_channels)
+    last.bias[:had] = old.unet.conv_out.bias
     known = old.tokenizer.get_vocab()
     for encoder, before in ((new.first, old.text_encoder), (new.second, old.text_encoder_2)):
         _take(encoder, before)
@@ -93,6 +101,42 @@ def _take(new: nn.Module, old: nn.Module) -> None:
     for name, weight in new.state_dict().items():
         if name in before and before[name].shape == weight.shape:
             weight.copy_(before[name])
+
+
+def _widen(new: nn.Module, old: nn.Module) -> None:
+    """Every second channel of a level that is half as wide again becomes two (Net2Net, arXiv:1511.05641).
+
+    Whoever reads the two reads unequal shares of each, so that they part as they learn.
+    """
+    before = old.state_dict()
+    for name, weight in new.state_dict().items():
+        earlier = before.get(name)
+        if earlier is None or earlier.shape == weight.shape or name.startswith(("conv_in", "conv_out")):
+            continue
+        grown = _outputs(earlier, len(weight))
+        if name.endswith("to_q.weight"):
+            # Queries meet keys twice at what was doubled, and are divided by the root of a longer length.
+            grown = _inputs(earlier.T, len(weight)).T * (len(weight) / len(earlier)) ** 0.5
+        weight.copy_(_inputs(grown, weight.shape[1]) if grown.dim() > 1 else grown)
+
+
+def _outputs(weight: Tensor, has: int) -> Tensor:
+    return weight[_origins(len(weight), has)[0]]
+
+
+def _inputs(weight: Tensor, has: int) -> Tensor:
+    parts, shares = _origins(weight.shape[1], has)
+    return weight[:, parts] * shares.view(-1, *[1] * (weight.dim() - 2))
+
+
+def _origins(had: int, has: int) -> tuple[Tensor, Tensor]:
+    """For each new channel, the old one that it comes from and its share in it; the last channels are those that grow."""
+    growing = 2 * (has - had)
+    start = had - growing
+    grown = start + torch.arange(growing).view(-1, 2)[:, [0, 1, 1]].flatten()
+    share = 0.3 + 0.4 * torch.rand(growing // 2)
+    shares = torch.stack([torch.ones_like(share), share, 1 - share], dim=1).flatten()
+    return torch.cat([torch.arange(start), grown]), torch.cat([torch.ones(start), shares])
 
 
 def _rows(images: Tensor) -> Tensor:

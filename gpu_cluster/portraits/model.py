@@ -24,6 +24,7 @@ LATENT_CHANNELS = 48
 TOKENS = 80
 TEXT_WIDTH = 96
 TIME_ID_WIDTH = 32
+TIME_WIDTH = 256
 
 
 def autoencoder() -> Diffusers:
@@ -48,8 +49,10 @@ def unet() -> Diffusers:
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3,
-        block_out_channels=(64, 128, 160),
+        # Words are read three times at the coarsest level already; the room went to the finest.
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        # Twice as many channels at the finest level as latents have: noise is passed on and faces need room beside it.
+        block_out_channels=(96, 128, 160),
         layers_per_block=1,
         cross_attention_dim=2 * TEXT_WIDTH,
         attention_head_dim=4,
@@ -57,6 +60,7 @@ def unet() -> Diffusers:
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=TIME_ID_WIDTH,
+        time_embedding_dim=TIME_WIDTH,
         projection_class_embeddings_input_dim=6 * TIME_ID_WIDTH + TEXT_WIDTH,
     )
 

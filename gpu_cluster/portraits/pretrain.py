@@ -49,7 +49,7 @@ TRAITS = 0.5
 # Of the weights in the moving average, about 500 steps.
 AVERAGE = 0.998
 # How much more an error counts where the head is.
-HEAD = 2.0
+HEAD = 4.0
 SNAPSHOT_MINUTES = 10.0
 # A longer step means that the machine slept or the program was paused.
 LONGEST_STEP = 5.0
@@ -260,8 +260,8 @@ def train_denoiser(
     whole = Denoiser(vocabulary(scratch))
     if start is not None:
         grow_denoiser(whole, start)
-        assert turn is not None
-        turn_denoiser(whole.unet, turn)
+        if turn is not None:
+            turn_denoiser(whole.unet, turn)
     averaged = copy.deepcopy(whole).requires_grad_(False)
     if minutes == 0:
         export(vae, averaged, out)
@@ -359,7 +359,8 @@ def main() -> None:
     start = load(arguments.start) if arguments.start else None
     minutes = arguments.minutes * arguments.autoencoder
     vae = train_autoencoder(scratch, minutes, arguments.seed, start, arguments.code_stays)
-    turn = settle(scratch, vae)
+    keeps_code = start is not None and (minutes == 0 or arguments.code_stays)
+    turn = None if keeps_code else settle(scratch, vae)
     supply = Supply(scratch, vae)
     minutes = arguments.minutes * (1.0 - arguments.autoencoder)
     train_denoiser(scratch, arguments.out, vae, supply, minutes, arguments.seed, start, turn)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from gpu_cluster.portraits import grow, model, pretrain, spectrum
 
@@ -100,3 +101,25 @@ def test_a_denoiser_follows_the_turn_of_its_code() -> None:
         before = torch.einsum("no,bohw->bnhw", turn, one(noisy, moment, *words))
         grow.turn_denoiser(one.unet, turn)
         assert torch.allclose(one(turned, moment, *words), before, atol=1e-4)
+
+
+def test_a_wider_level_draws_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    new = pretrain.Denoiser(model.tokenizer())
+    old = pretrain.Denoiser(new.words)
+    _, *deeper = new.unet.config.block_out_channels
+    old.unet = UNet2DConditionModel.from_config({**new.unet.config, "block_out_channels": (64, *deeper)})
+    assert sum(part.numel() for part in old.unet.parameters()) < sum(part.numel() for part in new.unet.parameters())
+    noisy, moment = torch.randn(1, model.LATENT_CHANNELS, 16, 16), torch.tensor([500])
+    with torch.no_grad():
+        words = new.read([SCENE])
+        wanted = old(noisy, moment, *words)
+        before = new(noisy, moment, *words)
+        grow.grow_denoiser(new, model.pipeline(model.autoencoder(), old.unet, new.first, new.second, new.words))
+        after = new(noisy, moment, *words)
+
+    def like(one: torch.Tensor) -> float:
+        return float(torch.nn.functional.cosine_similarity(one.flatten(), wanted.flatten(), dim=0))
+
+    assert abs(like(before)) < 0.5
+    assert like(after) > 0.95
