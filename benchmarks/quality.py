@@ -77,13 +77,14 @@ def run(
         told[person] = [drawn[i][1] if captions == "scene" else reader.of(drawn[i][0]) for i in training]
         kept[person] = [drawn[i][0] for i in held_out]
     heads = {person: [faces.head(photo) for photo in photos[person]] for person in seeds}
+    fronts = {person: [faces.front(photo) for photo in photos[person]] for person in seeds}
 
     marked = time.perf_counter()
     losses: list[tuple[int, float]] = []
     adapters = train(
         base,
         recipe,
-        [Subject(str(p), photos[p], told[p], heads[p]) for p in seeds],
+        [Subject(str(p), photos[p], told[p], heads[p], fronts[p]) for p in seeds],
         seed=seed,
         progress=lambda step, steps, loss: losses.append((step, round(loss, 4))),
     )

@@ -315,8 +315,8 @@ class Studio:
 
     def _subject(self, person: Person, photos: list[Image.Image]) -> Subject:
         """The loss is told where the head is, because captions never name all that is not the person."""
-        heads = [self.faces.head(photo) for photo in photos]
-        return Subject(str(person.sitting), photos, [self.captions.of(photo) for photo in photos], heads)
+        heads, faces = [self.faces.head(photo) for photo in photos], [self.faces.front(photo) for photo in photos]
+        return Subject(str(person.sitting), photos, [self.captions.of(photo) for photo in photos], heads, faces)
 
     def _train_on(
         self, person: Person, training: list[Image.Image], lora: dict[str, Any], clock: dict[str, float]

@@ -49,6 +49,8 @@ class Subject:
     captions: list[str]
     heads: list[Box | None] = field(default_factory=list)
     """Where the head is in each photo, if that is known."""
+    faces: list[Box | None] = field(default_factory=list)
+    """Where in it the face itself is."""
 
 
 class Cancelled(Exception):
@@ -325,7 +327,7 @@ def _encode(
     """Latents and captions are computed once; the encoders are not touched again."""
     photos: list[Image.Image] = []
     captions: list[str] = []
-    heads: list[Box | None] = []
+    places: list[tuple[Box | None, Box | None]] = []
     first, count = {}, {}
     for subject in subjects:
         if not subject.photos or len(subject.photos) != len(subject.captions):
@@ -335,32 +337,40 @@ def _encode(
         )
         first[subject.key] = len(photos)
         count[subject.key] = len(turned) * len(subject.photos)
-        known = subject.heads or [None] * len(subject.photos)
-        mirrored = [head and (1 - head[2], head[1], 1 - head[0], head[3]) for head in known]
-        for pictures, places in zip(turned, (known, mirrored), strict=False):
+        nowhere: list[Box | None] = [None] * len(subject.photos)
+        known = list(zip(subject.heads or nowhere, subject.faces or nowhere, strict=True))
+        mirrored = [(_mirrored(head), _mirrored(face)) for head, face in known]
+        for pictures, where in zip(turned, (known, mirrored), strict=False):
             photos += pictures
             captions += subject.captions
-            heads += places
+            places += where
     alone = len(photos)
     photos += nobody
     captions += [NOBODY] * len(nobody)
-    heads += [None] * len(nobody)
+    places += [(None, None)] * len(nobody)
     latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
     different = list(dict.fromkeys(captions))
     words = base.encode_text(different)
-    where = torch.tensor([different.index(caption) for caption in captions], device=base.device)
-    weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, heads, strict=True)])
-    text = {name: tensor[where] for name, tensor in words.items()}
+    which = torch.tensor([different.index(caption) for caption in captions], device=base.device)
+    weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, places, strict=True)])
+    text = {name: tensor[which] for name, tensor in words.items()}
     return _Data(latents, weights, text, first, count, alone, len(nobody))
 
 
-def _weights(recipe: Recipe, photo: Image.Image, head: Box | None, latents: Tensor) -> Tensor:
-    """(1, height, width): 1 over the head and `recipe.outside` elsewhere, brought to mean 1."""
+def _mirrored(box: Box | None) -> Box | None:
+    return box and (1 - box[2], box[1], 1 - box[0], box[3])
+
+
+def _weights(recipe: Recipe, photo: Image.Image, places: tuple[Box | None, Box | None], latents: Tensor) -> Tensor:
+    """(1, height, width): `recipe.face` over the face, 1 over the head, `recipe.outside` elsewhere, brought to mean 1."""
     height, width = latents.shape[-2:]
-    if head is None:
-        return latents.new_ones(1, height, width)
-    inside = oval(photo, head, height, width).to(latents)
-    weights = recipe.outside + (1 - recipe.outside) * inside
+    head, face = places
+    weights = latents.new_ones(1, height, width)
+    if head is not None:
+        inside = oval(photo, head, height, width).to(latents)
+        weights = recipe.outside + (1 - recipe.outside) * inside
+    if face is not None:
+        weights = torch.lerp(weights, torch.full_like(weights, recipe.face), oval(photo, face, height, width).to(latents))
     return weights / weights.mean().clamp_min(1e-6)
 
 

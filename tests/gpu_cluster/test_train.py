@@ -320,6 +320,17 @@ def test_what_is_outside_the_head_counts_less(tiny_base: Base, tiny_recipe: Reci
     assert module._encode(tiny_base, tiny_recipe, [whole]).weights.unique().tolist() == [1.0]
 
 
+def test_the_face_counts_more(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    whole = make_subject("ada", 1)
+    person = replace(whole, heads=[(0.0, -1.0, 1.0, 2.0)], faces=[(-0.5, 0.0, 0.5, 1.0)])
+    even = module._encode(tiny_base, tiny_recipe, [person]).weights[0, 0]
+    assert even[4, 0] / even[4, 5] == pytest.approx(1.0, abs=0.05)
+    straight, mirrored = module._encode(tiny_base, replace(tiny_recipe, face=3.0, flip=True), [person]).weights[:, 0]
+    assert straight[4, 0] / straight[4, 5] == pytest.approx(3.0, abs=0.3)
+    assert straight.mean() == pytest.approx(1.0, abs=1e-5)
+    torch.testing.assert_close(mirrored, straight.flip(1), rtol=0, atol=0.3)
+
+
 def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     """The same draws through diffusers' own adapters and torch's own optimizer end at the same weights."""
     person = make_subject("ada")
