@@ -107,7 +107,7 @@ RECIPES: Mapping[str, Recipe] = {
             base="portraits/base",
             licence=FREE_LICENCE,
             resolution=128,
-            # A face goes on getting nearer for ten times as long, but on two cores a quarter of a minute is what people wait.
+            # A face goes on getting nearer for ten times as long; on two cores people wait half a minute, not five.
             steps=120,
             batch=4,
             # A small network bears, and needs, forty times the rate of SDXL's adapters; at 8e-3 faces fall apart.
