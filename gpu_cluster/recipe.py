@@ -115,7 +115,7 @@ RECIPES: Mapping[str, Recipe] = {
             # The whole of it takes seconds; a checkpoint in the middle is enough.
             checkpoint_every=60,
             render_steps=12,
-            guidance=2.5,
+            guidance=2.0,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
             # Without it, a face is its person's at a distance and not yet from near.
