@@ -66,6 +66,12 @@ class Recipe:
     """Steps that a lost machine costs at most."""
     render_steps: int = 20
     guidance: float = 3.0
+    away_from_base: bool = False
+    """Whether guidance leads away from what the base draws without words and without the adapter, instead of from what
+    the adapter draws without words: likeness is then stressed as the words are (autoguidance, arXiv:2406.02507)."""
+    base_first: float = 0.0
+    """Share of the steps that the base draws alone where guidance leads away from it: what the words say of dress and
+    backdrop takes shape before the adapter, which has seen other clothes, has a say."""
     anchor: float = 0.0
     """Share of the steps in which the middle of the face is held to one of the training pictures, while hair, clothes and
     backdrop form around it; its rim is let go earlier. A large base needs none of it."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.adapters import merged
+from gpu_cluster.adapters import beside, merged
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Held, oval
 from gpu_cluster.train import Cancelled
@@ -62,7 +62,8 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less.
-    `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
+    `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true, and
+    ValueError for a recipe that guides away from a base which cannot be asked twice in one batch.
     """
 
     def stop_if_cancelled() -> None:
@@ -75,16 +76,20 @@ def render(
         stop_if_cancelled()
         batch = waiting[made : made + size]
         # Put in and taken out for each batch: the base is as it was whenever the caller has its hands on it.
-        person = merged(base.network, lora, base.network_name) if lora else nullcontext()
         try:
-            with person, torch.inference_mode():
+            with _person(base, recipe, lora) as step_ended, torch.inference_mode():
+
+                def after_step(ended: Callable[[], None] = step_ended) -> None:
+                    stop_if_cancelled()
+                    ended()
+
                 images = base.generate(
                     [shots[i].prompt for i in batch],
                     [shots[i].negative for i in batch],
                     [shots[i].seed for i in batch],
                     steps=recipe.render_steps,
                     guidance=recipe.guidance,
-                    after_step=stop_if_cancelled,
+                    after_step=after_step,
                     references=references,
                     held=_held(base, recipe, anchors, [shots[i].seed for i in batch]),
                 )
@@ -97,6 +102,30 @@ def render(
         progress(made, len(waiting))
         for index, image in zip(batch, images, strict=True):
             yield index, _enlarged(image, recipe.smallest)
+
+
+@contextmanager
+def _person(base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None) -> Iterator[Callable[[], None]]:
+    """The base with the person's adapter in it, as the recipe wants it; yields what is to be called after each step."""
+    if lora is None:
+        yield lambda: None
+    elif not recipe.away_from_base:
+        with merged(base.network, lora, base.network_name):
+            yield lambda: None
+    elif not base.guides_in_one_batch or recipe.guidance <= 1:
+        raise ValueError(f"{recipe.name}: this base does not draw with and without words in one batch")
+    else:
+        with beside(base.network, lora, base.network_name) as put:
+            step, first = 0, round(recipe.base_first * recipe.render_steps)
+            put(first == 0)
+
+            def step_ended() -> None:
+                nonlocal step
+                step += 1
+                if step == first:
+                    put(True)
+
+            yield step_ended
 
 
 def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]) -> Held | None:

@@ -49,7 +49,7 @@ TRAITS = 0.5
 # Of the weights in the moving average, about 500 steps.
 AVERAGE = 0.998
 # How much more an error counts where the head is.
-HEAD = 4.0
+HEAD = 3.0
 SNAPSHOT_MINUTES = 10.0
 # A longer step means that the machine slept or the program was paused.
 LONGEST_STEP = 5.0

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from gpu_cluster import render as module
+from gpu_cluster.adapters import Lora, beside, merged
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Anchor, Shot, render
@@ -35,6 +37,59 @@ def test_the_person_comes_and_goes(tiny_base: Base, tiny_recipe: Recipe, make_su
     again = next(render(tiny_base, tiny_recipe, None, SHOTS))[1]
     assert np.array_equal(np.asarray(nobody), np.asarray(again))
     assert not np.array_equal(np.asarray(nobody), np.asarray(person))
+
+
+def test_nobody_beside_the_person(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
+) -> None:
+    lora = train(tiny_base, replace(tiny_recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
+    text = tiny_base.encode_text(["a photo"] * 4)
+    noisy, t = torch.randn(4, *tiny_base.encode_image(make_subject("ada", 1).photos).shape[1:]), torch.full((4,), 500)
+
+    @torch.no_grad()
+    def answer() -> Tensor:
+        return tiny_base.predict(noisy, t, text)
+
+    nobody = answer()
+    with merged(tiny_base.network, lora, "unet"):
+        person = answer()
+    with beside(tiny_base.network, lora, "unet") as put:
+        both = answer()
+        put(False)
+        without = answer()
+        put(True)
+        assert torch.equal(answer(), both)
+    assert not torch.allclose(nobody, person, atol=1e-3)
+    torch.testing.assert_close(both, torch.cat([nobody[:2], person[2:]]), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(without, nobody, atol=1e-4, rtol=1e-4)
+    assert torch.equal(answer(), nobody)
+
+
+def test_guidance_away_from_the_base(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = train(tiny_base, replace(tiny_recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
+    recipe = replace(tiny_recipe, guidance=2.0, away_from_base=True, render_steps=6)
+
+    def pictures(recipe: Recipe, lora: Lora | None = lora) -> list[np.ndarray]:
+        return [np.asarray(image, int) for _, image in render(tiny_base, recipe, lora, SHOTS)]
+
+    def off(some: list[np.ndarray], others: list[np.ndarray]) -> int:
+        return max(int(np.abs(one - other).max()) for one, other in zip(some, others, strict=True))
+
+    away, nobody = pictures(recipe), pictures(recipe, None)
+    # As long as the base draws alone, it draws what it draws without anybody; every further step is the person's.
+    assert off(pictures(replace(recipe, base_first=1.0)), nobody) <= 1
+    assert off(away, nobody) > 1
+    assert off(away, pictures(replace(recipe, away_from_base=False))) > 1
+    half = pictures(replace(recipe, base_first=0.5))
+    assert off(half, nobody) > 1 < off(half, away)
+    assert off(pictures(replace(recipe, render_batch=2)), away) <= 1
+    monkeypatch.setattr(type(tiny_base), "guides_in_one_batch", False)
+    for unfit in (recipe, replace(recipe, guidance=1.0)):
+        with pytest.raises(ValueError, match="in one batch"):
+            pictures(unfit)
+        monkeypatch.undo()
 
 
 def test_small_pictures_are_enlarged(tiny_base: Base, tiny_recipe: Recipe) -> None:
