@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -160,27 +160,6 @@ def merged(network: nn.Module, lora: Mapping[str, Tensor], prefix: str) -> Itera
     finally:
         for layer, weight in originals:
             layer.weight.data = weight
-
-
-@contextmanager
-def beside(network: nn.Module, lora: Mapping[str, Tensor], prefix: str) -> Iterator[Callable[[bool], None]]:
-    """The network with one person's adapter in the second half of each batch, and as it was in the first.
-
-    That is a pack of two, nobody and the person. What it yields takes the adapter out, and puts it in again.
-    """
-    names = [key.removesuffix(".lora_A.weight") for key in lora if key.endswith(".lora_A.weight")]
-    rank = len(lora[f"{names[0]}.lora_A.weight"])
-    pack = Pack(network, [name.removeprefix(prefix + ".") for name in names], rank, 2, torch.float32)
-
-    def put(there: bool) -> None:
-        if there:
-            pack.load(1, lora, prefix)
-        else:
-            pack.theta[1] = 0.0
-
-    put(True)
-    with pack.attached():
-        yield put
 
 
 def _shapes(layer: nn.Module, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.adapters import beside, merged
+from gpu_cluster.adapters import merged
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Held, oval
 from gpu_cluster.train import Cancelled
@@ -62,8 +63,7 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less.
-    `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true, and
-    ValueError for a recipe that guides away from a base which cannot be asked twice in one batch.
+    `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
     def stop_if_cancelled() -> None:
@@ -75,13 +75,13 @@ def render(
     while made < len(waiting):
         stop_if_cancelled()
         batch = waiting[made : made + size]
-        # Put in and taken out for each batch: the base is as it was whenever the caller has its hands on it.
         try:
+            # Put in and taken out for each batch: the base is as it was whenever the caller has its hands on it.
             with _person(base, recipe, lora) as step_ended, torch.inference_mode():
 
-                def after_step(ended: Callable[[], None] = step_ended) -> None:
+                def after_step(step_ended: Callable[[], None] = step_ended) -> None:
                     stop_if_cancelled()
-                    ended()
+                    step_ended()
 
                 images = base.generate(
                     [shots[i].prompt for i in batch],
@@ -106,26 +106,16 @@ def render(
 
 @contextmanager
 def _person(base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None) -> Iterator[Callable[[], None]]:
-    """The base with the person's adapter in it, as the recipe wants it; yields what is to be called after each step."""
-    if lora is None:
-        yield lambda: None
-    elif not recipe.away_from_base:
-        with merged(base.network, lora, base.network_name):
-            yield lambda: None
-    elif not base.guides_in_one_batch or recipe.guidance <= 1:
-        raise ValueError(f"{recipe.name}: this base does not draw with and without words in one batch")
-    else:
-        with beside(base.network, lora, base.network_name) as put:
-            step, first = 0, round(recipe.base_first * recipe.render_steps)
-            put(first == 0)
+    """The base, and the person in it after the steps that the base draws first; yields what is to follow each step."""
+    steps, first = count(), round(recipe.base_first * recipe.render_steps)
+    with ExitStack() as inside:
 
-            def step_ended() -> None:
-                nonlocal step
-                step += 1
-                if step == first:
-                    put(True)
+        def step_ended() -> None:
+            if next(steps) == first and lora:
+                inside.enter_context(merged(base.network, lora, base.network_name))
 
-            yield step_ended
+        step_ended()
+        yield step_ended
 
 
 def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]) -> Held | None:

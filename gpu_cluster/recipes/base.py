@@ -43,8 +43,6 @@ class Base(ABC):
 
     network_name: ClassVar[str]
     """The pipeline's name for the network that carries adapters; LoRA keys begin with it."""
-    guides_in_one_batch: ClassVar[bool] = False
-    """Whether the pipeline asks the network for both sides of guidance at once, first without and then with words."""
 
     def __init__(self, pipeline: Any, resolution: int) -> None:
         self.pipeline = pipeline

@@ -17,7 +17,6 @@ EVERYTHING = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "c
 
 class Sdxl(Base):
     network_name = "unet"
-    guides_in_one_batch = True
 
     def lora_targets(self, which: str) -> list[str]:
         return named(self.network, ATTENTION if which == "attention" else EVERYTHING)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from gpu_cluster import render as module
-from gpu_cluster.adapters import Lora, beside, merged
+from gpu_cluster.adapters import Lora
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Anchor, Shot, render
@@ -39,57 +39,26 @@ def test_the_person_comes_and_goes(tiny_base: Base, tiny_recipe: Recipe, make_su
     assert not np.array_equal(np.asarray(nobody), np.asarray(person))
 
 
-def test_nobody_beside_the_person(
+def test_the_base_draws_first(
     tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
 ) -> None:
     lora = train(tiny_base, replace(tiny_recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
-    text = tiny_base.encode_text(["a photo"] * 4)
-    noisy, t = torch.randn(4, *tiny_base.encode_image(make_subject("ada", 1).photos).shape[1:]), torch.full((4,), 500)
+    recipe = replace(tiny_recipe, render_steps=6)
 
-    @torch.no_grad()
-    def answer() -> Tensor:
-        return tiny_base.predict(noisy, t, text)
+    def pictures(base_first: float, lora: Lora | None = lora, size: int = 4) -> list[NDArray[np.int64]]:
+        made = render(tiny_base, replace(recipe, base_first=base_first, render_batch=size), lora, SHOTS)
+        return [np.asarray(image, np.int64) for _, image in made]
 
-    nobody = answer()
-    with merged(tiny_base.network, lora, "unet"):
-        person = answer()
-    with beside(tiny_base.network, lora, "unet") as put:
-        both = answer()
-        put(False)
-        without = answer()
-        put(True)
-        assert torch.equal(answer(), both)
-    assert not torch.allclose(nobody, person, atol=1e-3)
-    torch.testing.assert_close(both, torch.cat([nobody[:2], person[2:]]), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(without, nobody, atol=1e-4, rtol=1e-4)
-    assert torch.equal(answer(), nobody)
-
-
-def test_guidance_away_from_the_base(
-    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lora = train(tiny_base, replace(tiny_recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
-    recipe = replace(tiny_recipe, guidance=2.0, away_from_base=True, render_steps=6)
-
-    def pictures(recipe: Recipe, lora: Lora | None = lora) -> list[np.ndarray]:
-        return [np.asarray(image, int) for _, image in render(tiny_base, recipe, lora, SHOTS)]
-
-    def off(some: list[np.ndarray], others: list[np.ndarray]) -> int:
+    def off(some: list[NDArray[np.int64]], others: list[NDArray[np.int64]]) -> int:
         return max(int(np.abs(one - other).max()) for one, other in zip(some, others, strict=True))
 
-    away, nobody = pictures(recipe), pictures(recipe, None)
-    # As long as the base draws alone, it draws what it draws without anybody; every further step is the person's.
-    assert off(pictures(replace(recipe, base_first=1.0)), nobody) <= 1
-    assert off(away, nobody) > 1
-    assert off(away, pictures(replace(recipe, away_from_base=False))) > 1
-    half = pictures(replace(recipe, base_first=0.5))
-    assert off(half, nobody) > 1 < off(half, away)
-    assert off(pictures(replace(recipe, render_batch=2)), away) <= 1
-    monkeypatch.setattr(type(tiny_base), "guides_in_one_batch", False)
-    for unfit in (recipe, replace(recipe, guidance=1.0)):
-        with pytest.raises(ValueError, match="in one batch"):
-            pictures(unfit)
-        monkeypatch.undo()
+    nobody, person, half = pictures(0.0, None), pictures(0.0), pictures(0.5)
+    assert off(pictures(1.0), nobody) == 0
+    assert off(person, nobody) > 1
+    assert off(half, nobody) > 1 < off(half, person)
+    # The second batch begins with the base again, and afterwards nothing of the person is left in it.
+    assert off(pictures(0.5, size=2), half) <= 1
+    assert off(pictures(0.0, None), nobody) == 0
 
 
 def test_small_pictures_are_enlarged(tiny_base: Base, tiny_recipe: Recipe) -> None:
