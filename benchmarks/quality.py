@@ -103,7 +103,7 @@ def run(
         marked = time.perf_counter()
         wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
         typical = faces.typical(photos[person])
-        anchors = [Anchor(photo, face) for photo in typical if (face := faces.front(photo)) is not None]
+        anchors = [Anchor(photo, face, faces.head(photo)) for photo in typical if (face := faces.front(photo))]
         images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted, anchors=anchors)]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()

@@ -120,8 +120,8 @@ RECIPES: Mapping[str, Recipe] = {
             checkpoint_every=120,
             render_steps=12,
             guidance=2.0,
-            # Held to a selfie, the face does not need the adapter as early as that.
-            base_first=1 / 3,
+            # Three of twelve; after four, hair is less and less the person's.
+            base_first=0.25,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
             # Without it, a face is its person's at a distance and not yet from near.

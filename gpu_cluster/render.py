@@ -18,6 +18,8 @@ from gpu_cluster.train import Cancelled
 
 RINGS = (0.9, 1.0, 1.1)
 """Sizes of the ovals that the held face consists of, as parts of its box."""
+HEAD = 0.8
+"""The same of the held head: in the whole of its box, the selfie's wall would come with it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Anchor:
 
     photo: Image.Image
     face: Box
+    head: Box | None = None
+    """Held as long as the base draws alone: it would give the person somebody else's hair."""
 
 
 def _silent(made: int, wanted: int) -> None:
@@ -62,7 +66,8 @@ def render(
     A picture depends on its own shot only: its noise comes from its seed, whichever batch it is made in. Without
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
-    held to one of them, chosen by the seed, for that share of the steps, and its rim for less.
+    held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
+    held while the base draws alone.
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
@@ -124,22 +129,27 @@ def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence
     chosen = [anchors[seed % len(anchors)] for seed in seeds]
     latents = base.encode_image([anchor.photo for anchor in chosen])
     height, width = latents.shape[-2:]
-    until = torch.stack([_until(anchor, height, width) for anchor in chosen])
-    return Held(latents, recipe.anchor * until)
+    until = torch.stack([_until(recipe, anchor, height, width) for anchor in chosen])
+    return Held(latents, until)
 
 
-def _until(anchor: Anchor, height: int, width: int) -> Tensor:
-    """(1, height, width): 1 in the middle of the face, and towards its rim ever less.
+def _until(recipe: Recipe, anchor: Anchor, height: int, width: int) -> Tensor:
+    """(1, height, width), in shares of the steps: the most in the middle of the face, and towards its rim ever less.
 
     What is let go early still takes shape with its surroundings (differential diffusion, arXiv:2306.00950). With one
     moment for all, the selfie's wall stood around the face like a halo.
     """
-    left, top, right, bottom = anchor.face
+    face = torch.stack([oval(anchor.photo, _sized(anchor.face, part), height, width) for part in RINGS]).mean(0)
+    if anchor.head is None:
+        return recipe.anchor * face
+    head = oval(anchor.photo, _sized(anchor.head, HEAD), height, width)
+    return torch.maximum(recipe.anchor * face, recipe.base_first * head)
+
+
+def _sized(box: Box, part: float) -> Box:
+    left, top, right, bottom = box
     x, y = (left + right) / 2, (top + bottom) / 2
-    boxes = [
-        (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y)) for part in RINGS
-    ]
-    return torch.stack([oval(anchor.photo, box, height, width) for box in boxes]).mean(0)
+    return (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y))
 
 
 def _enlarged(image: Image.Image, smallest: int) -> Image.Image:

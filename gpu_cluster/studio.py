@@ -279,7 +279,7 @@ class Studio:
 
     def _anchors(self, photos: list[Image.Image]) -> list[Anchor]:
         typical = self.faces.typical(photos) if self.recipe.anchor else []
-        return [Anchor(photo, face) for photo in typical if (face := self.faces.front(photo)) is not None]
+        return [Anchor(photo, face, self.faces.head(photo)) for photo in typical if (face := self.faces.front(photo))]
 
     def _nobodies(self) -> list[Image.Image]:
         """What the base draws by itself, the same for everybody and in every order."""

@@ -83,6 +83,10 @@ def test_a_face_is_held_to_its_anchor(
 
     # Held to the end, all of it is the anchor.
     assert off(held, everything) < 1.5 < off(held, [])
+    # The head is held while the base draws alone, and not without it.
+    whole, nothing = (-1.0, -1.0, 2.0, 2.0), (0.0, 0.0, 0.0, 0.0)
+    assert off(replace(held, base_first=1.0), [Anchor(photo, nothing, whole)]) < 1.5
+    assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
     assert off(replace(held, anchor=0.0), everything) == off(held, [])
 
 
@@ -118,9 +122,11 @@ def test_too_little_memory_means_smaller_batches(
     assert made == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_held_face_is_let_go_from_its_rim(make_subject: Callable[..., Subject]) -> None:
+def test_a_held_face_is_let_go_from_its_rim(
+    tiny_recipe: Recipe, make_subject: Callable[..., Subject]
+) -> None:
     photo = make_subject("ada", 1).photos[0].resize((64, 64))
-    until = module._until(Anchor(photo, (0.2, 0.2, 0.8, 0.8)), 32, 32)[0]
+    until = module._until(replace(tiny_recipe, anchor=1.0), Anchor(photo, (0.2, 0.2, 0.8, 0.8)), 32, 32)[0]
     assert until[16, 16] == 1.0
     outwards = until[16, 16:]
     assert (outwards[1:] <= outwards[:-1]).all()
