@@ -112,7 +112,7 @@ RECIPES: Mapping[str, Recipe] = {
             resolution=128,
             # A face goes on getting nearer for ten times as long; on two cores people wait half a minute, not five.
             steps=180,
-            # Twice as many steps of half as many pictures cost the same and come nearer.
+            # More steps of fewer pictures come nearer in the same time.
             batch=2,
             # A small network bears, and needs, forty times the rate of SDXL's adapters; at 8e-3 faces fall apart.
             learning_rate=4e-3,
