@@ -8,6 +8,8 @@ the JSON lies a contact sheet. Figures:
 
 * `likeness_ratio_*`: similarity to the held-out selfies over that of the selfies among themselves (see `judge.py`);
   `real_ratio_mean` is what new, truthful drawings of the person get, `base_ratio_mean` the base without an adapter.
+* `likeness_ratio_adapter_alone`: the same pictures with nothing held to a selfie, as plain diffusers draws them with the
+  adapter; `likeness_ratio_held_alone`: with the face held, and no adapter.
 * `false_match_rate`: share of headshots that would pass as each other person of the run.
 * `prompt_followed`: share of pictures in which the probe that ships with the base reads both the dress and the backdrop
   that were asked for; `prompt_followed_dress` and `_backdrop` each alone, and `prompt_followed_ceiling` both for
@@ -97,14 +99,16 @@ def run(
     }
     clock["judge"] += time.perf_counter() - marked
     scenes = {person: [_scene(seed, person, i) for i in range(shots)] for person in seeds}
+    anchors: dict[int, list[Anchor]] = {}
     images: dict[int, list[Image.Image]] = {}
     verdicts: dict[int, list[Verdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
         wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
         typical = faces.typical(photos[person])
-        anchors = [Anchor(photo, face, faces.head(photo)) for photo in typical if (face := faces.front(photo))]
-        images[person] = [image for _, image in render(base, recipe, adapters[str(person)], wanted, anchors=anchors)]
+        anchors[person] = [Anchor(photo, face, faces.head(photo)) for photo in typical if (face := faces.front(photo))]
+        lora = adapters[str(person)]
+        images[person] = [image for _, image in render(base, recipe, lora, wanted, anchors=anchors[person])]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
         verdicts[person] = [judges[person].look(image) for image in images[person]]
@@ -112,6 +116,12 @@ def run(
 
     nobody = [Shot(caption(scenes[person][0]), 100 * person) for person in seeds]
     without = [image for _, image in render(base, recipe, None, nobody)]
+    alone, held = {}, {}
+    for person in seeds:
+        wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
+        free = replace(recipe, anchor=0.0, base_first=0.0)
+        alone[person] = [image for _, image in render(base, free, adapters[str(person)], wanted)]
+        held[person] = [image for _, image in render(base, recipe, None, wanted, anchors=anchors[person])]
     real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
     real_ratios = {person: [judges[person].look(image).likeness_ratio for image in real[person]] for person in seeds}
     ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
@@ -137,6 +147,9 @@ def run(
         "likeness_ratio_mean": _mean(ratio for person in seeds for ratio in ratios[person]),
         "likeness_ratio_worst": round(min(float(np.mean(ratios[person])) for person in seeds), 4),
         "likeness_ratio_of_passed": _mean(verdict.likeness_ratio for verdict in everything if verdict.passed),
+        # What each half of the recipe does without the other: nothing held to a selfie, and nothing learned.
+        "likeness_ratio_adapter_alone": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in alone[p]),
+        "likeness_ratio_held_alone": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in held[p]),
         "passed": _mean(verdict.passed for verdict in everything),
         "false_match_rate": _mean(strangers) if strangers else None,
         "prompt_followed": _mean(all(one) for one in followed),

@@ -148,7 +148,9 @@ def _anchored(
     held = Held(latents, torch.stack([_until(recipe, anchor, height, width) for anchor in chosen]))
     if not recipe.head_only:
         return held, None
-    return held, torch.stack([_head(anchor, height, width) for anchor in chosen])
+    where = torch.stack([_head(anchor, height, width) for anchor in chosen])
+    # Guidance stresses what the words change; stressed as well, the person's change would reach beyond the head.
+    return held, where / max(1.0, recipe.guidance)
 
 
 def _head(anchor: Anchor, height: int, width: int) -> Tensor:
