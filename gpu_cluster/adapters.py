@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils._pytree import tree_map
 
 Lora = dict[str, Tensor]
 """peft's names under the pipeline's name of the network: unet.….lora_A.weight (rank, in), ….lora_B.weight."""
@@ -143,65 +142,24 @@ class Pack:
 
 
 @contextmanager
-def merged(network: nn.Module, lora: Mapping[str, Tensor], prefix: str) -> Iterator[Callable[[bool], None]]:
-    """The network with one person's adapter added into its weights, which costs nothing per step; put back after.
-
-    What it yields takes the person out of the network (False) and puts them in again (True), at no cost either.
-    """
-    both: list[tuple[Any, Tensor, Tensor]] = []
-    for key, a in lora.items():
-        if not key.endswith(".lora_A.weight"):
-            continue
-        stem = key.removesuffix(".lora_A.weight")
-        layer: Any = network.get_submodule(stem.removeprefix(prefix + "."))
-        weight = layer.weight.data
-        b = lora[stem + ".lora_B.weight"].to(weight.device, torch.float32)
-        change = b.flatten(1) @ a.to(weight.device, torch.float32).flatten(1)
-        both.append((layer, weight, (weight + change.view_as(weight)).to(weight.dtype)))
-
-    def put(there: bool) -> None:
-        for layer, nobody, person in both:
-            layer.weight.data = person if there else nobody
-
+def merged(network: nn.Module, lora: Mapping[str, Tensor], prefix: str) -> Iterator[None]:
+    """The network with one person's adapter added into its weights, which costs nothing per step; put back after."""
+    originals: list[tuple[Any, Tensor]] = []
     try:
-        put(True)
-        yield put
-    finally:
-        put(False)
-
-
-@contextmanager
-def inside(network: nn.Module, put: Callable[[bool], None], where: Tensor) -> Iterator[None]:
-    """Answers of the network without its person, and with them as far as `where` says, (n, 1, height, width) in 0..1.
-
-    `put` is what `merged` yields. The last n samples of a batch are those with words; any before them, which guidance
-    leads away from, are answered without the person. A batch costs half as much again.
-    """
-
-    def blend(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any], answer: tuple[Tensor]) -> tuple[Tensor]:
-        nobody, count = answer[0], len(where)
-
-        def told(value: Any) -> Any:
-            batched = isinstance(value, Tensor) and value.ndim > 0 and len(value) == len(nobody)
-            return value[-count:] if batched else value
-
-        put(True)
-        try:
-            given, named = tree_map(told, (given, named))
-            # Not through the module's call, whose hook this is.
-            person = network.forward(*given, **named)[0]
-        finally:
-            put(False)
-        change = torch.zeros_like(nobody)
-        change[-count:] = where.to(nobody) * (person - nobody[-count:])
-        return (nobody + change,)
-
-    put(False)
-    hook = network.register_forward_hook(blend, with_kwargs=True)
-    try:
+        for key, a in lora.items():
+            if not key.endswith(".lora_A.weight"):
+                continue
+            stem = key.removesuffix(".lora_A.weight")
+            layer: Any = network.get_submodule(stem.removeprefix(prefix + "."))
+            weight = layer.weight.data
+            b = lora[stem + ".lora_B.weight"].to(weight.device, torch.float32)
+            change = b.flatten(1) @ a.to(weight.device, torch.float32).flatten(1)
+            originals.append((layer, weight))
+            layer.weight.data = (weight + change.view_as(weight)).to(weight.dtype)
         yield
     finally:
-        hook.remove()
+        for layer, weight in originals:
+            layer.weight.data = weight
 
 
 def _shapes(layer: nn.Module, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

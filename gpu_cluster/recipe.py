@@ -69,9 +69,6 @@ class Recipe:
     base_first: float = 0.0
     """Share of the steps that the base draws alone: what the words say of dress and backdrop takes shape before the
     adapter, which has seen other clothes, has a say."""
-    head_only: bool = False
-    """Whether an adapter is let into a picture's head alone, where an anchor says where that is: clothes and backdrop stay
-    the base's, which follows the words better. A step costs half as much again."""
     anchor: float = 0.0
     """Share of the steps in which the middle of the face is held to one of the training pictures, while hair, clothes and
     backdrop form around it; its rim is let go earlier. A large base needs none of it."""
@@ -125,7 +122,6 @@ RECIPES: Mapping[str, Recipe] = {
             guidance=2.0,
             # Three of twelve; after four, hair is less and less the person's.
             base_first=0.25,
-            head_only=True,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
             # Without it, a face is its person's at a distance and not yet from near.

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.adapters import inside, merged
+from gpu_cluster.adapters import merged
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Held, oval
 from gpu_cluster.train import Cancelled
 
 RINGS = (0.9, 1.0, 1.1)
-"""Sizes of the ovals that a held face, and the place of a head, consist of, as parts of its box."""
+"""Sizes of the ovals that the held face consists of, as parts of its box."""
 HEAD = 0.8
 """The same of the held head: in the whole of its box, the selfie's wall would come with it."""
 
@@ -67,7 +67,7 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
-    held while the base draws alone, and with `head_only` it is the one place where `lora` has a say.
+    held while the base draws alone.
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
@@ -81,9 +81,8 @@ def render(
         stop_if_cancelled()
         batch = waiting[made : made + size]
         try:
-            held, where = _anchored(base, recipe, anchors, [shots[i].seed for i in batch])
             # Put in and taken out for each batch: the base is as it was whenever the caller has its hands on it.
-            with _person(base, recipe, lora, where) as step_ended, torch.inference_mode():
+            with _person(base, recipe, lora) as step_ended, torch.inference_mode():
 
                 def after_step(step_ended: Callable[[], None] = step_ended) -> None:
                     stop_if_cancelled()
@@ -97,7 +96,7 @@ def render(
                     guidance=recipe.guidance,
                     after_step=after_step,
                     references=references,
-                    held=held,
+                    held=_held(base, recipe, anchors, [shots[i].seed for i in batch]),
                 )
         except torch.OutOfMemoryError:
             if size == 1:
@@ -111,54 +110,27 @@ def render(
 
 
 @contextmanager
-def _person(
-    base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None, where: Tensor | None
-) -> Iterator[Callable[[], None]]:
-    """The base, and the person in it after the steps that the base draws first; yields what is to follow each step.
-
-    The person is let in as far as `where` says, everywhere if it is None.
-    """
-    if not lora:
-        yield lambda: None
-        return
+def _person(base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None) -> Iterator[Callable[[], None]]:
+    """The base, and the person in it after the steps that the base draws first; yields what is to follow each step."""
     steps, first = count(), round(recipe.base_first * recipe.render_steps)
-    with merged(base.network, lora, base.network_name) as put, ExitStack() as after_first:
-        put(False)
+    with ExitStack() as inside:
 
         def step_ended() -> None:
-            if next(steps) == first:
-                if where is None:
-                    put(True)
-                else:
-                    after_first.enter_context(inside(base.network, put, where))
+            if next(steps) == first and lora:
+                inside.enter_context(merged(base.network, lora, base.network_name))
 
         step_ended()
         yield step_ended
 
 
-def _anchored(
-    base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]
-) -> tuple[Held | None, Tensor | None]:
-    """What the pictures of these seeds are held to, and where in them the person is let in."""
+def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]) -> Held | None:
     if not anchors or recipe.anchor == 0:
-        return None, None
+        return None
     chosen = [anchors[seed % len(anchors)] for seed in seeds]
     latents = base.encode_image([anchor.photo for anchor in chosen])
     height, width = latents.shape[-2:]
-    held = Held(latents, torch.stack([_until(recipe, anchor, height, width) for anchor in chosen]))
-    if not recipe.head_only:
-        return held, None
-    where = torch.stack([_head(anchor, height, width) for anchor in chosen])
-    # Guidance stresses what the words change; stressed as well, the person's change would reach beyond the head.
-    return held, where / max(1.0, recipe.guidance)
-
-
-def _head(anchor: Anchor, height: int, width: int) -> Tensor:
-    """(1, height, width), 0..1: the head, with a soft rim; everything where nobody knows where the head is."""
-    if anchor.head is None:
-        return torch.ones(1, height, width)
-    head = _sized(anchor.head, HEAD)
-    return torch.stack([oval(anchor.photo, _sized(head, part), height, width) for part in RINGS]).mean(0)
+    until = torch.stack([_until(recipe, anchor, height, width) for anchor in chosen])
+    return Held(latents, until)
 
 
 def _until(recipe: Recipe, anchor: Anchor, height: int, width: int) -> Tensor:

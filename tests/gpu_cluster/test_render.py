@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpu_cluster import render as module
 from gpu_cluster.adapters import Lora
 from gpu_cluster.recipe import Recipe
-from gpu_cluster.recipes.base import Base, Box
+from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Subject, train
 
@@ -88,31 +88,6 @@ def test_a_face_is_held_to_its_anchor(
     assert off(replace(held, base_first=1.0), [Anchor(photo, nothing, whole)]) < 1.5
     assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
     assert off(replace(held, anchor=0.0), everything) == off(held, [])
-
-
-def test_a_person_is_let_into_the_head_alone(
-    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
-) -> None:
-    subject = make_subject("ada")
-    lora = train(tiny_base, replace(tiny_recipe, learning_rate=0.1), [subject])["ada"]
-    # Nothing is held: the face is nowhere, and no step is the base's alone.
-    nowhere, whole = (0.0, 0.0, 0.0, 0.0), (-1.0, -1.0, 2.0, 2.0)
-    recipe = replace(tiny_recipe, anchor=1.0, head_only=True)
-
-    def pictures(recipe: Recipe, head: Box | None, lora: Lora | None = lora) -> NDArray[np.int64]:
-        anchors = [Anchor(subject.photos[0], nowhere, head)]
-        made = render(tiny_base, recipe, lora, SHOTS[:3], anchors=anchors)
-        return np.stack([np.asarray(image, np.int64) for _, image in made])
-
-    nobody = pictures(recipe, whole, None)
-    assert np.abs(pictures(recipe, nowhere) - nobody).max() <= 1
-    assert np.abs(pictures(recipe, whole) - nobody).max() > 1
-    assert np.array_equal(pictures(recipe, whole), pictures(recipe, None))
-    # Without guidance there is one side only, and in the whole picture it is the person's.
-    plain = replace(recipe, guidance=1.0)
-    everywhere = pictures(replace(plain, head_only=False), whole)
-    assert np.abs(pictures(plain, whole) - everywhere).max() <= 1 < np.abs(everywhere - nobody).max()
-    assert np.array_equal(pictures(recipe, whole, None), nobody)
 
 
 def test_it_stops_within_a_step(tiny_base: Base, tiny_recipe: Recipe) -> None:
