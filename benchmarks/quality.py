@@ -99,29 +99,25 @@ def run(
     }
     clock["judge"] += time.perf_counter() - marked
     scenes = {person: [_scene(seed, person, i) for i in range(shots)] for person in seeds}
+    wanted = {p: [Shot(caption(scene), 100 * p + i) for i, scene in enumerate(scenes[p])] for p in seeds}
     anchors: dict[int, list[Anchor]] = {}
     images: dict[int, list[Image.Image]] = {}
     verdicts: dict[int, list[Verdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
-        wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
         typical = faces.typical(photos[person])
         anchors[person] = [Anchor(photo, face, faces.head(photo)) for photo in typical if (face := faces.front(photo))]
         lora = adapters[str(person)]
-        images[person] = [image for _, image in render(base, recipe, lora, wanted, anchors=anchors[person])]
+        images[person] = [image for _, image in render(base, recipe, lora, wanted[person], anchors=anchors[person])]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
         verdicts[person] = [judges[person].look(image) for image in images[person]]
         clock["judge"] += time.perf_counter() - marked
 
-    nobody = [Shot(caption(scenes[person][0]), 100 * person) for person in seeds]
-    without = [image for _, image in render(base, recipe, None, nobody)]
-    alone, held = {}, {}
-    for person in seeds:
-        wanted = [Shot(caption(scene), 100 * person + i) for i, scene in enumerate(scenes[person])]
-        free = replace(recipe, anchor=0.0, base_first=0.0)
-        alone[person] = [image for _, image in render(base, free, adapters[str(person)], wanted)]
-        held[person] = [image for _, image in render(base, recipe, None, wanted, anchors=anchors[person])]
+    without = [image for p in seeds for _, image in render(base, recipe, None, wanted[p][:1])]
+    free = replace(recipe, anchor=0.0, base_first=0.0)
+    alone = {p: [image for _, image in render(base, free, adapters[str(p)], wanted[p])] for p in seeds}
+    held = {p: [image for _, image in render(base, recipe, None, wanted[p], anchors=anchors[p])] for p in seeds}
     real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
     real_ratios = {person: [judges[person].look(image).likeness_ratio for image in real[person]] for person in seeds}
     ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
