@@ -22,7 +22,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
-from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load, narrow_autoencoder, turn_denoiser
+from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load, turn_denoiser
 from gpu_cluster.portraits.kindle import kindle
 from gpu_cluster.portraits.model import Diffusers
 from gpu_cluster.portraits.spectrum import balance
@@ -37,7 +37,7 @@ VAE_RATE = 4e-4
 # What a decoder that has learned before bears, while the code that it reads stays as it is.
 DECODER_RATE = 2.5e-4
 # Standard deviation of what is added to latents: a denoiser leaves them nearly right.
-VAE_NOISE = 0.05
+VAE_NOISE = 0.02
 UNET_BATCH = 32
 UNET_RATE = 1e-3
 # What has been trained before bears smaller steps only.
@@ -105,9 +105,7 @@ def train_autoencoder(
     rate = DECODER_RATE if code_stays else VAE_RATE
     optimizer = torch.optim.AdamW(learning, lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
     step, clock = 0, Clock(minutes)
-    if start is not None and start.vae.config.latent_channels > vae.config.latent_channels:
-        narrow_autoencoder(vae, start.vae)
-    elif start is not None:
+    if start is not None:
         grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
     elif not ongoing.exists():
         kindle(vae, to_unit(drawn[:240]))
@@ -196,9 +194,8 @@ class Denoiser(torch.nn.Module):
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
-        if HALF:
-            # On a CPU, the fused attention goes backwards so slowly that a step in bfloat16 takes a third longer with it.
-            self.unet.set_attn_processor(AttnProcessor())
+        # On a CPU, the fused attention goes backwards so slowly that a step in bfloat16 takes a third longer with it.
+        self.unet.set_attn_processor(AttnProcessor())
 
     def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""
@@ -288,7 +285,7 @@ def train_denoiser(
         told = torch.from_numpy(rng.random(UNET_BATCH) >= CAPTION_DROPOUT).float()
         states, pooled = states * told[:, None, None], pooled * told[:, None]
         # A wide logit-normal draw: most steps are spent where the face takes shape, and enough where its marks do.
-        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.3) * 1000).long().clamp(0, 999)
+        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.4 - 0.3) * 1000).long().clamp(0, 999)
         signal = alphas[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise
