@@ -33,7 +33,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A training picture, and where its face is, that headshots may be built around."""
+    """A training picture, a square, and where its face is, that headshots may be built around."""
 
     photo: Image.Image
     face: Box
@@ -143,6 +143,8 @@ def _until(recipe: Recipe, anchor: Anchor, height: int, width: int) -> Tensor:
     if anchor.head is None:
         return recipe.anchor * face
     head = oval(anchor.photo, _sized(anchor.head, HEAD), height, width)
+    # Below the chin are the selfie's collar and tie, which the words may want otherwise.
+    head[:, round(anchor.face[3] * height) :] = 0
     return torch.maximum(recipe.anchor * face, recipe.base_first * head)
 
 

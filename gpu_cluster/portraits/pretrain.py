@@ -194,8 +194,10 @@ class Denoiser(torch.nn.Module):
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
-        # On a CPU, the fused attention goes backwards so slowly that a step in bfloat16 takes a third longer with it.
-        self.unet.set_attn_processor(AttnProcessor())
+        if HALF:
+            # On a CPU, the fused attention goes backwards so slowly in bfloat16 that a step takes a third longer with it.
+            # In float32 it saves a tenth.
+            self.unet.set_attn_processor(AttnProcessor())
 
     def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
         """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""

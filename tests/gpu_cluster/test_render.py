@@ -77,16 +77,20 @@ def test_a_face_is_held_to_its_anchor(
     plain = tiny_base.pipeline.vae.decode(latents / tiny_base.pipeline.vae.config.scaling_factor).sample
     wanted = np.asarray(tiny_base.pipeline.image_processor.postprocess(plain.detach())[0], int)
 
-    def off(recipe: Recipe, anchors: list[Anchor]) -> float:
+    def off(recipe: Recipe, anchors: list[Anchor], rows: slice = slice(None)) -> float:
         pictures = [image for _, image in render(tiny_base, recipe, None, shots, anchors=anchors)]
-        return float(np.mean([np.abs(np.asarray(picture, int) - wanted).mean() for picture in pictures]))
+        return float(np.mean([np.abs(np.asarray(picture, int) - wanted)[rows].mean() for picture in pictures]))
 
     # Held to the end, all of it is the anchor.
     assert off(held, everything) < 1.5 < off(held, [])
     # The head is held while the base draws alone, and not without it.
-    whole, nothing = (-1.0, -1.0, 2.0, 2.0), (0.0, 0.0, 0.0, 0.0)
-    assert off(replace(held, base_first=1.0), [Anchor(photo, nothing, whole)]) < 1.5
+    whole, nothing = (-1.0, -1.0, 2.0, 2.0), (1.0, 1.0, 1.0, 1.0)
+    base_first = replace(held, base_first=1.0)
+    assert off(base_first, [Anchor(photo, nothing, whole)]) < 1.5
     assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
+    # Where the face ends, the held head ends too.
+    chin_in_the_middle = [Anchor(photo, (1.0, 0.5, 1.0, 0.5), whole)]
+    assert off(base_first, chin_in_the_middle, slice(5)) < off(base_first, chin_in_the_middle, slice(11, 16)) / 2
     assert off(replace(held, anchor=0.0), everything) == off(held, [])
 
 
