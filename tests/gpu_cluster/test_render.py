@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from gpu_cluster import render as module
 from gpu_cluster.adapters import Lora
@@ -77,21 +79,36 @@ def test_a_face_is_held_to_its_anchor(
     plain = tiny_base.pipeline.vae.decode(latents / tiny_base.pipeline.vae.config.scaling_factor).sample
     wanted = np.asarray(tiny_base.pipeline.image_processor.postprocess(plain.detach())[0], int)
 
-    def off(recipe: Recipe, anchors: list[Anchor], rows: slice = slice(None)) -> float:
+    def off(recipe: Recipe, anchors: list[Anchor]) -> float:
         pictures = [image for _, image in render(tiny_base, recipe, None, shots, anchors=anchors)]
-        return float(np.mean([np.abs(np.asarray(picture, int) - wanted)[rows].mean() for picture in pictures]))
+        return float(np.mean([np.abs(np.asarray(picture, int) - wanted).mean() for picture in pictures]))
 
     # Held to the end, all of it is the anchor.
     assert off(held, everything) < 1.5 < off(held, [])
     # The head is held while the base draws alone, and not without it.
     whole, nothing = (-1.0, -1.0, 2.0, 2.0), (1.0, 1.0, 1.0, 1.0)
-    base_first = replace(held, base_first=1.0)
-    assert off(base_first, [Anchor(photo, nothing, whole)]) < 1.5
+    assert off(replace(held, base_first=1.0), [Anchor(photo, nothing, whole)]) < 1.5
     assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
-    # Where the face ends, the held head ends too.
-    chin_in_the_middle = [Anchor(photo, (1.0, 0.5, 1.0, 0.5), whole)]
-    assert off(base_first, chin_in_the_middle, slice(5)) < off(base_first, chin_in_the_middle, slice(11, 16)) / 2
     assert off(replace(held, anchor=0.0), everything) == off(held, [])
+
+
+def test_a_held_head_ends_where_its_face_does(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate, until = tiny_base.generate, []
+
+    def watched(*arguments: Any, **others: Any) -> list[Image.Image]:
+        until.append(others["held"].until[0, 0])
+        return generate(*arguments, **others)
+
+    monkeypatch.setattr(tiny_base, "generate", watched)
+    photo = make_subject("ada", 1).photos[0].resize((16, 16))
+    anchor = Anchor(photo, face=(1.0, 0.5, 1.0, 0.5), head=(-1.0, -1.0, 2.0, 2.0))
+    list(render(tiny_base, replace(tiny_recipe, anchor=1.0, base_first=0.25), None, SHOTS[:1], anchors=[anchor]))
+    middle = len(until[0]) // 2
+    assert bool((until[0][:middle] == 0.25).all())
+    # The zero-sized face touches one place at the rim.
+    assert bool((until[0][middle + 1 :] == 0).all())
 
 
 def test_it_stops_within_a_step(tiny_base: Base, tiny_recipe: Recipe) -> None:
