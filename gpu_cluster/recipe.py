@@ -119,7 +119,7 @@ RECIPES: Mapping[str, Recipe] = {
             # The whole of it takes seconds; a checkpoint in the middle is enough.
             checkpoint_every=90,
             render_steps=12,
-            # Faces are nearer with 3 than with 2, and dress is followed more; 4 brings nothing further.
+            # Of seed 7's words more are followed with 3 than with 2; 4 brings nothing further.
             guidance=3.0,
             # Four of twelve, in which the head is held: without that, hair is less and less the person's.
             base_first=0.34,
