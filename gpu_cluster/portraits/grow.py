@@ -1,6 +1,6 @@
-"""Goes on from an earlier, narrower base: what both have is taken over, and what is new begins where it does no harm.
+"""Goes on from an earlier base: what both have is taken over, and what is new begins where it does no harm.
 
-Days of small trainings then add up: a wider code or a longer vocabulary does not send the whole base back to noise.
+Days of small trainings then add up: another width or a longer vocabulary does not send the whole base back to noise.
 """
 
 from pathlib import Path
@@ -55,6 +55,34 @@ def grow_autoencoder(new: Diffusers, old: Diffusers, sample: Tensor) -> None:
 
 
 @torch.no_grad()
+def narrow_autoencoder(new: Diffusers, old: Diffusers) -> None:
+    """Makes `new` the first channels of the code of `old`, which change a picture most (spectrum.py), and drops the rest.
+
+    The dropped channels' mean is 0, so the decoder draws what it drew where they say nothing.
+    """
+    has = new.config.latent_channels
+    _take(new, old)
+    into, out_of = old.quant_conv, old.post_quant_conv
+    head, last = new.encoder.conv_out, old.encoder.conv_out
+    head.weight.zero_()
+    head.bias[has:] = -6.0
+    head.weight[:has] = torch.einsum("ko,oixy->kixy", into.weight[:has, :, 0, 0], last.weight)
+    head.bias[:has] = into.weight[:has, :, 0, 0] @ last.bias + into.bias[:has]
+    first = old.decoder.conv_in
+    new.decoder.conv_in.weight.copy_(torch.einsum("oixy,ik->okxy", first.weight, out_of.weight[:, :has, 0, 0]))
+    new.decoder.conv_in.bias.copy_(first.bias + torch.einsum("oixy,i->o", first.weight, out_of.bias))
+    for part in (new.quant_conv, new.post_quant_conv):
+        part.weight[:, :, 0, 0], part.bias[:] = torch.eye(part.out_channels), 0.0
+
+
+@torch.no_grad()
+def widen_autoencoder(new: Diffusers, old: Diffusers) -> None:
+    """Of the same code. Levels that are half as wide again draw nearly what they drew."""
+    _take(new, old)
+    _widen(new, old)
+
+
+@torch.no_grad()
 def grow_denoiser(new: Diffusers, old: Diffusers) -> None:
     """`new` is the pretraining's Denoiser, `old` a pipeline; words that both know keep their meaning.
 
@@ -62,16 +90,17 @@ def grow_denoiser(new: Diffusers, old: Diffusers) -> None:
     """
     _take(new.unet, old.unet)
     _widen(new.unet, old.unet)
-    # One side of these is as wide as the finest level, the other as the code, whose new channels say nothing yet.
+    # One side of these is as wide as the finest level, the other as the code. Channels that are new say nothing yet; of a
+    # code that became narrower, the first channels stay.
     first, last = new.unet.conv_in, new.unet.conv_out
     for layer in (first, last):
         layer.weight.zero_()
         layer.bias.zero_()
-    had = old.unet.config.in_channels
-    first.weight[:, :had] = _outputs(old.unet.conv_in.weight, first.out_channels)
+    both = min(old.unet.config.in_channels, first.in_channels)
+    first.weight[:, :both] = _outputs(old.unet.conv_in.weight[:, :both], first.out_channels)
     first.bias.copy_(_outputs(old.unet.conv_in.bias, first.out_channels))
-    last.weight[:had] = _inputs(old.unet.conv_out.weight, last.in_channels)
-    last.bias[:had] = old.unet.conv_out.bias
+    last.weight[:both] = _inputs(old.unet.conv_out.weight[:both], last.in_channels)
+    last.bias[:both] = old.unet.conv_out.bias[:both]
     known = old.tokenizer.get_vocab()
     for encoder, before in ((new.first, old.text_encoder), (new.second, old.text_encoder_2)):
         _take(encoder, before)

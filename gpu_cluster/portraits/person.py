@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_cluster.portraits.canvas import Colour
 
@@ -184,6 +185,25 @@ class Person:
     @property
     def hair_colour(self) -> Colour:
         return HAIRS[self.hair]
+
+    def features(self) -> NDArray[np.float32]:
+        """Everything about the person as (FEATURES,) numbers in -1..1: lengths by their ranges, kinds one by one."""
+        lengths = [2 * (getattr(self, trait) - low) / (high - low) - 1 for trait, (_, low, high) in MEASURES.items()]
+        lengths += [self.skin / 3 - 1, self.rosy, self.lip_colour, 2 * self.parting, self.freckles]
+        lengths += [np.sin(self.texture), np.cos(self.texture)]
+        kinds = [
+            float(own == other)
+            for own, others in (
+                (self.iris, IRISES),
+                (self.hair, HAIRS),
+                (self.style, STYLES),
+                (self.beard, BEARDS),
+                (self.glasses, GLASSES),
+                (self.frame if self.glasses != GLASSES[0] else None, range(len(FRAME_COLOURS))),
+            )
+            for other in others  # type: ignore[attr-defined]
+        ]
+        return np.array(lengths + kinds, np.float32)
 
     def words(self) -> str:
         """The traits that a caption may name, most visible first."""

@@ -8,7 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gpu_cluster.portraits.draw import BACKDROPS, Person, Scene, caption, draw
 
@@ -61,6 +63,12 @@ def draw_all(folder: Path, count: int) -> None:
             print(f"drawn {len(lines)} of {count}", flush=True)
     store.flush()
     done.write_text("\n".join(lines) + "\n")
+
+
+def features(count: int) -> Tensor:
+    """(count, features) of the people in the pictures, see person.py."""
+    people = range(FIRST_PERSON, FIRST_PERSON + count)
+    return torch.from_numpy(np.stack([Person.drawn(seed).features() for seed in people]))
 
 
 def load_all(folder: Path) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:

@@ -22,9 +22,17 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from gpu_cluster.portraits import model, pictures
 from gpu_cluster.portraits.draw import SUBJECT_TOKEN
-from gpu_cluster.portraits.grow import grow_autoencoder, grow_denoiser, load, turn_denoiser
+from gpu_cluster.portraits.grow import (
+    grow_autoencoder,
+    grow_denoiser,
+    load,
+    narrow_autoencoder,
+    turn_denoiser,
+    widen_autoencoder,
+)
 from gpu_cluster.portraits.kindle import kindle
 from gpu_cluster.portraits.model import Diffusers
+from gpu_cluster.portraits.person import Person
 from gpu_cluster.portraits.spectrum import balance
 from gpu_cluster.processors import Processors
 
@@ -37,7 +45,7 @@ VAE_RATE = 4e-4
 # What a decoder that has learned before bears, while the code that it reads stays as it is.
 DECODER_RATE = 2.5e-4
 # Standard deviation of what is added to latents: a denoiser leaves them nearly right.
-VAE_NOISE = 0.02
+VAE_NOISE = 0.05
 UNET_BATCH = 32
 UNET_RATE = 1e-3
 # What has been trained before bears smaller steps only.
@@ -45,11 +53,15 @@ UNET_RATE_ON = 8e-4
 # A picture without its caption now and then: classifier-free guidance needs it.
 CAPTION_DROPOUT = 0.10
 # Captions that describe the person. Those that do teach where a face's parts go, the others are what prompts look like.
-TRAITS = 0.5
+TRAITS = 0.3
+# How often the base is told exactly whom a picture shows, where its caption has the word for a person that it knows.
+KNOWN = 0.75
+# Numbers of a person beside those of words, so that what they mean is learned as soon.
+LOUD = 3.0
 # Of the weights in the moving average, about 500 steps.
 AVERAGE = 0.998
 # How much more an error counts where the head is.
-HEAD = 3.0
+HEAD = 6.0
 SNAPSHOT_MINUTES = 10.0
 # A longer step means that the machine slept or the program was paused.
 LONGEST_STEP = 5.0
@@ -105,10 +117,16 @@ def train_autoencoder(
     rate = DECODER_RATE if code_stays else VAE_RATE
     optimizer = torch.optim.AdamW(learning, lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
     step, clock = 0, Clock(minutes)
-    if start is not None:
-        grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
-    elif not ongoing.exists():
+    if ongoing.exists():
+        pass
+    elif start is None:
         kindle(vae, to_unit(drawn[:240]))
+    elif start.vae.config.latent_channels > model.LATENT_CHANNELS:
+        narrow_autoencoder(vae, start.vae)
+    elif start.vae.config.latent_channels < model.LATENT_CHANNELS:
+        grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
+    else:
+        widen_autoencoder(vae, start.vae)
     if (state := _resume(ongoing)) is not None:
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
@@ -194,19 +212,31 @@ class Denoiser(torch.nn.Module):
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
+        self.known = torch.nn.Linear(len(Person.drawn(0).features()), 3 * model.TEXT_WIDTH, bias=False)
+        torch.nn.init.zeros_(self.known.weight)
+        self.subject = words.convert_tokens_to_ids(f"{SUBJECT_TOKEN}</w>")
         if HALF:
             # On a CPU, the fused attention goes backwards so slowly in bfloat16 that a step takes a third longer with it.
             # In float32 it saves a tenth.
             self.unet.set_attn_processor(AttnProcessor())
 
-    def read(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second."""
+    def read(self, captions: list[str], people: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What StableDiffusionXLPipeline.encode_prompt computes: penultimate states of both, pooled from the second.
+
+        `people`, (captions, features), are what the word for a known person stands for, and zeros for anybody.
+        """
         tokens = self.words(
             captions, padding="max_length", max_length=model.TOKENS, truncation=True, return_tensors="pt"
         ).input_ids
         first = self.first(tokens, output_hidden_states=True).hidden_states[-2]
         second = self.second(tokens, output_hidden_states=True)
-        return torch.cat([first, second.hidden_states[-2]], dim=-1), second.text_embeds
+        states, pooled = torch.cat([first, second.hidden_states[-2]], dim=-1), second.text_embeds
+        if people is not None:
+            named = (tokens == self.subject).float()
+            known = self.known(LOUD * people)
+            states = states + named[..., None] * known[:, None, : states.shape[-1]]
+            pooled = pooled + named.amax(1, keepdim=True) * known[:, states.shape[-1] :]
+        return states, pooled
 
     def forward(self, noisy: Tensor, times: Tensor, states: Tensor, pooled: Tensor) -> Tensor:
         size = torch.tensor([128.0, 128.0, 0.0, 0.0, 128.0, 128.0]).expand(len(noisy), 6)
@@ -243,10 +273,14 @@ class Supply:
         if not kept.exists():
             torch.save(encode_all(vae, drawn), kept)
         self.latents: Tensor = torch.load(kept, weights_only=True)
+        self.people = pictures.features(len(self.latents))
 
-    def draw(self, count: int, traits: float, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Tensor, list[str], Tensor]:
+        """Latents, what captions say of them, and whom they show, or zeros (see KNOWN)."""
         chosen = rng.integers(len(self.latents), size=count)
-        return self.latents[chosen].float(), [self.captions[i][int(rng.random() < traits)] for i in chosen]
+        told = [self.captions[i][int(rng.random() < TRAITS)] for i in chosen]
+        known = torch.from_numpy(rng.random((count, 1)) < KNOWN)
+        return self.latents[chosen].float(), told, self.people[chosen] * known
 
 
 def train_denoiser(
@@ -281,13 +315,13 @@ def train_denoiser(
     processors = Processors()
     torch.manual_seed(seed + step)
     while clock.part < 1.0:
-        clean, lines = supply.draw(UNET_BATCH, TRAITS, rng)
-        states, pooled = whole.read([reword(line, rng) for line in lines])
+        clean, lines, people = supply.draw(UNET_BATCH, rng)
+        states, pooled = whole.read([reword(line, rng) for line in lines], people)
         # The pipeline stands zeros for an empty prompt; so does training.
         told = torch.from_numpy(rng.random(UNET_BATCH) >= CAPTION_DROPOUT).float()
         states, pooled = states * told[:, None, None], pooled * told[:, None]
         # A wide logit-normal draw: most steps are spent where the face takes shape, and enough where its marks do.
-        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.4 - 0.3) * 1000).long().clamp(0, 999)
+        times = (torch.sigmoid(torch.randn(UNET_BATCH) * 1.3) * 1000).long().clamp(0, 999)
         signal = alphas[times].view(-1, 1, 1, 1)
         noise = torch.randn_like(clean)
         noisy = signal.sqrt() * clean + (1 - signal).sqrt() * noise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from gpu_cluster.portraits import grow, model, pretrain, spectrum
 
@@ -28,6 +28,68 @@ def test_a_wider_code_first_draws_the_same_pictures(monkeypatch: pytest.MonkeyPa
         assert torch.allclose(after[:, :8], before, atol=1e-4)
         assert after[:, 8:].std() > 0.1  # The new channels carry something, to which the decoder does not listen yet.
         assert torch.allclose(new.decode(after).sample, old.decode(before).sample, atol=1e-4)
+
+
+def test_a_narrower_code_keeps_its_first_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    with monkeypatch.context() as wide:
+        wide.setattr(model, "LATENT_CHANNELS", 24)
+        old = model.autoencoder()
+        learned = pretrain.Denoiser(model.tokenizer())
+        pipeline = model.pipeline(old, learned.unet, learned.first, learned.second, learned.words)
+    # Zeros around a picture of the code are not what a bias there would have said.
+    torch.nn.init.zeros_(old.post_quant_conv.bias)
+    new, goes_on = model.autoencoder(), pretrain.Denoiser(learned.words)
+    grow.narrow_autoencoder(new, old)
+    grow.grow_denoiser(goes_on, pipeline)
+    sample, moment = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([500])
+    with torch.no_grad():
+        before, after = old.encode(sample).latent_dist.mode(), new.encode(sample).latent_dist.mode()
+        kept = after.shape[1]
+        assert kept == model.LATENT_CHANNELS
+        assert torch.allclose(after, before[:, :kept], atol=1e-4)
+        silent = torch.cat([after, torch.zeros_like(before[:, kept:])], dim=1)
+        assert torch.allclose(new.decode(after).sample, old.decode(silent).sample, atol=1e-4)
+        words = learned.read([SCENE, SCENE])
+        assert torch.allclose(goes_on(after, moment, *words), learned(silent, moment, *words)[:, :kept], atol=1e-4)
+
+
+def test_a_narrower_code_keeps_its_first_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    with monkeypatch.context() as wide:
+        wide.setattr(model, "LATENT_CHANNELS", 24)
+        old = model.autoencoder()
+        learned = pretrain.Denoiser(model.tokenizer())
+        pipeline = model.pipeline(old, learned.unet, learned.first, learned.second, learned.words)
+    # Zeros around a picture of the code are not what a bias there would have said.
+    torch.nn.init.zeros_(old.post_quant_conv.bias)
+    new, goes_on = model.autoencoder(), pretrain.Denoiser(learned.words)
+    grow.narrow_autoencoder(new, old)
+    grow.grow_denoiser(goes_on, pipeline)
+    sample, moment = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([500])
+    with torch.no_grad():
+        before, after = old.encode(sample).latent_dist.mode(), new.encode(sample).latent_dist.mode()
+        kept = after.shape[1]
+        assert kept == model.LATENT_CHANNELS
+        assert torch.allclose(after, before[:, :kept], atol=1e-4)
+        silent = torch.cat([after, torch.zeros_like(before[:, kept:])], dim=1)
+        assert torch.allclose(new.decode(after).sample, old.decode(silent).sample, atol=1e-4)
+        words = learned.read([SCENE, SCENE])
+        assert torch.allclose(goes_on(after, moment, *words), learned(silent, moment, *words)[:, :kept], atol=1e-4)
+
+
+def test_a_wider_autoencoder_draws_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    new = model.autoencoder()
+    _, _, *deeper = new.config.block_out_channels
+    old = AutoencoderKL.from_config({**new.config, "block_out_channels": (16, 32, *deeper)})
+    sample = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        wanted, before = (vae.decode(vae.encode(sample).latent_dist.mode()).sample for vae in (old, new))
+        grow.widen_autoencoder(new, old)
+        after = new.decode(new.encode(sample).latent_dist.mode()).sample
+    # Groups of channels are normed together, and what was doubled weighs more in its group.
+    assert (after - wanted).square().mean() < 0.1 * (before - wanted).square().mean()
 
 
 def test_a_training_that_goes_on_reads_words_as_before(tmp_path: Path) -> None:
