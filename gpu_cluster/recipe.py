@@ -29,6 +29,8 @@ class Recipe:
     strategy: str = "lora"
     """"lora" trains an adapter; "reference" trains nothing and draws from one to three selfies, for previews and for
     people with fewer than six usable photos."""
+    a_rate: float = 1.0
+    """What the adapter's A, which chooses what to look at, learns at beside its B, which begins at zero."""
     rank: int = 16
     """16 holds a face; 8 loses the finer marks and 32 only costs time."""
     batch: int = 1

@@ -226,6 +226,7 @@ def _train_together(
     while people.keys and people.step < until:
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
+        rates = pack.rates(recipe.a_rate)
         stay = torch.ones(len(people.keys), dtype=torch.bool)
         with pack.attached(), _compiled(base.network) if compiled else nullcontext():
             while people.step < until:
@@ -247,7 +248,7 @@ def _train_together(
                 # Each person's own mean, and their share of nobody's, summed: no gradient depends on who trains along.
                 losses = (error * base.weight(t)).view(len(people.keys), -1) @ share
                 losses.sum().backward()  # type: ignore[no-untyped-call]
-                _step(recipe, people, pack.grad)
+                _step(recipe, people, pack.grad, rates)
 
                 people.step += 1
                 if people.step % READ_LOSS_EVERY == 0 or people.step == until:
@@ -301,8 +302,11 @@ def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tens
     return torch.tensor(index, device=device), torch.cat(uniform).to(device), torch.cat(noise).to(device, dtype)
 
 
-def _step(recipe: Recipe, people: _People, grad: Tensor) -> None:
-    """AdamW with each person's gradient clipped by its own norm, cosine to zero after the warm-up."""
+def _step(recipe: Recipe, people: _People, grad: Tensor, rates: Tensor) -> None:
+    """AdamW with each person's gradient clipped by its own norm, cosine to zero after the warm-up.
+
+    `rates` (numbers,) are multiples of the recipe's learning rate.
+    """
     norm = torch.linalg.vector_norm(grad, dim=1, keepdim=True)
     grad.mul_((recipe.clip / (norm + 1e-6)).clamp(max=1.0))
     step = people.step + 1
@@ -311,8 +315,8 @@ def _step(recipe: Recipe, people: _People, grad: Tensor) -> None:
     people.first.lerp_(grad, 1 - BETAS[0])
     people.second.lerp_(grad.square(), 1 - BETAS[1])
     spread = (people.second / (1 - BETAS[1] ** step)).sqrt_().add_(EPSILON)
-    people.theta.mul_(1 - rate * recipe.weight_decay)
-    people.theta.addcdiv_(people.first, spread, value=-rate / (1 - BETAS[0] ** step))
+    people.theta.mul_(1 - rate * recipe.weight_decay * rates)
+    people.theta.addcdiv_(people.first * rates, spread, value=-rate / (1 - BETAS[0] ** step))
 
 
 def _shares(recipe: Recipe, data: _Data) -> Tensor:

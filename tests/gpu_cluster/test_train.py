@@ -165,7 +165,7 @@ def test_the_step_is_adamw_with_a_clip_for_each_person(exact_base: Base, tiny_re
             torch.nn.utils.clip_grad_norm_([row], tiny_recipe.clip)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.step()
-        module._step(tiny_recipe, people, grad)
+        module._step(tiny_recipe, people, grad, torch.ones(7, dtype=torch.float64))
         people.step += 1
     torch.testing.assert_close(people.theta, torch.stack([row.detach() for row in theirs]))
 
@@ -332,8 +332,12 @@ def test_the_face_counts_more(tiny_base: Base, tiny_recipe: Recipe, make_subject
     torch.testing.assert_close(mirrored, straight.flip(1), rtol=0, atol=0.7)
 
 
-def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+@pytest.mark.parametrize("a_rate", [1.0, 2.0])
+def test_the_step_is_that_of_peft(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Make, a_rate: float
+) -> None:
     """The same draws through diffusers' own adapters and torch's own optimizer end at the same weights."""
+    tiny_recipe = replace(tiny_recipe, a_rate=a_rate)
     person = make_subject("ada")
     ours = train(tiny_base, tiny_recipe, [person])["ada"]
     plain = StableDiffusionXLPipeline.from_pretrained(tiny_recipe.base)
@@ -347,7 +351,8 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
     plain.unet.requires_grad_(False)
     for value in weights.values():
         value.requires_grad_(True)
-    optimizer = torch.optim.AdamW(weights.values(), weight_decay=tiny_recipe.weight_decay)
+    groups = [[value for name, value in weights.items() if kind in name] for kind in ("lora_A", "lora_B")]
+    optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=tiny_recipe.weight_decay)
     data = module._encode(tiny_base, tiny_recipe, [person])
     people = module._People(["ada"], torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
     for step in range(tiny_recipe.steps):
@@ -361,7 +366,8 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
         torch.nn.utils.clip_grad_norm_(weights.values(), tiny_recipe.clip)
         warm = min(1.0, (step + 1) / tiny_recipe.warmup)
         cosine = 0.5 * (1 + math.cos(math.pi * step / tiny_recipe.steps))
-        optimizer.param_groups[0]["lr"] = tiny_recipe.learning_rate * warm * cosine
+        for group, more in zip(optimizer.param_groups, (a_rate, 1.0), strict=True):
+            group["lr"] = tiny_recipe.learning_rate * warm * cosine * more
         optimizer.step()
     tiny_base.network = network
     one = torch.cat([value.flatten() for value in ours.values()])
