@@ -103,7 +103,7 @@ def _resume(path: Path) -> dict[str, Any] | None:
 def train_autoencoder(
     scratch: Path, minutes: float, seed: int, start: Diffusers = None, code_stays: bool = False
 ) -> Diffusers:
-    """From a linear code, or grown from the autoencoder of the pipeline `start`.
+    """From a linear code, or from the autoencoder of the pipeline `start`.
 
     Where the `code_stays`, the decoder alone learns, and whatever denoiser knew the code knows it still.
     """
@@ -117,16 +117,8 @@ def train_autoencoder(
     rate = DECODER_RATE if code_stays else VAE_RATE
     optimizer = torch.optim.AdamW(learning, lr=rate, betas=(0.9, 0.98), weight_decay=1e-4)
     step, clock = 0, Clock(minutes)
-    if ongoing.exists():
-        pass
-    elif start is None:
-        kindle(vae, to_unit(drawn[:240]))
-    elif start.vae.config.latent_channels > model.LATENT_CHANNELS:
-        narrow_autoencoder(vae, start.vae)
-    elif start.vae.config.latent_channels < model.LATENT_CHANNELS:
-        grow_autoencoder(vae, start.vae, to_unit(drawn[:240]))
-    else:
-        widen_autoencoder(vae, start.vae)
+    if not ongoing.exists():
+        _begin_autoencoder(vae, start, to_unit(drawn[:240]))
     if (state := _resume(ongoing)) is not None:
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
@@ -162,6 +154,18 @@ def train_autoencoder(
             )
     torch.save(vae.state_dict(), done)
     return vae
+
+
+def _begin_autoencoder(vae: Diffusers, start: Diffusers, sample: Tensor) -> None:
+    """From a linear code of the `sample`, or from an earlier base with more, fewer or as many channels."""
+    if start is None:
+        kindle(vae, sample)
+    elif (had := start.vae.config.latent_channels) > model.LATENT_CHANNELS:
+        narrow_autoencoder(vae, start.vae)
+    elif had < model.LATENT_CHANNELS:
+        grow_autoencoder(vae, start.vae, sample)
+    else:
+        widen_autoencoder(vae, start.vae)
 
 
 def settle(scratch: Path, vae: Diffusers) -> Tensor:

@@ -54,30 +54,6 @@ def test_a_narrower_code_keeps_its_first_channels(monkeypatch: pytest.MonkeyPatc
         assert torch.allclose(goes_on(after, moment, *words), learned(silent, moment, *words)[:, :kept], atol=1e-4)
 
 
-def test_a_narrower_code_keeps_its_first_channels(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    with monkeypatch.context() as wide:
-        wide.setattr(model, "LATENT_CHANNELS", 24)
-        old = model.autoencoder()
-        learned = pretrain.Denoiser(model.tokenizer())
-        pipeline = model.pipeline(old, learned.unet, learned.first, learned.second, learned.words)
-    # Zeros around a picture of the code are not what a bias there would have said.
-    torch.nn.init.zeros_(old.post_quant_conv.bias)
-    new, goes_on = model.autoencoder(), pretrain.Denoiser(learned.words)
-    grow.narrow_autoencoder(new, old)
-    grow.grow_denoiser(goes_on, pipeline)
-    sample, moment = torch.rand(2, 3, 64, 64) * 2 - 1, torch.tensor([500])
-    with torch.no_grad():
-        before, after = old.encode(sample).latent_dist.mode(), new.encode(sample).latent_dist.mode()
-        kept = after.shape[1]
-        assert kept == model.LATENT_CHANNELS
-        assert torch.allclose(after, before[:, :kept], atol=1e-4)
-        silent = torch.cat([after, torch.zeros_like(before[:, kept:])], dim=1)
-        assert torch.allclose(new.decode(after).sample, old.decode(silent).sample, atol=1e-4)
-        words = learned.read([SCENE, SCENE])
-        assert torch.allclose(goes_on(after, moment, *words), learned(silent, moment, *words)[:, :kept], atol=1e-4)
-
-
 def test_a_wider_autoencoder_draws_nearly_the_same() -> None:
     torch.manual_seed(0)
     new = model.autoencoder()
