@@ -201,7 +201,7 @@ class Person:
                 (self.glasses, GLASSES),
                 (self.frame if self.glasses != GLASSES[0] else None, range(len(FRAME_COLOURS))),
             )
-            for other in others  # type: ignore[attr-defined]
+            for other in others
         ]
         return np.array(lengths + kinds, np.float32)
 
