@@ -88,13 +88,13 @@ class Pack:
             self.theta[row, start : start + size] = (drawn * bound).to(self.theta)
             start += size + math.prod(b)
 
-    def rates(self, a: float) -> Tensor:
-        """(numbers,): what each number learns at beside the others, `a` for those of A and 1 for those of B."""
+    def rates(self, a_rate: float) -> Tensor:
+        """(numbers,), multiples of a learning rate: `a_rate` for the numbers of A and 1 for those of B."""
         rates = torch.ones_like(self.theta[0])
         start = 0
-        for first, second in self.shapes.values():
-            rates[start : start + math.prod(first)] = a
-            start += math.prod(first) + math.prod(second)
+        for a, b in self.shapes.values():
+            rates[start : start + math.prod(a)] = a_rate
+            start += math.prod(a) + math.prod(b)
         return rates
 
     def load(self, row: int, lora: Mapping[str, Tensor], prefix: str) -> None:

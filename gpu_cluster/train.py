@@ -314,9 +314,9 @@ def _step(recipe: Recipe, people: _People, grad: Tensor, rates: Tensor) -> None:
     rate *= 0.5 * (1 + math.cos(math.pi * people.step / recipe.steps))
     people.first.lerp_(grad, 1 - BETAS[0])
     people.second.lerp_(grad.square(), 1 - BETAS[1])
-    spread = (people.second / (1 - BETAS[1] ** step)).sqrt_().add_(EPSILON)
+    spread = (people.second / (1 - BETAS[1] ** step)).sqrt_().add_(EPSILON).div_(rates)
     people.theta.mul_(1 - rate * recipe.weight_decay * rates)
-    people.theta.addcdiv_(people.first * rates, spread, value=-rate / (1 - BETAS[0] ** step))
+    people.theta.addcdiv_(people.first, spread, value=-rate / (1 - BETAS[0] ** step))
 
 
 def _shares(recipe: Recipe, data: _Data) -> Tensor:

@@ -58,7 +58,8 @@ def grow_autoencoder(new: Diffusers, old: Diffusers, sample: Tensor) -> None:
 def narrow_autoencoder(new: Diffusers, old: Diffusers) -> None:
     """Makes `new` the first channels of the code of `old`, which change a picture most (spectrum.py), and drops the rest.
 
-    The dropped channels' mean is 0, so the decoder draws what it drew where they say nothing.
+    In a code in order (spectrum.py) the dropped channels' mean is 0, so the decoder draws what it drew where they say
+    nothing.
     """
     has = new.config.latent_channels
     _take(new, old)
@@ -77,7 +78,7 @@ def narrow_autoencoder(new: Diffusers, old: Diffusers) -> None:
 
 @torch.no_grad()
 def widen_autoencoder(new: Diffusers, old: Diffusers) -> None:
-    """Of the same code. Levels that are half as wide again draw nearly what they drew."""
+    """Where only widths differ: levels that are half as wide again draw nearly what they drew."""
     _take(new, old)
     _widen(new, old)
 

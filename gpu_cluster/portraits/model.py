@@ -17,8 +17,8 @@ from gpu_cluster.portraits.person import BEARDS, GLASSES, HAIRS, IRISES, LEVELS,
 # diffusers carries no types: its models and pipelines are Any to the type checker.
 Diffusers = Any
 
-# A small denoiser spends itself on channels that hardly anybody sees: with 48 numbers for 8x8 pixels a face is kept better,
-# and drawn worse (decision 0020).
+# With 48 numbers for 8x8 pixels a small denoiser spends itself on channels that hardly anybody sees (decision 0020), and a
+# decoder that is wide enough at full size keeps as much of a face with 16 (decision 0021).
 LATENT_CHANNELS = 16
 # The longest caption with all its traits and measures has 76 tokens.
 TOKENS = 80
@@ -27,14 +27,17 @@ TIME_ID_WIDTH = 32
 TIME_WIDTH = 256
 
 
-def autoencoder() -> Diffusers:
-    """Eight pixels to one latent each way. Full-resolution convolutions cost the most, so they are the narrowest."""
+def autoencoder(channels: int | None = None) -> Diffusers:
+    """Eight pixels to one latent each way. Full-resolution convolutions cost the most, so they are the narrowest.
+
+    `channels` are those of the code, if not LATENT_CHANNELS: an earlier base may have others.
+    """
     return AutoencoderKL(  # type: ignore[no-untyped-call]
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(24, 48, 64, 96),
         layers_per_block=1,
-        latent_channels=LATENT_CHANNELS,
+        latent_channels=channels or LATENT_CHANNELS,
         norm_num_groups=4,
         sample_size=128,
         scaling_factor=1.0,
@@ -51,7 +54,7 @@ def unet() -> Diffusers:
         down_block_types=("CrossAttnDownBlock2D",) * 3,
         # Words are read three times at the coarsest level already; the room went to the finest.
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        # Twice as many channels at the finest level as latents have: noise is passed on and faces need room beside it.
+        # Many more channels at the finest level than latents have: noise is passed on and faces need room beside it.
         block_out_channels=(96, 128, 160),
         layers_per_block=1,
         cross_attention_dim=2 * TEXT_WIDTH,

@@ -187,7 +187,7 @@ class Person:
         return HAIRS[self.hair]
 
     def features(self) -> NDArray[np.float32]:
-        """Everything about the person as (FEATURES,) numbers in -1..1: lengths by their ranges, kinds one by one."""
+        """(69,), the person in numbers of -1..1: lengths by their ranges, kinds one by one; not where freckles lie."""
         lengths = [2 * (getattr(self, trait) - low) / (high - low) - 1 for trait, (_, low, high) in MEASURES.items()]
         lengths += [self.skin / 3 - 1, self.rosy, self.lip_colour, 2 * self.parting, self.freckles]
         lengths += [np.sin(self.texture), np.cos(self.texture)]

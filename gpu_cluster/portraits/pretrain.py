@@ -56,8 +56,8 @@ CAPTION_DROPOUT = 0.10
 TRAITS = 0.3
 # How often the base is told exactly whom a picture shows, where its caption has the word for a person that it knows.
 KNOWN = 0.75
-# Numbers of a person beside those of words, so that what they mean is learned as soon.
-LOUD = 3.0
+# Larger inputs move an answer further at the same learning rate, and with 1 the numbers were slow to mean anything.
+FEATURE_SCALE = 3.0
 # Of the weights in the moving average, about 500 steps.
 AVERAGE = 0.998
 # How much more an error counts where the head is.
@@ -160,12 +160,16 @@ def _begin_autoencoder(vae: Diffusers, start: Diffusers, sample: Tensor) -> None
     """From a linear code of the `sample`, or from an earlier base with more, fewer or as many channels."""
     if start is None:
         kindle(vae, sample)
-    elif (had := start.vae.config.latent_channels) > model.LATENT_CHANNELS:
-        narrow_autoencoder(vae, start.vae)
-    elif had < model.LATENT_CHANNELS:
-        grow_autoencoder(vae, start.vae, sample)
+        return
+    had, has = start.vae.config.latent_channels, vae.config.latent_channels
+    old = model.autoencoder(had)
+    widen_autoencoder(old, start.vae)
+    if had > has:
+        narrow_autoencoder(vae, old)
+    elif had < has:
+        grow_autoencoder(vae, old, sample)
     else:
-        widen_autoencoder(vae, start.vae)
+        vae.load_state_dict(old.state_dict())
 
 
 def settle(scratch: Path, vae: Diffusers) -> Tensor:
@@ -216,8 +220,9 @@ class Denoiser(torch.nn.Module):
         config = model.text_config(len(self.words), self.words.eos_token_id)
         self.first, self.second = CLIPTextModel(config), CLIPTextModelWithProjection(copy.deepcopy(config))
         self.unet = model.unet()
-        self.known = torch.nn.Linear(len(Person.drawn(0).features()), 3 * model.TEXT_WIDTH, bias=False)
-        torch.nn.init.zeros_(self.known.weight)
+        # Says in training whom a picture shows; it begins silent with each training and does not ship.
+        self.whom = torch.nn.Linear(len(Person.drawn(0).features()), 3 * model.TEXT_WIDTH, bias=False)
+        torch.nn.init.zeros_(self.whom.weight)
         self.subject = words.convert_tokens_to_ids(f"{SUBJECT_TOKEN}</w>")
         if HALF:
             # On a CPU, the fused attention goes backwards so slowly in bfloat16 that a step takes a third longer with it.
@@ -237,9 +242,9 @@ class Denoiser(torch.nn.Module):
         states, pooled = torch.cat([first, second.hidden_states[-2]], dim=-1), second.text_embeds
         if people is not None:
             named = (tokens == self.subject).float()
-            known = self.known(LOUD * people)
-            states = states + named[..., None] * known[:, None, : states.shape[-1]]
-            pooled = pooled + named.amax(1, keepdim=True) * known[:, states.shape[-1] :]
+            whom = self.whom(FEATURE_SCALE * people)
+            states = states + named[..., None] * whom[:, None, : states.shape[-1]]
+            pooled = pooled + named.amax(1, keepdim=True) * whom[:, states.shape[-1] :]
         return states, pooled
 
     def forward(self, noisy: Tensor, times: Tensor, states: Tensor, pooled: Tensor) -> Tensor:
@@ -283,8 +288,8 @@ class Supply:
         """Latents, what captions say of them, and whom they show, or zeros (see KNOWN)."""
         chosen = rng.integers(len(self.latents), size=count)
         told = [self.captions[i][int(rng.random() < TRAITS)] for i in chosen]
-        known = torch.from_numpy(rng.random((count, 1)) < KNOWN)
-        return self.latents[chosen].float(), told, self.people[chosen] * known
+        named = torch.from_numpy(rng.random((count, 1)) < KNOWN)
+        return self.latents[chosen].float(), told, self.people[chosen] * named
 
 
 def train_denoiser(

@@ -154,20 +154,25 @@ def test_a_pack_larger_than_the_recipes_is_cut(exact_base: Base, tiny_recipe: Re
 def test_the_step_is_adamw_with_a_clip_for_each_person(exact_base: Base, tiny_recipe: Recipe) -> None:
     theta = torch.randn(2, 7, dtype=torch.float64)
     people = module._People(["a", "b"], theta.clone(), torch.zeros_like(theta), torch.zeros_like(theta))
-    theirs = [torch.nn.Parameter(row.clone()) for row in theta]
-    optimizers = [torch.optim.AdamW([row], lr=1.0, weight_decay=tiny_recipe.weight_decay) for row in theirs]
+    tiny_recipe = replace(tiny_recipe, weight_decay=0.1)
+    # The first three numbers learn twice as fast as the others.
+    rates = torch.tensor([2.0] * 3 + [1.0] * 4, dtype=torch.float64)
+    theirs = [[torch.nn.Parameter(part.clone()) for part in row.split([3, 4])] for row in theta]
+    optimizers = [torch.optim.AdamW([{"params": [part]} for part in row], weight_decay=0.1) for row in theirs]
     for step in range(tiny_recipe.steps):
         grad = torch.randn_like(theta) * torch.tensor([[10.0], [0.01]])
         warm = min(1.0, (step + 1) / tiny_recipe.warmup)
         rate = tiny_recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / tiny_recipe.steps))
         for row, optimizer, part in zip(theirs, optimizers, grad, strict=True):
-            row.grad = part.clone()
-            torch.nn.utils.clip_grad_norm_([row], tiny_recipe.clip)
-            optimizer.param_groups[0]["lr"] = rate
+            for parameter, own in zip(row, part.split([3, 4]), strict=True):
+                parameter.grad = own.clone()
+            torch.nn.utils.clip_grad_norm_(row, tiny_recipe.clip)
+            for group, more in zip(optimizer.param_groups, (2.0, 1.0), strict=True):
+                group["lr"] = rate * more
             optimizer.step()
-        module._step(tiny_recipe, people, grad, torch.ones(7, dtype=torch.float64))
+        module._step(tiny_recipe, people, grad, rates)
         people.step += 1
-    torch.testing.assert_close(people.theta, torch.stack([row.detach() for row in theirs]))
+    torch.testing.assert_close(people.theta, torch.stack([torch.cat(row).detach() for row in theirs]))
 
 
 def test_plain_diffusers_loads_the_adapter(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
@@ -333,9 +338,7 @@ def test_the_face_counts_more(tiny_base: Base, tiny_recipe: Recipe, make_subject
 
 
 @pytest.mark.parametrize("a_rate", [1.0, 2.0])
-def test_the_step_is_that_of_peft(
-    tiny_base: Base, tiny_recipe: Recipe, make_subject: Make, a_rate: float
-) -> None:
+def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make, a_rate: float) -> None:
     """The same draws through diffusers' own adapters and torch's own optimizer end at the same weights."""
     tiny_recipe = replace(tiny_recipe, a_rate=a_rate)
     person = make_subject("ada")
