@@ -56,10 +56,10 @@ def grow_autoencoder(new: Diffusers, old: Diffusers, sample: Tensor) -> None:
 
 @torch.no_grad()
 def narrow_autoencoder(new: Diffusers, old: Diffusers) -> None:
-    """Makes `new` the first channels of the code of `old`, which change a picture most (spectrum.py), and drops the rest.
+    """Makes `new` the first channels of the code of `old`, and drops the rest.
 
-    In a code in order (spectrum.py) the dropped channels' mean is 0, so the decoder draws what it drew where they say
-    nothing.
+    In a code in order (spectrum.py) these change a picture most, and the mean of the others is 0, so the decoder draws what
+    it drew where they say nothing.
     """
     has = new.config.latent_channels
     _take(new, old)
