@@ -73,7 +73,7 @@ class Recipe:
     adapter, which has seen other clothes, has a say."""
     anchor: float = 0.0
     """Share of the steps in which the middle of the face is held to one of the training pictures, while hair, clothes and
-    backdrop form around it; its rim is let go earlier. A large base needs none of it."""
+    backdrop form around it; its rim is let go earlier, and hair earlier still. A large base needs none of it."""
     render_batch: int = 4
     """Pictures rendered at once; memory allows more than this only gains a few percent on a CPU."""
     pictures: int = 40
@@ -125,7 +125,7 @@ RECIPES: Mapping[str, Recipe] = {
             render_steps=12,
             # With a held face, 3 and four of twelve follow the words no better (decision 0021).
             guidance=2.0,
-            # Three of twelve, in which the head is held: without that, hair is less and less the person's.
+            # Three of twelve: with none, dress is followed less, and with four hair is more often the base's.
             base_first=0.25,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,

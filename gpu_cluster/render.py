@@ -12,14 +12,21 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_cluster.adapters import merged
+from gpu_cluster.matte import wall
 from gpu_cluster.recipe import Recipe
-from gpu_cluster.recipes.base import Base, Box, Held, oval
+from gpu_cluster.recipes.base import Base, Box, Held, oval, sized
 from gpu_cluster.train import Cancelled
 
 RINGS = (0.9, 1.0, 1.1)
 """Sizes of the ovals that the held face consists of, as parts of its box."""
-HEAD = 0.8
-"""The same of the held head: in the whole of its box, the selfie's wall would come with it."""
+FACE = 0.7
+"""Part of the face's box that is held whatever is thought to be wall."""
+HEAD_UNTIL = 0.35
+"""Share of the steps in which the head around the face is held: without that, hair is less and less the person's."""
+FACE_WALL = (0.1, 0.5)
+"""How much of a place may be the selfie's wall: up to the first it is held with the face, from the second on not at all."""
+HEAD_WALL = (0.25, 0.75)
+"""The same of the head, which is let go so early that what came along of the wall is drawn over."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A training picture, a square, and where its face is, that headshots may be built around."""
+    """A training picture, a square, and where its face and the head with its hair are, to build headshots around."""
 
     photo: Image.Image
     face: Box
-    head: Box | None = None
-    """Held as long as the base draws alone: it would give the person somebody else's hair."""
+    head: Box
 
 
 def _silent(made: int, wanted: int) -> None:
@@ -67,7 +73,7 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
-    held while the base draws alone.
+    held while hair takes shape. Of the wall behind it as little is held as can be told apart.
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
@@ -76,6 +82,8 @@ def render(
             raise Cancelled
 
     waiting = [index for index in range(len(shots)) if index not in skip]
+    # Before anybody is in the base: words for a backdrop are its own.
+    holds = [_hold(base, recipe, anchor) for anchor in anchors] if recipe.anchor and waiting else []
     size, made = recipe.render_batch, 0
     while made < len(waiting):
         stop_if_cancelled()
@@ -96,7 +104,7 @@ def render(
                     guidance=recipe.guidance,
                     after_step=after_step,
                     references=references,
-                    held=_held(base, recipe, anchors, [shots[i].seed for i in batch]),
+                    held=_held(holds, [shots[i].seed for i in batch]),
                 )
         except torch.OutOfMemoryError:
             if size == 1:
@@ -123,35 +131,40 @@ def _person(base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None) -> It
         yield step_ended
 
 
-def _held(base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int]) -> Held | None:
-    if not anchors or recipe.anchor == 0:
+def _held(holds: Sequence[Held], seeds: Sequence[int]) -> Held | None:
+    """One of the holds for each picture, as its seed chooses."""
+    if not holds:
         return None
-    chosen = [anchors[seed % len(anchors)] for seed in seeds]
-    latents = base.encode_image([anchor.photo for anchor in chosen])
-    height, width = latents.shape[-2:]
-    until = torch.stack([_until(recipe, anchor, height, width) for anchor in chosen])
-    return Held(latents, until)
+    chosen = [holds[seed % len(holds)] for seed in seeds]
+    return Held(torch.cat([one.latents for one in chosen]), torch.cat([one.until for one in chosen]))
 
 
-def _until(recipe: Recipe, anchor: Anchor, height: int, width: int) -> Tensor:
+def _hold(base: Base, recipe: Recipe, anchor: Anchor) -> Held:
+    """What one anchor holds a picture to, a batch of one."""
+    latents = base.encode_image([anchor.photo])
+    behind = wall(base, anchor.photo, anchor.face, anchor.head).cpu()
+    return Held(latents, _until(recipe, anchor, behind)[None])
+
+
+def _until(recipe: Recipe, anchor: Anchor, behind: Tensor) -> Tensor:
     """(1, height, width), in shares of the steps: the most in the middle of the face, and towards its rim ever less.
 
     What is let go early still takes shape with its surroundings (differential diffusion, arXiv:2306.00950). With one
-    moment for all, the selfie's wall stood around the face like a halo.
+    moment for all, the selfie's wall stood around the face like a halo. `behind` is of the same shape, see `wall`.
     """
-    face = torch.stack([oval(anchor.photo, _sized(anchor.face, part), height, width) for part in RINGS]).mean(0)
-    if anchor.head is None:
-        return recipe.anchor * face
-    head = oval(anchor.photo, _sized(anchor.head, HEAD), height, width)
+    height, width = behind.shape[-2:]
+    rings = torch.stack([oval(anchor.photo, sized(anchor.face, part), height, width) for part in RINGS]).mean(0)
+    middle = oval(anchor.photo, sized(anchor.face, FACE), height, width)
+    face = rings * torch.maximum(middle, _without(behind, *FACE_WALL))
+    head = oval(anchor.photo, anchor.head, height, width) * _without(behind, *HEAD_WALL)
     # Below the chin are the selfie's collar and tie, which the words may want otherwise.
     head[:, round(anchor.face[3] * height) :] = 0
-    return torch.maximum(recipe.anchor * face, recipe.base_first * head)
+    return torch.maximum(recipe.anchor * face, HEAD_UNTIL * head)
 
 
-def _sized(box: Box, part: float) -> Box:
-    left, top, right, bottom = box
-    x, y = (left + right) / 2, (top + bottom) / 2
-    return (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y))
+def _without(behind: Tensor, whole: float, nothing: float) -> Tensor:
+    """How long a place is held beside one that shows no wall: 1 up to `whole` of wall, 0 from `nothing` on."""
+    return ((nothing - behind) / (nothing - whole)).clamp(0.0, 1.0)
 
 
 def _enlarged(image: Image.Image, smallest: int) -> Image.Image:

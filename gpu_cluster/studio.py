@@ -279,7 +279,8 @@ class Studio:
 
     def _anchors(self, photos: list[Image.Image]) -> list[Anchor]:
         typical = self.faces.typical(photos) if self.recipe.anchor else []
-        return [Anchor(photo, face, self.faces.head(photo)) for photo in typical if (face := self.faces.front(photo))]
+        places = [(photo, self.faces.front(photo), self.faces.head(photo)) for photo in typical]
+        return [Anchor(photo, face, head) for photo, face, head in places if face and head]
 
     def _nobodies(self) -> list[Image.Image]:
         """What the base draws by itself, the same for everybody and in every order."""

@@ -168,6 +168,13 @@ def oval(photo: Image.Image, box: Box, height: int, width: int) -> Tensor:
     return torch.from_numpy(np.array(small, dtype=np.float32)[None] / 255)
 
 
+def sized(box: Box, part: float) -> Box:
+    """The box with the same middle and `part` of its sides."""
+    left, top, right, bottom = box
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y))
+
+
 def square(image: Image.Image) -> Image.Image:
     """The largest square in the middle, which is what a base is shown of a picture."""
     image = image.convert("RGB")

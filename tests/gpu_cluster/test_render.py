@@ -69,12 +69,13 @@ def test_small_pictures_are_enlarged(tiny_base: Base, tiny_recipe: Recipe) -> No
 
 
 def test_a_face_is_held_to_its_anchor(
-    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = make_subject("ada", 1).photos[0].resize((16, 16))
     held = replace(tiny_recipe, anchor=1.0, render_steps=8)
     shots = [Shot("a photo", 4), Shot("a photo", 5)]
-    everything = [Anchor(photo, (-1.0, -1.0, 2.0, 2.0))]
+    whole, nothing = (-1.0, -1.0, 2.0, 2.0), (1.0, 1.0, 1.0, 1.0)
+    everything = [Anchor(photo, whole, whole)]
     latents = tiny_base.encode_image([photo])
     plain = tiny_base.pipeline.vae.decode(latents / tiny_base.pipeline.vae.config.scaling_factor).sample
     wanted = np.asarray(tiny_base.pipeline.image_processor.postprocess(plain.detach())[0], int)
@@ -85,11 +86,11 @@ def test_a_face_is_held_to_its_anchor(
 
     # Held to the end, all of it is the anchor.
     assert off(held, everything) < 1.5 < off(held, [])
-    # The head is held while the base draws alone, and not without it.
-    whole, nothing = (-1.0, -1.0, 2.0, 2.0), (1.0, 1.0, 1.0, 1.0)
-    assert off(replace(held, base_first=1.0), [Anchor(photo, nothing, whole)]) < 1.5
-    assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
     assert off(replace(held, anchor=0.0), everything) == off(held, [])
+    # The head is held for a part of the steps only.
+    assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
+    monkeypatch.setattr(module, "HEAD_UNTIL", 1.0)
+    assert off(held, [Anchor(photo, nothing, whole)]) < 1.5
 
 
 def test_a_held_head_ends_where_its_face_does(
@@ -104,9 +105,9 @@ def test_a_held_head_ends_where_its_face_does(
     monkeypatch.setattr(tiny_base, "generate", watched)
     photo = make_subject("ada", 1).photos[0].resize((16, 16))
     anchor = Anchor(photo, face=(1.0, 0.5, 1.0, 0.5), head=(-1.0, -1.0, 2.0, 2.0))
-    list(render(tiny_base, replace(tiny_recipe, anchor=1.0, base_first=0.25), None, SHOTS[:1], anchors=[anchor]))
+    list(render(tiny_base, replace(tiny_recipe, anchor=1.0), None, SHOTS[:1], anchors=[anchor]))
     middle = len(until[0]) // 2
-    assert bool((until[0][:middle] == 0.25).all())
+    assert until[0][:middle].flatten().tolist() == pytest.approx([module.HEAD_UNTIL] * until[0][:middle].numel())
     # The zero-sized face touches one place at the rim.
     assert bool((until[0][middle + 1 :] == 0).all())
 
@@ -143,14 +144,31 @@ def test_too_little_memory_means_smaller_batches(
     assert made == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_held_face_is_let_go_from_its_rim(
-    tiny_recipe: Recipe, make_subject: Callable[..., Subject]
-) -> None:
+def test_a_held_face_is_let_go_from_its_rim(tiny_recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
     photo = make_subject("ada", 1).photos[0].resize((64, 64))
-    until = module._until(replace(tiny_recipe, anchor=1.0), Anchor(photo, (0.2, 0.2, 0.8, 0.8)), 32, 32)[0]
+    anchor = Anchor(photo, face := (0.2, 0.2, 0.8, 0.8), face)
+    until = module._until(replace(tiny_recipe, anchor=1.0), anchor, torch.zeros(1, 32, 32))[0]
     assert until[16, 16] == 1.0
     outwards = until[16, 16:]
     assert (outwards[1:] <= outwards[:-1]).all()
     assert ((outwards > 0.1) & (outwards < 0.9)).sum() >= 2
     assert until[:, 0].max() == 0.0
     assert until[0].max() == 0.0
+
+
+def test_the_wall_of_the_selfie_is_not_held(tiny_recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
+    photo = make_subject("ada", 1).photos[0].resize((64, 64))
+    anchor = Anchor(photo, face=(0.3, 0.3, 0.7, 0.7), head=(0.0, 0.0, 1.0, 1.0))
+    recipe = replace(tiny_recipe, anchor=1.0)
+    everywhere = module._until(recipe, anchor, torch.zeros(1, 32, 32))[0]
+    behind = torch.zeros(1, 32, 32)
+    behind[..., :12] = 0.3
+    behind[..., 18:] = 1.0
+    until = module._until(recipe, anchor, behind)[0]
+    # Half a place of wall: the face is let go in the middle of its time, and the head a little early.
+    assert float(until[12, 11]) == pytest.approx(0.5 * float(everywhere[12, 11]))
+    assert float(until[6, 11]) == pytest.approx(0.9 * module.HEAD_UNTIL)
+    assert float(until[6, 22]) == 0.0
+    # Whatever is thought to be wall, the middle of the face is none.
+    assert float(until[16, 18]) == 1.0
+    assert torch.equal(until[:, 12:18], everywhere[:, 12:18])
