@@ -123,10 +123,10 @@ RECIPES: Mapping[str, Recipe] = {
             # The whole of it takes seconds; a checkpoint in the middle is enough.
             checkpoint_every=120,
             render_steps=12,
-            # With a held face, 3 and four of twelve follow the words no better (decision 0021).
-            guidance=2.0,
-            # Three of twelve: with none, dress is followed less, and with four hair is more often the base's.
-            base_first=0.25,
+            # Between 2 and 3, where the words are followed alike (decision 0022).
+            guidance=2.5,
+            # Four of twelve: with three dress is followed less, and with five long hair is cut short.
+            base_first=0.34,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
             # Without it, a face is its person's at a distance and not yet from near.
