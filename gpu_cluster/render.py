@@ -73,7 +73,7 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
-    held while hair takes shape. Of the wall behind it as little is held as can be told apart.
+    held while hair takes shape. Places where the base sees the selfie's wall are let go early or not held (see `wall`).
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
@@ -83,7 +83,7 @@ def render(
 
     waiting = [index for index in range(len(shots)) if index not in skip]
     # Before anybody is in the base: words for a backdrop are its own.
-    holds = [_hold(base, recipe, anchor) for anchor in anchors] if recipe.anchor and waiting else []
+    holds = _holds(base, recipe, anchors, [shots[i].seed for i in waiting], stop_if_cancelled)
     size, made = recipe.render_batch, 0
     while made < len(waiting):
         stop_if_cancelled()
@@ -131,11 +131,23 @@ def _person(base: Base, recipe: Recipe, lora: Mapping[str, Tensor] | None) -> It
         yield step_ended
 
 
-def _held(holds: Sequence[Held], seeds: Sequence[int]) -> Held | None:
-    """One of the holds for each picture, as its seed chooses."""
+def _holds(
+    base: Base, recipe: Recipe, anchors: Sequence[Anchor], seeds: Sequence[int], before_each: Callable[[], None]
+) -> dict[int, Held]:
+    """What each picture is held to, by its seed, which chooses the anchor; an anchor nobody chooses costs nothing."""
+    if not anchors or recipe.anchor == 0:
+        return {}
+    made: dict[int, Held] = {}
+    for number in sorted({seed % len(anchors) for seed in seeds}):
+        before_each()
+        made[number] = _hold(base, recipe, anchors[number])
+    return {seed: made[seed % len(anchors)] for seed in seeds}
+
+
+def _held(holds: Mapping[int, Held], seeds: Sequence[int]) -> Held | None:
     if not holds:
         return None
-    chosen = [holds[seed % len(holds)] for seed in seeds]
+    chosen = [holds[seed] for seed in seeds]
     return Held(torch.cat([one.latents for one in chosen]), torch.cat([one.until for one in chosen]))
 
 

@@ -165,10 +165,54 @@ def test_the_wall_of_the_selfie_is_not_held(tiny_recipe: Recipe, make_subject: C
     behind[..., :12] = 0.3
     behind[..., 18:] = 1.0
     until = module._until(recipe, anchor, behind)[0]
-    # Half a place of wall: the face is let go in the middle of its time, and the head a little early.
+    # A third of a place of wall: the face is held for half of its time, and the head a little less than its own.
     assert float(until[12, 11]) == pytest.approx(0.5 * float(everywhere[12, 11]))
     assert float(until[6, 11]) == pytest.approx(0.9 * module.HEAD_UNTIL)
     assert float(until[6, 22]) == 0.0
     # Whatever is thought to be wall, the middle of the face is none.
     assert float(until[16, 18]) == 1.0
     assert torch.equal(until[:, 12:18], everywhere[:, 12:18])
+
+
+def test_what_is_wall_reaches_the_picture_and_is_asked_of_the_base_alone(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = make_subject("ada", 1)
+    lora = train(tiny_base, tiny_recipe, [subject])["ada"]
+    layer = next(name for name in lora if name.endswith(".lora_A.weight")).removesuffix(".lora_A.weight")
+    weight = tiny_base.network.get_submodule(layer.removeprefix("unet.")).weight.clone()
+    photo, face, head = subject.photos[0].resize((16, 16)), (0.3, 0.3, 0.7, 0.7), (0.0, 0.0, 1.0, 1.0)
+    asked, until = [], []
+
+    def told(base: Base, *about: object) -> torch.Tensor:
+        assert torch.equal(base.network.get_submodule(layer.removeprefix("unet.")).weight, weight)
+        asked.append(about)
+        behind = torch.zeros(1, *base.encode_image([photo]).shape[-2:])
+        behind[..., : behind.shape[-1] // 2] = 1.0
+        return behind
+
+    generate = tiny_base.generate
+
+    def watched(*arguments: Any, **others: Any) -> list[Image.Image]:
+        until.append(others["held"].until[0, 0])
+        return generate(*arguments, **others)
+
+    monkeypatch.setattr(module, "wall", told)
+    monkeypatch.setattr(tiny_base, "generate", watched)
+    recipe, other = replace(tiny_recipe, anchor=1.0), Anchor(photo, head, head)
+    # Even seeds choose the first anchor; nobody asks about the second.
+    even = [Shot("a photo", 2), Shot("a photo", 4), Shot("a photo", 6)]
+    list(render(tiny_base, recipe, lora, even, anchors=[Anchor(photo, face, head), other]))
+    assert asked == [(photo, face, head)]
+    top = until[0][1]
+    assert float(top[: len(top) // 2].max()) == 0.0
+    assert float(top[len(top) // 2]) > 0.0
+
+
+def test_a_cancelled_picture_asks_for_no_wall(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "wall", lambda *_: pytest.fail("asked"))
+    anchor = Anchor(make_subject("ada", 1).photos[0], (0.3, 0.3, 0.7, 0.7), (0.0, 0.0, 1.0, 1.0))
+    with pytest.raises(Cancelled):
+        list(render(tiny_base, replace(tiny_recipe, anchor=1.0), None, SHOTS, anchors=[anchor], cancelled=lambda: True))
