@@ -73,7 +73,8 @@ class Recipe:
     adapter, which has seen other clothes, has a say."""
     anchor: float = 0.0
     """Share of the steps in which the middle of the face is held to one of the training pictures, while hair, clothes and
-    backdrop form around it; its rim is let go earlier, and hair earlier still. A large base needs none of it."""
+    backdrop form around it; its rim is let go earlier, and hair earlier still. At the end the head is drawn anew around
+    what was held. A large base needs none of it."""
     render_batch: int = 4
     """Pictures rendered at once; memory allows more than this only gains a few percent on a CPU."""
     pictures: int = 40
@@ -125,8 +126,8 @@ RECIPES: Mapping[str, Recipe] = {
             render_steps=12,
             # Between 2 and 3, where the words are followed alike (decision 0022).
             guidance=2.5,
-            # Four of twelve: with three dress is followed less, and with five long hair is cut short.
-            base_first=0.34,
+            # Five of twelve: with four dress is followed less. What they cut short of long hair is drawn anew at the end.
+            base_first=0.42,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
             # Without it, a face is its person's at a distance and not yet from near.

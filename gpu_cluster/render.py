@@ -27,6 +27,8 @@ FACE_WALL = (0.1, 0.5)
 """How much of a place may be the selfie's wall: up to the first it is held with the face, from the second on not at all."""
 HEAD_WALL = (0.25, 0.75)
 """The same of the head, which is let go so early that what came along of the wall is drawn over."""
+AROUND = 1.15
+"""Size of the oval, as a part of the head's box, in which a drawn picture is fitted to the held face."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
-    held while hair takes shape. Places where the base sees the selfie's wall are let go early or not held (see `wall`).
+    held while hair takes shape, and drawn anew at the end so that it goes with the face. Places where the base sees the
+    selfie's wall are let go early or not held (see `wall`).
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 
@@ -148,14 +151,22 @@ def _held(holds: Mapping[int, Held], seeds: Sequence[int]) -> Held | None:
     if not holds:
         return None
     chosen = [holds[seed] for seed in seeds]
-    return Held(torch.cat([one.latents for one in chosen]), torch.cat([one.until for one in chosen]))
+    return Held(
+        torch.cat([one.latents for one in chosen]),
+        torch.cat([one.until for one in chosen]),
+        torch.cat([one.around for one in chosen]),
+    )
 
 
 def _hold(base: Base, recipe: Recipe, anchor: Anchor) -> Held:
     """What one anchor holds a picture to, a batch of one."""
     latents = base.encode_image([anchor.photo])
     behind = wall(base, anchor.photo, anchor.face, anchor.head).cpu()
-    return Held(latents, _until(recipe, anchor, behind)[None])
+    height, width = behind.shape[-2:]
+    around = oval(anchor.photo, sized(anchor.head, AROUND), height, width)
+    # Dress follows the words, and less so where collars were drawn anew together with the head.
+    around[:, max(0, round(anchor.face[3] * height) - 1) :] = 0
+    return Held(latents, _until(recipe, anchor, behind)[None], around[None])
 
 
 def _until(recipe: Recipe, anchor: Anchor, behind: Tensor) -> Tensor:

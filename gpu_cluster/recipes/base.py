@@ -28,6 +28,8 @@ class Held:
     """(n, channels, height, width)"""
     until: Tensor
     """(n, 1, height, width), the share of the steps in which each place is held: 0 is free, 1 held to the end."""
+    around: Tensor
+    """(n, 1, height, width): 1 where the picture, once drawn, is fitted to what was held, 0 where it stays as it is."""
 
 
 class NoReferences(ValueError):

@@ -15,7 +15,7 @@ from torch._dynamo.utils import counters
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from gpu_cluster.bases import load
-from gpu_cluster.recipe import Recipe
+from gpu_cluster.recipe import RECIPES, Recipe
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.train import Subject
 
@@ -33,6 +33,12 @@ def _text_config() -> CLIPTextConfig:
         vocab_size=54, hidden_size=16, intermediate_size=32, projection_dim=16, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=WORDS, bos_token_id=52, eos_token_id=53, pad_token_id=53,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_base() -> Base:
+    """The one that ships."""
+    return load(RECIPES["portrait-small"])
 
 
 @pytest.fixture(scope="session")

@@ -4,23 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.bases import load
 from gpu_cluster.faces import Faces
 from gpu_cluster.matte import wall
 from gpu_cluster.portraits.draw import Person, Scene, draw
-from gpu_cluster.recipe import RECIPES
 from gpu_cluster.recipes.base import Base, oval, sized
 from gpu_cluster.train import Subject
-
-
-@pytest.fixture(scope="module")
-def small_base() -> Base:
-    return load(RECIPES["portrait-small"])
 
 
 def drawn_wall(person: Person, scene: Scene) -> Tensor:

@@ -12,8 +12,10 @@ from PIL import Image
 
 from gpu_cluster import render as module
 from gpu_cluster.adapters import Lora
+from gpu_cluster.portraits.draw import selfie
 from gpu_cluster.recipe import Recipe
-from gpu_cluster.recipes.base import Base
+from gpu_cluster.recipes.base import Base, Held
+from gpu_cluster.recipes.sdxl import FITTED_AT
 from gpu_cluster.render import Anchor, Shot, render
 from gpu_cluster.train import Cancelled, Subject, train
 
@@ -216,3 +218,52 @@ def test_a_cancelled_picture_asks_for_no_wall(
     anchor = Anchor(make_subject("ada", 1).photos[0], (0.3, 0.3, 0.7, 0.7), (0.0, 0.0, 1.0, 1.0))
     with pytest.raises(Cancelled):
         list(render(tiny_base, replace(tiny_recipe, anchor=1.0), None, SHOTS, anchors=[anchor], cancelled=lambda: True))
+
+
+def test_a_drawn_picture_is_fitted_to_the_face_it_was_held_to(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = make_subject("ada", 1).photos[0].resize((16, 16))
+    latents = tiny_base.encode_image([photo])
+    places = latents.shape[-1]
+    until, around = torch.zeros(1, 1, places, places), torch.zeros(1, 1, places, places)
+    until[..., : places // 2], around[..., 1:] = 1.0, 1.0
+    seen: list[torch.Tensor] = []
+    decode = tiny_base.pipeline.vae.decode
+
+    def watched(code: torch.Tensor, *arguments: Any, **others: Any) -> Any:
+        seen.append(code)
+        return decode(code, *arguments, **others)
+
+    monkeypatch.setattr(tiny_base.pipeline.vae, "decode", watched)
+    asked: list[None] = []
+
+    def drawn(held: Held) -> torch.Tensor:
+        asked.clear()
+        tiny_base.generate(
+            ["a photo"], [""], [3], steps=2, guidance=1.0, after_step=lambda: asked.append(None), held=held
+        )
+        return seen.pop()[0] * tiny_base.pipeline.vae.config.scaling_factor
+
+    alone = drawn(Held(latents, until, torch.zeros_like(around)))
+    fitted = drawn(Held(latents, until, around))
+    # What lies outside stays as it was drawn, and what was held to the end is the selfie's.
+    assert torch.equal(fitted[..., :1], alone[..., :1])
+    assert torch.allclose(fitted[..., 1 : places // 2], latents[0, ..., 1 : places // 2], atol=1e-5)
+    assert float((fitted - alone)[..., places // 2 :].abs().mean()) > 0.01
+    # Fitting can be stopped as drawing can.
+    assert len(asked) == 2 + len(FITTED_AT)
+
+
+@torch.no_grad()
+def test_what_does_not_go_with_a_held_face_is_drawn_again(small_base: Base) -> None:
+    picture, caption = selfie(4_211, 0, 256)
+    latents = small_base.encode_image([picture])
+    until, around = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
+    until[..., 6:10, 6:10], around[..., 3:13, 3:13] = 1.0, 1.0
+    rim = (around > until).expand_as(latents)
+    noise = 0.5 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
+    # The picture as drawn is the truth with a disturbed rim around the face.
+    held = Held(latents, until, around)
+    fitted = small_base._fitted(latents + noise * rim, held, [caption], [5], lambda: None)
+    assert float((fitted - latents)[rim].square().mean()) < 0.5 * float(noise[rim].square().mean())
