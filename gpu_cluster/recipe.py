@@ -54,6 +54,9 @@ class Recipe:
     of the selfies are not the person, and without captions of them they would be learned as if they were."""
     face: float = 1.0
     """What a pixel of the face itself counts beside one of the hair around it, where the subject says where the face is."""
+    moments: float = 1.0
+    """Exponent of the moments that a training draws, 0..1 with most noise at 1: above 1, there is more of little noise, where
+    faces are told apart, and less of much, which decides dress and backdrop."""
     prior: int = 0
     """Pictures of nobody in particular that the base draws before anybody is learned, and that each step also learns from
     (see `train`). A step costs twice as much; 0 leaves it out."""
@@ -126,10 +129,12 @@ RECIPES: Mapping[str, Recipe] = {
             render_steps=12,
             # Between 2 and 3, where the words are followed alike (decision 0022).
             guidance=2.5,
-            # Five of twelve: with four dress is followed less. What they cut short of long hair is drawn anew at the end.
-            base_first=0.42,
+            # Four of twelve: with three dress is followed less, and with five faces are further off.
+            base_first=0.34,
             # Evenly weighted, the hair's many pixels are learned first.
             face=3.0,
+            # Half of all steps below t = 330: evenly drawn moments follow the words less (decision 0023).
+            moments=1.6,
             # Without it, a face is its person's at a distance and not yet from near.
             anchor=1.0,
             render_batch=8,

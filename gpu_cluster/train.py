@@ -236,10 +236,10 @@ def _train_together(
                 stay &= torch.tensor([key not in gone for key in people.keys])
                 if not stay.all():
                     break
-                index, uniform, noise = _draw(recipe, people, data, seed)
+                index, moments, noise = _draw(recipe, people, data, seed)
                 latents = data.latents[index]
                 text = {name: tensor[index] for name, tensor in data.text.items()}
-                t = base.sample_t(uniform)
+                t = base.sample_t(moments)
 
                 pack.grad.zero_()
                 answer = base.predict(base.noisy(latents, noise, t), t, text)
@@ -284,8 +284,9 @@ def _compiled(network: nn.Module) -> Iterator[None]:
 def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which pictures, which moments (0..1) and which noise this step uses, employee-major.
 
-    Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both. Behind a
-    person's own pictures there are as many of nobody, if there are any.
+    Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both; the recipe's
+    exponent then moves these towards little noise. Behind a person's own pictures there are as many of nobody, if there
+    are any.
     """
     index, uniform, noise = [], [], []
     device, dtype = data.latents.device, data.latents.dtype
@@ -299,7 +300,8 @@ def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tens
                 index.append(first + int(order[number % count]))
             uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
             noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
-    return torch.tensor(index, device=device), torch.cat(uniform).to(device), torch.cat(noise).to(device, dtype)
+    moments = torch.cat(uniform).to(device) ** recipe.moments
+    return torch.tensor(index, device=device), moments, torch.cat(noise).to(device, dtype)
 
 
 def _step(recipe: Recipe, people: _People, grad: Tensor, rates: Tensor) -> None:

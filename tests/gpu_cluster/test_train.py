@@ -360,8 +360,8 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
     people = module._People(["ada"], torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
     for step in range(tiny_recipe.steps):
         people.step = step
-        index, uniform, noise = module._draw(tiny_recipe, people, data, 0)
-        text, t = {name: value[index] for name, value in data.text.items()}, tiny_base.sample_t(uniform)
+        index, moments, noise = module._draw(tiny_recipe, people, data, 0)
+        text, t = {name: value[index] for name, value in data.text.items()}, tiny_base.sample_t(moments)
         answer = tiny_base.predict(tiny_base.noisy(data.latents[index], noise, t), t, text)
         loss = torch.nn.functional.mse_loss(answer, tiny_base.target(data.latents[index], noise, t))
         optimizer.zero_grad()
@@ -378,6 +378,26 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
     other = torch.cat([theirs[name].flatten() for name in ours])
     assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9999
     torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+
+
+def test_moments_of_little_noise_can_be_drawn_more_often(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, sample_t, seen = make_subject("ada"), tiny_base.sample_t, []
+
+    def watched(moments: torch.Tensor) -> torch.Tensor:
+        seen.append(moments)
+        return sample_t(moments)
+
+    monkeypatch.setattr(tiny_base, "sample_t", watched)
+    drawn = []
+    for exponent in (1.0, 2.0):
+        seen.clear()
+        train(tiny_base, replace(tiny_recipe, moments=exponent), [person])
+        drawn.append(torch.cat(seen))
+    evenly, squared = drawn
+    assert evenly.numel() == tiny_recipe.steps * tiny_recipe.batch
+    torch.testing.assert_close(squared, evenly.square())
 
 
 def test_cancelling_puts_the_network_back(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
