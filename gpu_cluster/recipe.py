@@ -55,8 +55,8 @@ class Recipe:
     face: float = 1.0
     """What a pixel of the face itself counts beside one of the hair around it, where the subject says where the face is."""
     moments: float = 1.0
-    """Exponent of the moments that a training draws, 0..1 with most noise at 1: above 1, there is more of little noise, where
-    faces are told apart, and less of much, which decides dress and backdrop."""
+    """Exponent of the moments that a training draws, 0..1 with most noise at 1: above 1, more of them are of little noise,
+    where faces are told apart, and fewer of much, which decides dress and backdrop."""
     prior: int = 0
     """Pictures of nobody in particular that the base draws before anybody is learned, and that each step also learns from
     (see `train`). A step costs twice as much; 0 leaves it out."""
