@@ -75,8 +75,8 @@ def render(
     `lora` the base shows whomever it likes, or whom the `references` show (recipes of the strategy "reference";
     NoReferences from any other base). With `anchors` and a recipe whose `anchor` is above 0, the middle of the face is
     held to one of them, chosen by the seed, for that share of the steps, and its rim for less; the rest of the head is
-    held while hair takes shape, and drawn anew at the end so that it goes with the face. Places where the base sees the
-    selfie's wall are let go early or not held (see `wall`).
+    held while hair takes shape, and drawn anew at the end, down to the chin and with what is just beside it, so that it
+    goes with the face. Places where the base sees the selfie's wall are let go early or not held (see `wall`).
     `progress(made, wanted)` follows each batch. Raises Cancelled within one step of `cancelled()` turning true.
     """
 

@@ -115,7 +115,8 @@ class Base(ABC):
         references: Sequence[Image.Image] = (),
         held: Held | None = None,
     ) -> list[Image.Image]:
-        """One picture per prompt. `after_step` is called between steps and stops the work by raising.
+        """One picture per prompt. `after_step` is called between steps, and before each step of fitting a finished picture
+        to what it was held to; it stops the work by raising.
 
         `references` are pictures of the person to draw from, `held` are latents that a part of each picture is kept
         to; raises NoReferences where the family cannot.

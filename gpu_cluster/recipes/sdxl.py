@@ -15,8 +15,8 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 EVERYTHING = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut")
 
 FITTED_AT = ((0.4, 0.35), (0.3, 0.4), (0.2, 0.5), (0.1, 0.6))
-"""Moments of noising at which a picture is fitted to the face it was drawn around, from its outlines to its edges, and the
-share of the steps for which a place must have been held to be kept a little: ever less of the face's rim is."""
+"""Moments of noising at which a picture is fitted to the face it was drawn around, from its outlines to its edges, each
+with the share of the steps above which a held place is kept, the more the longer it was held and all of it at 1."""
 
 
 class Sdxl(Base):
@@ -93,7 +93,8 @@ class Sdxl(Base):
             sigma = self.pipeline.scheduler.sigmas[step + 1].to(latents)
             kept = held.latents.to(latents) + sigma * torch.stack(noise).to(latents)
             drawn = torch.where((step + 1 <= held.until * steps).to(latents.device), kept, latents)
-            return self._fitted(drawn, held, prompts, seeds, after_step) if step + 1 == steps else drawn
+            last = step + 1 == self.pipeline.num_timesteps
+            return self._fitted(drawn, held, prompts, seeds, after_step) if last else drawn
 
         return self._run(
             seeds,
@@ -113,15 +114,15 @@ class Sdxl(Base):
         seeds: Sequence[int],
         before_each: Callable[[], None],
     ) -> Tensor:
-        """A finished picture, drawn anew around what it was held to, in places where nothing was held or not to the end.
+        """A finished picture, drawn anew inside `held.around` so that it goes with what was held.
 
-        The picture is noised again, a little less each time, and becomes what the network makes of it on average (two
-        noises, one the other's negative), while what was held to the end comes back each time. So ears, jaw and hair
-        settle on what goes with the face (as when RePaint resamples, arXiv:2201.09865), and on what the adapter finds most
-        likely rather than on one drawing of it.
+        It is noised again, a little less each time, and becomes the mean of the network's answers to a noise and to its
+        negative, without guidance; what was held to the end comes back each time, what was held for less a little. So ears,
+        jaw and hair settle on the mean of what goes with the face (as when RePaint resamples, arXiv:2201.09865) rather than
+        on one drawing of it.
         """
         text = self.encode_text(prompts)
-        face, around = held.latents.to(latents), held.around.to(latents)
+        selfie, until, around = (part.to(latents) for part in (held.latents, held.until, held.around))
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         fitted = latents
         for moment, least in FITTED_AT:
@@ -129,19 +130,21 @@ class Sdxl(Base):
             t = self.sample_t(torch.full((len(seeds),), moment, device=latents.device))
             noise = torch.stack([torch.randn(latents.shape[1:], generator=own) for own in generators]).to(latents)
             both = [self._clean(self.noisy(fitted, sign * noise, t), t, text) for sign in (1, -1)]
-            kept = ((held.until.to(latents) - least) / (1 - least)).clamp(0, 1)
-            around_face = torch.lerp(torch.stack(both).mean(0), face, kept)
-            fitted = torch.lerp(latents, around_face, around)
+            kept = ((until - least) / (1 - least)).clamp(0, 1)
+            settled = torch.lerp(torch.stack(both).mean(0), selfie, kept)
+            fitted = torch.lerp(latents, settled, around)
         return fitted
 
     def _clean(self, noisy: Tensor, t: Tensor, text: Text) -> Tensor:
-        """The picture that the network sees in a noised one."""
+        """The picture that the network sees in a noised one: `target` solved for the latents."""
         signal, spread = self._levels(noisy, t)
         answer = self.predict(noisy, t, text)
-        # The inverse of `target`.
-        if self.pipeline.scheduler.config.prediction_type == "epsilon":
+        kind = self.pipeline.scheduler.config.prediction_type
+        if kind == "epsilon":
             return (noisy - spread * answer) / signal
-        return signal * noisy - spread * answer
+        if kind == "v_prediction":
+            return signal * noisy - spread * answer
+        raise ValueError(f"no picture is known for the prediction type {kind}")
 
     def _levels(self, like: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """How much signal and how much noise there is at t, each (n, 1, 1, 1)."""

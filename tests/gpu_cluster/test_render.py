@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import EulerDiscreteScheduler
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -98,10 +99,11 @@ def test_a_face_is_held_to_its_anchor(
 def test_a_held_head_ends_where_its_face_does(
     tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate, until = tiny_base.generate, []
+    generate, until, around = tiny_base.generate, [], []
 
     def watched(*arguments: Any, **others: Any) -> list[Image.Image]:
         until.append(others["held"].until[0, 0])
+        around.append(others["held"].around[0, 0])
         return generate(*arguments, **others)
 
     monkeypatch.setattr(tiny_base, "generate", watched)
@@ -112,6 +114,14 @@ def test_a_held_head_ends_where_its_face_does(
     assert until[0][:middle].flatten().tolist() == pytest.approx([module.HEAD_UNTIL] * until[0][:middle].numel())
     # The zero-sized face touches one place at the rim.
     assert bool((until[0][middle + 1 :] == 0).all())
+    # So does what is drawn anew, one place higher.
+    assert bool((around[0][: middle - 1] == 1).all())
+    assert bool((around[0][middle - 1 :] == 0).all())
+    # Beside the head, all stays as it was drawn.
+    small = Anchor(photo, face=(0.4, 0.6, 0.6, 0.9), head=(0.3, 0.2, 0.7, 1.0))
+    list(render(tiny_base, replace(tiny_recipe, anchor=1.0), None, SHOTS[:1], anchors=[small]))
+    assert float(around[1][middle, middle]) == 1.0
+    assert float(around[1][:, 0].max()) == float(around[1][0].max()) == 0.0
 
 
 def test_it_stops_within_a_step(tiny_base: Base, tiny_recipe: Recipe) -> None:
@@ -227,7 +237,7 @@ def test_a_drawn_picture_is_fitted_to_the_face_it_was_held_to(
     latents = tiny_base.encode_image([photo])
     places = latents.shape[-1]
     until, around = torch.zeros(1, 1, places, places), torch.zeros(1, 1, places, places)
-    until[..., : places // 2], around[..., 1:] = 1.0, 1.0
+    until[..., : places // 2], around[..., 1:-1] = 1.0, 1.0
     seen: list[torch.Tensor] = []
     decode = tiny_base.pipeline.vae.decode
 
@@ -248,15 +258,40 @@ def test_a_drawn_picture_is_fitted_to_the_face_it_was_held_to(
     alone = drawn(Held(latents, until, torch.zeros_like(around)))
     fitted = drawn(Held(latents, until, around))
     # What lies outside stays as it was drawn, and what was held to the end is the selfie's.
-    assert torch.equal(fitted[..., :1], alone[..., :1])
+    assert torch.equal(fitted[..., -1:], alone[..., -1:])
     assert torch.allclose(fitted[..., 1 : places // 2], latents[0, ..., 1 : places // 2], atol=1e-5)
-    assert float((fitted - alone)[..., places // 2 :].abs().mean()) > 0.01
+    assert float((fitted - alone)[..., places // 2 : -1].abs().mean()) > 0.01
     # Fitting can be stopped as drawing can.
     assert len(asked) == 2 + len(FITTED_AT)
 
 
+def test_a_headshot_is_fitted_by_its_own_shot_only(
+    tiny_base: Base, tiny_recipe: Recipe, make_subject: Callable[..., Subject]
+) -> None:
+    photos = [photo.resize((16, 16)) for photo in make_subject("ada", 2).photos]
+    anchors = [Anchor(photo, (0.3, 0.3, 0.7, 0.7), (-1.0, -1.0, 2.0, 2.0)) for photo in photos]
+    held = replace(tiny_recipe, anchor=1.0)
+    together = dict(render(tiny_base, replace(held, render_batch=5), None, SHOTS, anchors=anchors))
+    alone = dict(render(tiny_base, replace(held, render_batch=1), None, SHOTS, anchors=anchors))
+    for index, picture in alone.items():
+        assert np.abs(np.asarray(picture, int) - np.asarray(together[index], int)).max() <= 1
+    assert np.abs(np.asarray(alone[0], int) - np.asarray(alone[2], int)).max() > 5
+
+
+@pytest.mark.parametrize("kind", ["v_prediction", "epsilon"])
+def test_the_right_answer_means_the_picture(exact_base: Base, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = EulerDiscreteScheduler.from_config(exact_base.pipeline.scheduler.config, prediction_type=kind)
+    monkeypatch.setattr(exact_base.pipeline, "scheduler", other)
+    assert exact_base.pipeline.scheduler.config.prediction_type == kind
+    latents, noise = torch.randn(2, 2, 4, 8, 8, dtype=torch.float64)
+    t = exact_base.sample_t(torch.tensor([0.1, 0.4]))
+    monkeypatch.setattr(exact_base, "predict", lambda *_: exact_base.target(latents, noise, t))
+    clean = exact_base._clean(exact_base.noisy(latents, noise, t), t, {})  # type: ignore[attr-defined]
+    torch.testing.assert_close(clean, latents)
+
+
 @torch.no_grad()
-def test_what_does_not_go_with_a_held_face_is_drawn_again(small_base: Base) -> None:
+def test_a_disturbed_rim_around_a_held_face_is_drawn_again(small_base: Base) -> None:
     picture, caption = selfie(4_211, 0, 256)
     latents = small_base.encode_image([picture])
     until, around = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
