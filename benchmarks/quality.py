@@ -105,8 +105,7 @@ def run(
     verdicts: dict[int, list[Verdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
-        places = [(photo, faces.front(photo), faces.head(photo)) for photo in faces.typical(photos[person])]
-        anchors[person] = [Anchor(photo, face, head) for photo, face, head in places if face and head]
+        anchors[person] = Anchor.among(photos[person], faces)
         lora = adapters[str(person)]
         images[person] = [image for _, image in render(base, recipe, lora, wanted[person], anchors=anchors[person])]
         clock["render"] += time.perf_counter() - marked

@@ -12,15 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from gpu_cluster.adapters import merged
-from gpu_cluster.matte import wall
+from gpu_cluster.faces import Faces
+from gpu_cluster.matte import FACE, wall
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Box, Held, oval, sized
 from gpu_cluster.train import Cancelled
 
 RINGS = (0.9, 1.0, 1.1)
 """Sizes of the ovals that the held face consists of, as parts of its box."""
-FACE = 0.7
-"""Part of the face's box that is held whatever is thought to be wall."""
 HEAD_UNTIL = 0.35
 """Share of the steps in which the head around the face is held: without that, hair is less and less the person's."""
 FACE_WALL = (0.1, 0.5)
@@ -47,6 +46,12 @@ class Anchor:
     photo: Image.Image
     face: Box
     head: Box
+
+    @classmethod
+    def among(cls, photos: Sequence[Image.Image], faces: Faces) -> list[Anchor]:
+        """The photos whose faces are most like those of the others (see `Faces.typical`)."""
+        places = [(photo, faces.front(photo), faces.head(photo)) for photo in faces.typical(photos)]
+        return [cls(photo, face, head) for photo, face, head in places if face and head]
 
 
 def _silent(made: int, wanted: int) -> None:
@@ -177,6 +182,7 @@ def _until(recipe: Recipe, anchor: Anchor, behind: Tensor) -> Tensor:
     """
     height, width = behind.shape[-2:]
     rings = torch.stack([oval(anchor.photo, sized(anchor.face, part), height, width) for part in RINGS]).mean(0)
+    # Whatever is thought to be wall, the middle of the face is none.
     middle = oval(anchor.photo, sized(anchor.face, FACE), height, width)
     face = rings * torch.maximum(middle, _without(behind, *FACE_WALL))
     head = oval(anchor.photo, anchor.head, height, width) * _without(behind, *HEAD_WALL)

@@ -278,9 +278,7 @@ class Studio:
         return Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
 
     def _anchors(self, photos: list[Image.Image]) -> list[Anchor]:
-        typical = self.faces.typical(photos) if self.recipe.anchor else []
-        places = [(photo, self.faces.front(photo), self.faces.head(photo)) for photo in typical]
-        return [Anchor(photo, face, head) for photo, face, head in places if face and head]
+        return Anchor.among(photos, self.faces) if self.recipe.anchor else []
 
     def _nobodies(self) -> list[Image.Image]:
         """What the base draws by itself, the same for everybody and in every order."""

@@ -15,6 +15,7 @@ from torch._dynamo.utils import counters
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from gpu_cluster.bases import load
+from gpu_cluster.faces import Faces
 from gpu_cluster.recipe import RECIPES, Recipe
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.train import Subject
@@ -39,6 +40,11 @@ def _text_config() -> CLIPTextConfig:
 def small_base() -> Base:
     """The one that ships."""
     return load(RECIPES["portrait-small"])
+
+
+@pytest.fixture(scope="session")
+def faces() -> Faces:
+    return Faces()
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from gpu_cluster.faces import Faces
 from gpu_cluster.portraits.draw import selfies
-
-
-@pytest.fixture(scope="module")
-def faces() -> Faces:
-    return Faces()
 
 
 def test_a_drawn_face_is_found_with_its_marks(faces: Faces) -> None:

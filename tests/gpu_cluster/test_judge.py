@@ -26,11 +26,6 @@ GOOD, BAD = Verdict(True, 1.0, 0.6), Verdict(False, 0.2, 0.1, ("it is not sharp"
 
 
 @pytest.fixture(scope="module")
-def faces() -> Faces:
-    return Faces()
-
-
-@pytest.fixture(scope="module")
 def photos() -> list[Image.Image]:
     return [picture for picture, _ in selfies(21, 8, 512)]
 

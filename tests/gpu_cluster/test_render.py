@@ -13,6 +13,7 @@ from PIL import Image
 
 from gpu_cluster import render as module
 from gpu_cluster.adapters import Lora
+from gpu_cluster.faces import Faces
 from gpu_cluster.portraits.draw import selfie
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, Held
@@ -94,6 +95,15 @@ def test_a_face_is_held_to_its_anchor(
     assert off(held, [Anchor(photo, nothing, whole)]) > 1.5
     monkeypatch.setattr(module, "HEAD_UNTIL", 1.0)
     assert off(held, [Anchor(photo, nothing, whole)]) < 1.5
+
+
+def test_anchors_are_the_typical_selfies_and_know_their_places(faces: Faces) -> None:
+    own, wall = [selfie(4_212, number, 256)[0] for number in range(3)], Image.new("RGB", (256, 256), "grey")
+    anchors = Anchor.among([wall, *own], faces)
+    assert [anchor.photo for anchor in anchors] == faces.typical(own)
+    assert [anchor.face for anchor in anchors] == [faces.front(anchor.photo) for anchor in anchors]
+    assert [anchor.head for anchor in anchors] == [faces.head(anchor.photo) for anchor in anchors]
+    assert Anchor.among([wall], faces) == []
 
 
 def test_a_held_head_ends_where_its_face_does(
