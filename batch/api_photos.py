@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from litestar import Request, Response, delete, get, post
-from litestar.exceptions import InternalServerException
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 
-from batch import delivery, employees, headshots, photos, sittings
+from batch import decisions, delivery, employees, headshots, intake, photos, sittings
+from batch.decisions import Trouble
 from batch.models import ACTIVE, Headshot, Photo, Sitting
-from batch.photos import Progress, Trouble
+from batch.photos import Progress
+from batch.uploads import photo_in
 from likeness.db import utc_now
-from likeness.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
 from likeness.web import kernel_of, only, signed_in
 from tenants.access import require
@@ -31,10 +27,6 @@ from tenants.models import Role
 EMPLOYEE = [only(Kind.EMPLOYEE)]
 DESK = [only(Kind.MEMBER)]
 PRIVATE = {"cache-control": "private, no-store"}
-LARGEST_BODY = photos.LARGEST + 2**20
-PATIENCE = 60.0
-SLOWEST = 16 * 1024
-"""Bytes a second on average, asked for once an upload has taken a minute: a tenth of a 3G connection."""
 
 
 @dataclass
@@ -87,7 +79,7 @@ async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
     """201 means that the photo is kept and will be checked; the same bytes again give the same photo."""
     kernel, caller = kernel_of(request), signed_in(request)
     data = await photo_in(request)
-    photo = await asyncio.to_thread(photos.add, kernel, caller.tenant, caller.id, data, utc_now())
+    photo = await asyncio.to_thread(intake.add, kernel, caller.tenant, caller.id, data, utc_now())
     return photo_shown(photo)
 
 
@@ -112,7 +104,7 @@ def show_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> Res
 def use_photo_anyway(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> PhotoShown:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        return photo_shown(photos.use_anyway(session, caller.id, photo_id))
+        return photo_shown(decisions.use_anyway(session, caller.id, photo_id))
 
 
 @dataclass
@@ -126,14 +118,14 @@ class FaceTapped:
 def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data: JSONBody[FaceTapped]) -> PhotoShown:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        return photo_shown(photos.choose_face(session, caller.id, photo_id, data.face))
+        return photo_shown(decisions.choose_face(session, caller.id, photo_id, data.face))
 
 
 @delete("/visit/photos/{photo_id:uuid}", guards=EMPLOYEE, sync_to_thread=True)
 def remove_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> None:
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
-        photos.remove(session, kernel.objects, caller.id, photo_id)
+        decisions.remove(session, kernel.objects, caller.id, photo_id)
 
 
 @dataclass
@@ -313,7 +305,7 @@ def show_trouble(request: Request[Any, Any, Any], employee_id: FromPath[UUID]) -
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         require(session, caller, Role.HR)
-        return photos.trouble(session, employee_id)
+        return decisions.trouble(session, employee_id)
 
 
 @post("/people/{employee_id:uuid}/photos/wave-through", guards=DESK, status_code=200, sync_to_thread=True)
@@ -322,7 +314,7 @@ def wave_through(request: Request[Any, Any, Any], employee_id: FromPath[UUID]) -
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
         require(session, caller, Role.HR)
-        return Waved(photos.wave_through(session, employee_id, caller=str(caller)))
+        return Waved(decisions.wave_through(session, employee_id, caller=str(caller)))
 
 
 @get("/batches/{batch_id:uuid}/headshots", guards=DESK, sync_to_thread=True)
@@ -373,110 +365,6 @@ def download(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Strea
 def _picture(picture: bytes) -> Response[bytes]:
     kind = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}[headshots.kind(picture)]
     return Response(picture, media_type=kind, headers=PRIVATE)
-
-
-class PhotoNotSent(Unprocessable):
-    """The request holds no multipart field `photo`."""
-
-    title = "There is no photo in this request"
-
-
-class OnePhotoOnly(Unprocessable):
-    title = "Please send one photo at a time"
-
-
-class UploadTooSlow(LikenessError):
-    status, title = 408, "The upload took too long"
-
-
-class UploadCut(LikenessError):
-    status, title = 400, "The upload broke off"
-
-
-async def photo_in(request: Request[Any, Any, Any]) -> bytes:
-    """The bytes of the field `photo`, read into memory only: a framework's upload would spill to a temporary file.
-
-    Raises `PhotoNotSent`, `OnePhotoOnly`, `PhotoTooLarge`, `UploadTooSlow` and `UploadCut`.
-    """
-    content_type, options = parse_options_header(request.headers.get("content-type"))
-    boundary = options.get(b"boundary")
-    if content_type != b"multipart/form-data" or not boundary:
-        raise PhotoNotSent("Please send the photo as the field `photo` of a form.")
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > LARGEST_BODY:
-        raise photos.PhotoTooLarge(
-            f"This photo is larger than {photos.LARGEST // 2**20} MB. Please send a smaller one."
-        )
-    field = _Field()
-    try:
-        parser = MultipartParser(boundary, field.callbacks())
-        async for part in _in_time(request.stream()):
-            parser.write(part)
-        parser.finalize()
-    except FormParserError:
-        raise PhotoNotSent("The upload arrived incomplete. Please send the photo again.") from None
-    if not field.complete:
-        raise PhotoNotSent("Please send the photo as the field `photo` of a form.")
-    return bytes(field.data)
-
-
-async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The stream, ended when nothing comes for a minute or too little a second."""
-    started, received = time.monotonic(), 0
-    while True:
-        try:
-            part = await asyncio.wait_for(anext(stream), PATIENCE)
-        except StopAsyncIteration:
-            return
-        except InternalServerException:  # What the framework says of a client that went away.
-            raise UploadCut("The connection broke off. Please send the photo again.") from None
-        except TimeoutError:
-            raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
-        received += len(part)
-        taken = time.monotonic() - started
-        if taken > PATIENCE and received < taken * SLOWEST:
-            raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
-        yield part
-
-
-class _Field:
-    """The one field `photo` of a form; what other fields hold is passed over."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.complete = False
-        self._inside = False
-        self._name = bytearray()
-        self._value = bytearray()
-
-    def callbacks(self) -> Any:
-        return {
-            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
-            "on_part_data": self._content,
-            "on_part_end": self._end,
-        }
-
-    def _header(self) -> None:
-        if bytes(self._name).lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._value))
-            self._inside = options.get(b"name") == b"photo"
-            if self._inside and self.complete:
-                raise OnePhotoOnly("Please send one photo at a time.")
-        self._name.clear()
-        self._value.clear()
-
-    def _content(self, data: bytes, start: int, end: int) -> None:
-        if not self._inside:
-            return
-        self.data += data[start:end]
-        if len(self.data) > photos.LARGEST:
-            raise photos.PhotoTooLarge(photos.TOO_LARGE)
-
-    def _end(self) -> None:
-        self.complete = self.complete or self._inside
-        self._inside = False
 
 
 routes: list[Any] = [

@@ -1,8 +1,4 @@
-"""Photos: the selfies a person hands in, from the first byte to the verdict.
-
-A byte is taken only on a standing consent; the foreign key to it lets the database refuse the row as well. A photo that
-was answered with "taken" is durable and found again after a crash at any point: the object is on the disk before its
-row is committed. What a crash leaves behind the other way round, an object without a row, the sweep removes.
+"""Photos: the selfies a person handed in, and their checks. Before comes `intake.py`, and after it `decisions.py`.
 
 A photo is inspected in a limited child process, and replaced by a clean picture made from its pixels alone. While the
 inspector is down it says "checking": it never passes and never fails unseen. Face measures that tell whether it is the
@@ -11,44 +7,32 @@ same person as on the other photos are taken in memory, for that comparison, and
 
 from __future__ import annotations
 
-import hmac
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, employees, inspection
+from batch import consents, inspection
 from batch.consents import ConsentMissing
 from batch.employees import EmployeeMissing
 from batch.funnel import NEEDED_PHOTOS
 from batch.inspection import Finding, Inspection
-from batch.models import Consent, Employee, Headshot, Photo, PhotoState, Purpose
+from batch.models import Consent, Employee, Photo, PhotoState, Purpose
 from likeness import jobs, ledger
-from likeness.db import after_commit, tenant_of
-from likeness.errors import Conflict, Gone, LikenessError, NotFound, TooLarge, Unprocessable
+from likeness.db import tenant_of
+from likeness.errors import Conflict, LikenessError, NotFound
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.keys import DataKey, KeyClass, KeyDestroyed, KeyFolder, KeyRef
+from likeness.keys import DataKey, KeyClass, KeyRef
 from likeness.objects import Objects, person_path
 from tenants import tenants
 
-LARGEST = 25 * 2**20
-TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one."
-MOST = 30
-"""Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
 NEEDED, ASKED = NEEDED_PHOTOS, 8
-MANY_UPLOADS = 12
-USED_ANYWAY = 2
-"""How often a person may overrule advice; more poor photos than that make poor headshots."""
 COMPARED = 3
 """With how many of the others a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
-ORPHAN_AGE = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
-"""Spared so long without a row: a photo gets its row in seconds, a headshot once its whole order is through."""
 CHECK_AGAIN = timedelta(minutes=2)
 
 
@@ -79,7 +63,7 @@ def permitted(session: Session, employee_id: UUID) -> Consent:
 
     Raises `EmployeeMissing`, `Restricted` and `ConsentMissing`.
     """
-    consent = _agreed(session, hold(session, employee_id))
+    consent = agreed(session, hold(session, employee_id))
     # Whoever withdraws this consent waits until the row that rests on it is written, and then finds that row.
     session.refresh(consent, with_for_update={"read": True})
     if consent.withdrawn_at is not None:
@@ -87,104 +71,13 @@ def permitted(session: Session, employee_id: UUID) -> Consent:
     return consent
 
 
-def _agreed(session: Session, person: Employee) -> Consent:
+def agreed(session: Session, person: Employee) -> Consent:
     if person.restricted_at is not None:
         raise Restricted("You asked that nothing be done with your data. Lift that first.")
     return consents.require(session, person.id)
 
 
-class PhotoEmpty(Unprocessable):
-    title = "The photo is empty"
-
-
-class PhotoTooLarge(TooLarge):
-    title = "The photo is larger than 25 MB"
-
-
-class TooManyPhotos(Conflict):
-    title = "There are too many photos"
-
-
-class PhotosClosed(Gone):
-    """The key of the person's photos was destroyed, so none can be taken in any more."""
-
-    title = "Photos can no longer be added"
-
-
-def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datetime) -> Photo:
-    """Takes a photo in; once this returns it is durable. The same bytes again give the same photo.
-
-    Two transactions, because nothing slow happens inside one: ask for permission, write the object, write its row.
-    Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos` and `PhotosClosed`.
-    """
-    digest = _digest(kernel.keys, tenant, employee_id, data)
-    with kernel.db.transaction(tenant) as session:
-        _agreed(session, employees.get(session, employee_id))
-        _check_size(data)
-        known = _known(session, employee_id, digest)
-        if known:
-            return known
-    path = person_path(tenant, employee_id, KeyClass.SOURCE, uuid4())
-    try:
-        kernel.objects.put(path, data, kernel.keys.open_or_create(_source(tenant, employee_id)))
-    except KeyDestroyed:
-        raise PhotosClosed("Your photos were deleted for good, and new ones cannot be added.") from None
-    try:
-        with kernel.db.transaction(tenant) as session:
-            photo = _write_down(session, employee_id, path, digest, data, now)
-    except LikenessError:
-        # Certainly not committed. After any other failure it may be: then the row keeps the object, or the sweep goes.
-        kernel.objects.delete(path)
-        raise
-    if photo.path != path:
-        kernel.objects.delete(path)
-    return photo
-
-
-def _write_down(session: Session, employee_id: UUID, path: str, digest: str, data: bytes, now: datetime) -> Photo:
-    consent = permitted(session, employee_id)
-    known = _known(session, employee_id, digest)
-    if known:
-        return known
-    photo = Photo(
-        tenant_id=tenant_of(session),
-        employee_id=employee_id,
-        consent_id=consent.id,
-        path=path,
-        digest=digest,
-        bytes=len(data),
-        created_at=now,
-        due_at=now + timedelta(days=tenants.get(session).source_days),
-    )
-    session.add(photo)
-    session.flush()
-    jobs.send(session, check, str(photo.id))
-    _record(session, "photo.added", photo, caller=f"employee:{employee_id}")
-    return photo
-
-
-def _check_size(data: bytes) -> None:
-    if not data:
-        raise PhotoEmpty("This file is empty. Please choose the photo again.")
-    if len(data) > LARGEST:
-        raise PhotoTooLarge(TOO_LARGE)
-
-
-def _known(session: Session, employee_id: UUID, digest: str) -> Photo | None:
-    """The photo that these bytes are already. Raises `TooManyPhotos` when they would be one too many."""
-    photos = of(session, employee_id)
-    known = next((photo for photo in photos if photo.digest == digest), None)
-    if known is None and len(photos) >= MOST:
-        raise TooManyPhotos(f"You have handed in {MOST} photos. Please delete some before you add more.")
-    return known
-
-
-def _digest(keys: KeyFolder, tenant: UUID, employee_id: UUID, data: bytes) -> str:
-    """Keyed, and different for each person, so that it says nothing to who only sees the database."""
-    return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha256(data).digest(), "sha256").hex()
-
-
-def _source(tenant: UUID, employee_id: UUID) -> KeyRef:
+def source_key(tenant: UUID, employee_id: UUID) -> KeyRef:
     return KeyRef(tenant, employee_id, KeyClass.SOURCE)
 
 
@@ -236,121 +129,7 @@ def picture(kernel: Kernel, tenant: UUID, employee_id: UUID, photo_id: UUID, now
         raise PictureNotReady("This photo is still being checked. It shows in a moment.")
     if photo.state == PhotoState.REJECTED or photo.due_at <= now:
         raise PhotoMissing("This photo was deleted.")
-    return kernel.objects.get(photo.path, kernel.keys.open(_source(tenant, employee_id)))
-
-
-class NoAdvice(Conflict):
-    """Only a photo with advice can be used anyway."""
-
-    title = "There is nothing to overrule on this photo"
-
-
-class OverruledOften(Conflict):
-    """Two photos may be used against the advice."""
-
-    title = "Two photos are used against advice already"
-
-
-def use_anyway(session: Session, employee_id: UUID, photo_id: UUID) -> Photo:
-    """The person overrules the advice; the photo counts. Raises `PhotoMissing`, `NoAdvice` and `OverruledOften`."""
-    permitted(session, employee_id)
-    photo = get(session, employee_id, photo_id)
-    if photo.state == PhotoState.ACCEPTED:
-        return photo
-    if photo.state != PhotoState.ADVISED:
-        raise NoAdvice("This photo cannot be used as it is. Please take another one.")
-    if sum(other.used_anyway for other in of(session, employee_id)) >= USED_ANYWAY:
-        raise OverruledOften(f"{USED_ANYWAY} photos are used against our advice already. Please take a better one.")
-    photo.state, photo.used_anyway = PhotoState.ACCEPTED, True
-    session.add(photo)
-    _record(session, "photo.overruled", photo, caller=f"employee:{employee_id}")
-    return photo
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """What HR may know of somebody who does not get on: counts and reasons, never a photo."""
-
-    uploads: int
-    accepted: int
-    advised: int
-    reasons: dict[str, int]
-
-    @property
-    def helpable(self) -> bool:
-        """Twelve uploads without eight good ones: then somebody at HR can wave through what is usable."""
-        return self.uploads >= MANY_UPLOADS and self.accepted < ASKED and self.advised > 0
-
-
-def trouble(session: Session, employee_id: UUID) -> Trouble:
-    """Raises `EmployeeMissing`."""
-    employees.get(session, employee_id)
-    photos = of(session, employee_id)
-    states = Counter(photo.state for photo in photos)
-    shown = (PhotoState.ADVISED, PhotoState.REJECTED)
-    codes = (finding["code"] for photo in photos if photo.state in shown for finding in photo.findings)
-    return Trouble(len(photos), states[PhotoState.ACCEPTED], states[PhotoState.ADVISED], dict(Counter(codes)))
-
-
-class NothingToWave(Conflict):
-    """Twelve uploads without eight good ones come first, and at least one that is usable."""
-
-    title = "There is nothing to wave through"
-
-
-def wave_through(session: Session, employee_id: UUID, *, caller: str) -> int:
-    """HR lets every usable photo of somebody count, without seeing one; returns how many.
-
-    Raises `EmployeeMissing`, `Restricted`, `ConsentMissing` and `NothingToWave`.
-    """
-    permitted(session, employee_id)
-    if not trouble(session, employee_id).helpable:
-        raise NothingToWave("This person can still help themselves, or none of their photos is usable.")
-    advised = [photo for photo in of(session, employee_id) if photo.state == PhotoState.ADVISED]
-    for photo in advised:
-        photo.state = PhotoState.ACCEPTED
-        session.add(photo)
-        _record(session, "photo.waved", photo, caller=caller)
-    return len(advised)
-
-
-class NothingToChoose(Conflict):
-    """Only a photo of several people asks which of them it is about."""
-
-    title = "There is no choice of faces on this photo"
-
-
-class NoSuchFace(Unprocessable):
-    title = "There is no such face in this photo"
-
-
-def choose_face(session: Session, employee_id: UUID, photo_id: UUID, index: int) -> Photo:
-    """The person tapped their own face, which is cut out and checked.
-
-    Raises `PhotoMissing`, `NothingToChoose` and `NoSuchFace`.
-    """
-    permitted(session, employee_id)
-    photo = get(session, employee_id, photo_id)
-    if photo.state != PhotoState.CHOOSING:
-        raise NothingToChoose("This photo does not ask which face is yours.")
-    if not 0 <= index < len(photo.faces):
-        raise NoSuchFace(f"Please choose one of the {len(photo.faces)} faces.")
-    photo.state, photo.face = PhotoState.CHECKING, index
-    session.add(photo)
-    jobs.send(session, check, str(photo.id), key=f"{photo.id}:{uuid4()}")
-    _record(session, "photo.chosen", photo, caller=f"employee:{employee_id}")
-    return photo
-
-
-def remove(session: Session, objects: Objects, employee_id: UUID, photo_id: UUID) -> None:
-    """The person deletes a photo; its object goes once this is committed. Raises `PhotoMissing`."""
-    hold(session, employee_id)
-    photo = get(session, employee_id, photo_id)
-    path = photo.path
-    session.delete(photo)
-    session.flush()
-    after_commit(session, lambda: objects.delete(path))
-    _record(session, "photo.removed", photo, caller=f"employee:{employee_id}")
+    return kernel.objects.get(photo.path, kernel.keys.open(source_key(tenant, employee_id)))
 
 
 @dataclass(frozen=True)
@@ -410,7 +189,7 @@ def _check(attempt: jobs.Attempt, photo_id: UUID) -> None:
         peers = _usable(session, photo.employee_id)[-COMPARED:] if photo and _comparable(session, photo) else []
     if photo is None:
         return
-    key = kernel.keys.open(_source(attempt.tenant, photo.employee_id))
+    key = kernel.keys.open(source_key(attempt.tenant, photo.employee_id))
     seen = _inspected(kernel.objects.get(photo.path, key), photo)
     findings = list(seen.findings)
     if seen.accepted and _another_person(kernel.objects, key, seen, peers):
@@ -539,7 +318,7 @@ def _write_verdict(
     ).first()
     if written is None:
         return [clean] if clean else []
-    _record(session, f"photo.{state}", photo)
+    record(session, f"photo.{state}", photo)
     return [photo.path] if kept else [path for path in (photo.path, clean) if path]
 
 
@@ -573,32 +352,5 @@ def _forgotten(session: Session, now: datetime) -> list[Photo]:
     return [photo for photo in waiting if str(photo.id) not in busy]
 
 
-@jobs.every(timedelta(minutes=15))
-def sweep_orphans(kernel: Kernel, now: datetime) -> None:
-    """Removes photos and headshots that a crash left without a row."""
-    for tenant in tenants.all_ids(kernel):
-        people = f"tenants/{tenant}/employees"
-        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE[KeyClass.SOURCE])
-        old = [
-            found.path
-            for found in kernel.objects.list(people)
-            if (age := ORPHAN_AGE.get(KeyClass(found.path.split("/")[4]))) and found.modified < now - age
-        ]
-        for start in range(0, len(old), 1000):
-            paths = old[start : start + 1000]
-            with kernel.db.transaction(tenant) as session:
-                named = _named(session, paths)
-            for path in set(paths) - named:
-                kernel.objects.delete(path)
-
-
-def _named(session: Session, paths: Sequence[str]) -> set[str]:
-    photos = select(Photo.path).where(col(Photo.tenant_id) == tenant_of(session), col(Photo.path).in_(paths))
-    headshots = select(Headshot.path).where(
-        col(Headshot.tenant_id) == tenant_of(session), col(Headshot.path).in_(paths)
-    )
-    return {*session.exec(photos), *session.exec(headshots)}
-
-
-def _record(session: Session, event: str, photo: Photo, *, caller: str = ledger.SYSTEM) -> None:
+def record(session: Session, event: str, photo: Photo, *, caller: str = ledger.SYSTEM) -> None:
     ledger.record(session, event, caller=caller, subject=photo.employee_id, objects=[photo.id])

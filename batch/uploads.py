@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Request
+from litestar.exceptions import InternalServerException
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from batch import intake
 from likeness.errors import LikenessError, TooLarge, Unprocessable
 
 PATIENCE = 60.0
@@ -19,10 +21,16 @@ SLOWEST = 16 * 1024
 """Bytes a second on average, asked for once an upload has taken a minute: a tenth of a 3G connection."""
 LONGEST_VALUE = 10_000
 MOST_PARTS = 20
+AROUND = 2**20
+"""What a form may hold beside its file."""
 
 
 class FormUnreadable(Unprocessable):
     title = "The form could not be read"
+
+
+class OneFileOnly(Unprocessable):
+    title = "Please send one file at a time"
 
 
 class FileTooLarge(TooLarge):
@@ -31,6 +39,10 @@ class FileTooLarge(TooLarge):
 
 class UploadTooSlow(LikenessError):
     status, title = 408, "The upload took too long"
+
+
+class UploadCut(LikenessError):
+    status, title = 400, "The upload broke off"
 
 
 @dataclass
@@ -42,12 +54,23 @@ class Form:
     filename: str = ""
 
 
+async def photo_in(request: Request[Any, Any, Any]) -> bytes:
+    """The one photo of a form. Raises what `form_in` raises, and `PhotoTooLarge`."""
+    try:
+        return (await form_in(request, "photo", intake.LARGEST)).data
+    except FileTooLarge:
+        raise intake.PhotoTooLarge(intake.TOO_LARGE) from None
+
+
 async def form_in(request: Request[Any, Any, Any], file_field: str, largest: int) -> Form:
-    """Raises `FormUnreadable`, `FileTooLarge` and `UploadTooSlow`."""
+    """Raises `FormUnreadable`, `OneFileOnly`, `FileTooLarge`, `UploadTooSlow` and `UploadCut`."""
     content_type, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if content_type != b"multipart/form-data" or not boundary:
         raise FormUnreadable(f"Please send a form with the file as its field `{file_field}`.")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > largest + AROUND:
+        raise FileTooLarge(_too_large(largest))
     parts = _Parts(file_field, largest)
     try:
         parser = MultipartParser(boundary, parts.callbacks())
@@ -69,6 +92,8 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             piece = await asyncio.wait_for(anext(stream), PATIENCE)
         except StopAsyncIteration:
             return
+        except InternalServerException:  # What the framework says of a client that went away.
+            raise UploadCut("The connection broke off. Please send the file again.") from None
         except TimeoutError:
             raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
         received += len(piece)
@@ -76,6 +101,10 @@ async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         if taken > PATIENCE and received < taken * SLOWEST:
             raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
         yield piece
+
+
+def _too_large(largest: int) -> str:
+    return f"The file is larger than {largest // 2**20} MB."
 
 
 class _Parts:
@@ -111,7 +140,7 @@ class _Parts:
             self._field = options.get(b"name", b"").decode("utf-8", "replace")
             if self._field == self._file_field:
                 if self.has_file:
-                    raise FormUnreadable("Please send one file at a time.")
+                    raise OneFileOnly("Please send one file at a time.")
                 self.form.filename = options.get(b"filename", b"").decode("utf-8", "replace")
         self._name.clear()
         self._value.clear()
@@ -120,7 +149,7 @@ class _Parts:
         if self._field == self._file_field:
             self._file += data[start:end]
             if len(self._file) > self._largest:
-                raise FileTooLarge(f"The file is larger than {self._largest // 2**20} MB.")
+                raise FileTooLarge(_too_large(self._largest))
         else:
             self._text += data[start:end]
             if len(self._text) > LONGEST_VALUE:

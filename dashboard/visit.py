@@ -16,11 +16,11 @@ from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
-from batch import consents, employees, headshots, invitations, notices, photos, sittings, texts
-from batch.api_photos import photo_in
+from batch import consents, decisions, employees, headshots, intake, invitations, notices, photos, sittings, texts
 from batch.api_visit import enter
 from batch.employees import EmployeeProfile
 from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
+from batch.uploads import photo_in
 from compliance import erasures, holds
 from dashboard import words
 from dashboard.pages import back, page, signed
@@ -287,7 +287,7 @@ async def add_photo(request: Request[Any, Any, Any]) -> Response[Any]:
     kernel, caller = kernel_of(request), signed_in(request)
     try:
         data = await photo_in(request)
-        await asyncio.to_thread(photos.add, kernel, caller.tenant, caller.id, data, utc_now())
+        await asyncio.to_thread(intake.add, kernel, caller.tenant, caller.id, data, utc_now())
     except consents.ConsentMissing:
         raise
     except LikenessError as problem:
@@ -299,7 +299,7 @@ async def add_photo(request: Request[Any, Any, Any]) -> Response[Any]:
 def use_anyway(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> Response[Any]:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        photos.use_anyway(session, caller.id, photo_id)
+        decisions.use_anyway(session, caller.id, photo_id)
     return _photos_again(request)
 
 
@@ -308,7 +308,7 @@ def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data:
     caller = signed_in(request)
     tapped = data.get("face", "")
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        photos.choose_face(session, caller.id, photo_id, int(tapped) if tapped.isdecimal() else -1)
+        decisions.choose_face(session, caller.id, photo_id, int(tapped) if tapped.isdecimal() else -1)
     return _photos_again(request)
 
 
@@ -316,7 +316,7 @@ def choose_face(request: Request[Any, Any, Any], photo_id: FromPath[UUID], data:
 def remove_photo(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> Response[Any]:
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
-        photos.remove(session, kernel.objects, caller.id, photo_id)
+        decisions.remove(session, kernel.objects, caller.id, photo_id)
     return _photos_again(request)
 
 

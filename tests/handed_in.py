@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from sqlmodel import Session
 
-from batch import headshots, photos, sittings
+from batch import headshots, intake, photos, sittings
 from batch.models import Employee, Headshot, Photo, PhotoState, Sitting, SittingState
 from likeness.db import utc_now
 from likeness.kernel import Kernel
@@ -31,7 +31,7 @@ def make_photos(
     kernel: Kernel, person: Employee, count: int = 6, state: PhotoState = PhotoState.ACCEPTED
 ) -> list[Photo]:
     made = [
-        photos.add(kernel, person.tenant_id, person.id, f"{state} {number}".encode(), utc_now())
+        intake.add(kernel, person.tenant_id, person.id, f"{state} {number}".encode(), utc_now())
         for number in range(count)
     ]
     with kernel.db.transaction(person.tenant_id) as session:

@@ -13,7 +13,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from batch import api_photos, photos
+from batch import intake, photos, uploads
 from batch.models import Employee, PhotoState
 from likeness.app import create_app
 from likeness.kernel import Kernel
@@ -84,8 +84,8 @@ def test_without_consent_an_upload_is_forbidden(client: TestClient[Any], kernel:
 
 def test_25_mb_are_taken_and_one_byte_more_is_not(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
     sign_in_employee(client, kernel, alice)
-    assert send(client, bytes(photos.LARGEST)).status_code == 201
-    for size in (photos.LARGEST + 1, photos.LARGEST + 2**20):
+    assert send(client, bytes(intake.LARGEST)).status_code == 201
+    for size in (intake.LARGEST + 1, intake.LARGEST + 2**20):
         answer = send(client, bytes(size))
         assert answer.status_code == 413
         assert "25 MB" in answer.json()["detail"]
@@ -105,7 +105,7 @@ def test_what_is_no_photo_form_is_refused_with_a_sentence(
         assert client.post(url, content=body, headers=form).status_code == 422
     twice = client.post(url, files=[("photo", ("a", b"one")), ("photo", ("b", b"two"))])
     assert twice.status_code == 422
-    assert twice.json()["type"] == "urn:likeness:one-photo-only"
+    assert twice.json()["type"] == "urn:likeness:one-file-only"
     assert client.get(url).json()["photos"] == []
 
 
@@ -144,7 +144,7 @@ def test_an_upload_that_breaks_off_or_stalls_is_not_an_error_of_ours(
 
     sign_in_employee(client, kernel, alice)
     assert half_an_upload(client, gone) == 400
-    monkeypatch.setattr(api_photos, "PATIENCE", 0.05)
+    monkeypatch.setattr(uploads, "PATIENCE", 0.05)
     assert half_an_upload(client, silent) == 408
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sqlalchemy.exc import IntegrityError
 
-from batch import consents, inspection, photos
+from batch import consents, decisions, inspection, intake, photos
 from batch.models import Employee, Photo, PhotoState
 from likeness import jobs, ledger
 from likeness.db import utc_now
@@ -36,7 +36,7 @@ def bob(kernel: Kernel) -> Employee:
 
 
 def add(kernel: Kernel, person: Employee, data: bytes) -> Photo:
-    return photos.add(kernel, person.tenant_id, person.id, data, utc_now())
+    return intake.add(kernel, person.tenant_id, person.id, data, utc_now())
 
 
 def checked(kernel: Kernel, person: Employee, *pictures: bytes) -> list[Photo]:
@@ -119,14 +119,14 @@ def test_the_same_bytes_of_two_people_share_nothing(kernel: Kernel, alice: Emplo
 def test_empty_large_and_too_many_files_are_refused_with_a_sentence(
     kernel: Kernel, alice: Employee, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(photos.PhotoEmpty):
+    with pytest.raises(intake.PhotoEmpty):
         add(kernel, alice, b"")
-    with pytest.raises(photos.PhotoTooLarge, match="25 MB"):
-        add(kernel, alice, bytes(photos.LARGEST + 1))
-    monkeypatch.setattr(photos, "MOST", 2)
+    with pytest.raises(intake.PhotoTooLarge, match="25 MB"):
+        add(kernel, alice, bytes(intake.LARGEST + 1))
+    monkeypatch.setattr(intake, "MOST", 2)
     first = add(kernel, alice, b"one")
     add(kernel, alice, b"two")
-    with pytest.raises(photos.TooManyPhotos):
+    with pytest.raises(intake.TooManyPhotos):
         add(kernel, alice, b"three")
     assert add(kernel, alice, b"one").id == first.id
     assert len(stored(kernel, alice)) == 2
@@ -150,7 +150,7 @@ def test_after_withdrawal_nothing_is_taken_and_nothing_is_left_of_the_try(
 
 def test_after_the_key_is_destroyed_no_photo_is_taken(kernel: Kernel, alice: Employee) -> None:
     kernel.keys.destroy(KeyRef(alice.tenant_id, alice.id, KeyClass.SOURCE), NOW)
-    with pytest.raises(photos.PhotosClosed):
+    with pytest.raises(intake.PhotosClosed):
         add(kernel, alice, pictures.drawn(1)[0])
 
 
@@ -171,10 +171,10 @@ def test_the_sweep_removes_objects_without_a_row_after_an_hour_and_no_others(
     others = add(kernel, bob, b"a photo")
     half = kernel.settings.home / "objects" / Path(orphan).parent / "_0123.part"
     half.write_bytes(b"half of an object")
-    photos.sweep_orphans(kernel, utc_now() + timedelta(minutes=59))
+    intake.sweep_orphans(kernel, utc_now() + timedelta(minutes=59))
     assert kernel.objects.exists(orphan)
     assert half.exists()
-    photos.sweep_orphans(kernel, utc_now() + timedelta(minutes=61))
+    intake.sweep_orphans(kernel, utc_now() + timedelta(minutes=61))
     assert stored(kernel, alice) == [photo.path]
     assert stored(kernel, bob) == [others.path]
     assert not half.exists()
@@ -247,9 +247,9 @@ def test_with_several_people_the_owner_taps_their_face_and_it_is_cut_out(kernel:
     picture = photos.picture(kernel, alice.tenant_id, alice.id, photo.id, utc_now())
     with kernel.db.transaction(alice.tenant_id) as session:
         assert photos.progress(session, alice.id).accepted == 0
-        with pytest.raises(photos.NoSuchFace):
-            photos.choose_face(session, alice.id, photo.id, 2)
-        photos.choose_face(session, alice.id, photo.id, 0)
+        with pytest.raises(decisions.NoSuchFace):
+            decisions.choose_face(session, alice.id, photo.id, 2)
+        decisions.choose_face(session, alice.id, photo.id, 0)
     run_jobs(kernel, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         photo = photos.get(session, alice.id, photo.id)
@@ -289,7 +289,7 @@ def test_a_photo_deleted_while_it_is_checked_stays_deleted(
 
     def removed_meanwhile(*args: object, **options: object) -> inspection.Inspection:
         with kernel.db.transaction(alice.tenant_id) as session:
-            photos.remove(session, kernel.objects, alice.id, photo.id)
+            decisions.remove(session, kernel.objects, alice.id, photo.id)
         return inspect(*args, **options)  # type: ignore[arg-type]
 
     photo = add(kernel, alice, pictures.drawn(1)[0])
@@ -308,41 +308,41 @@ def test_advice_is_overruled_twice_by_the_person(kernel: Kernel, alice: Employee
     with kernel.db.transaction(alice.tenant_id) as session:
         assert photos.progress(session, alice.id).accepted == 0
         for photo in made[:2]:
-            assert photos.use_anyway(session, alice.id, photo.id).state == PhotoState.ACCEPTED
-        photos.use_anyway(session, alice.id, made[0].id)
+            assert decisions.use_anyway(session, alice.id, photo.id).state == PhotoState.ACCEPTED
+        decisions.use_anyway(session, alice.id, made[0].id)
         assert photos.progress(session, alice.id).accepted == 2
-        with pytest.raises(photos.OverruledOften):
-            photos.use_anyway(session, alice.id, made[2].id)
+        with pytest.raises(decisions.OverruledOften):
+            decisions.use_anyway(session, alice.id, made[2].id)
 
 
 def test_a_photo_under_check_or_rejected_cannot_be_overruled(kernel: Kernel, alice: Employee) -> None:
     photo = add(kernel, alice, b"not a picture")
-    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(photos.NoAdvice):
-        photos.use_anyway(session, alice.id, photo.id)
+    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(decisions.NoAdvice):
+        decisions.use_anyway(session, alice.id, photo.id)
 
 
 def test_hr_waves_usable_photos_through_after_twelve_uploads(kernel: Kernel, alice: Employee, bob: Employee) -> None:
     make_photos(kernel, alice, 3, PhotoState.ADVISED)
     make_photos(kernel, alice, 8, PhotoState.REJECTED)
     with kernel.db.transaction(alice.tenant_id) as session:
-        with pytest.raises(photos.NothingToWave):
-            photos.wave_through(session, alice.id, caller="member:x")
+        with pytest.raises(decisions.NothingToWave):
+            decisions.wave_through(session, alice.id, caller="member:x")
         for photo in photos.of(session, alice.id)[:3]:
             photo.findings = [{"code": "blurred"}]
     make_photos(kernel, alice, 1)
     with kernel.db.transaction(alice.tenant_id) as session:
-        seen = photos.trouble(session, alice.id)
+        seen = decisions.trouble(session, alice.id)
         assert (seen.uploads, seen.accepted, seen.advised, seen.reasons) == (12, 1, 3, {"blurred": 3})
-        assert photos.wave_through(session, alice.id, caller="member:x") == 3
+        assert decisions.wave_through(session, alice.id, caller="member:x") == 3
         assert photos.progress(session, alice.id).accepted == 4
     with kernel.db.transaction(bob.tenant_id) as session, pytest.raises(photos.EmployeeMissing):
-        photos.wave_through(session, alice.id, caller="member:x")
+        decisions.wave_through(session, alice.id, caller="member:x")
 
 
 def test_a_photo_is_deleted_at_any_time_with_its_object(kernel: Kernel, alice: Employee) -> None:
     photo = add(kernel, alice, b"a photo")
     with kernel.db.transaction(alice.tenant_id) as session:
-        photos.remove(session, kernel.objects, alice.id, photo.id)
+        decisions.remove(session, kernel.objects, alice.id, photo.id)
         assert kernel.objects.exists(photo.path)
     assert stored(kernel, alice) == []
     assert "photo.removed" in events(kernel, alice)
@@ -368,12 +368,12 @@ def test_photos_are_hidden_from_another_company_and_from_a_colleague(
         with kernel.db.transaction(stranger.tenant_id) as session:
             assert photos.of(session, stranger.id) == []
             with pytest.raises(photos.PhotoMissing):
-                photos.use_anyway(session, stranger.id, photo.id)
+                decisions.use_anyway(session, stranger.id, photo.id)
             with pytest.raises(photos.PhotoMissing):
-                photos.choose_face(session, stranger.id, photo.id, 0)
+                decisions.choose_face(session, stranger.id, photo.id, 0)
             with pytest.raises(photos.PhotoMissing):
-                photos.remove(session, kernel.objects, stranger.id, photo.id)
+                decisions.remove(session, kernel.objects, stranger.id, photo.id)
     with kernel.db.transaction(bob.tenant_id) as session:
         assert photos.of(session, alice.id) == []
     with pytest.raises(photos.EmployeeMissing):
-        photos.add(kernel, bob.tenant_id, alice.id, b"a photo", NOW)
+        intake.add(kernel, bob.tenant_id, alice.id, b"a photo", NOW)

@@ -15,7 +15,7 @@ import openpyxl
 import uvicorn
 from sqlmodel import Session, col, select
 
-from batch import headshots, invitations, photos, sittings
+from batch import headshots, intake, invitations, photos, sittings
 from batch.models import Employee, Headshot, Invitation, Photo, PhotoState
 from compliance import erasures
 from compliance.models import Certificate, Erasure, Hold
@@ -164,7 +164,7 @@ def _good_photos(kernel: Kernel, person: Employee, count: int) -> None:
 
 
 def _photo(kernel: Kernel, person: Employee, data: bytes, state: PhotoState, finding: dict[str, str] | None) -> None:
-    photo = photos.add(kernel, person.tenant_id, person.id, data, utc_now() - timedelta(days=1, hours=2))
+    photo = intake.add(kernel, person.tenant_id, person.id, data, utc_now() - timedelta(days=1, hours=2))
     with kernel.db.transaction(person.tenant_id) as session:
         row: Photo = photos.get(session, person.id, photo.id)
         row.state, row.pose = state, "front"

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from sqlmodel import SQLModel
 
-from batch import headshots, photos
+from batch import decisions, headshots, photos
 from batch.models import Employee
 from compliance import holds, retention
 from likeness import ledger, mail
@@ -87,11 +87,11 @@ def test_selfies_and_weights_go_on_day_7_and_headshots_on_day_30_to_the_minute(
 def test_no_weights_outlive_the_last_selfie(kernel: Kernel, alice: Employee) -> None:
     with kernel.db.transaction(alice.tenant_id) as session:
         for photo in photos.of(session, alice.id)[1:]:
-            photos.remove(session, kernel.objects, alice.id, photo.id)
+            decisions.remove(session, kernel.objects, alice.id, photo.id)
     sweep(kernel, alice, utc_now())
     assert stored(kernel, alice, KeyClass.MODEL) == 1
     with kernel.db.transaction(alice.tenant_id) as session:
-        photos.remove(session, kernel.objects, alice.id, photos.of(session, alice.id)[0].id)
+        decisions.remove(session, kernel.objects, alice.id, photos.of(session, alice.id)[0].id)
     sweep(kernel, alice, utc_now())
     assert stored(kernel, alice, KeyClass.MODEL) == 0
 

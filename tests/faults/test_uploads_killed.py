@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from batch import photos
+from batch import intake, photos
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
@@ -23,20 +23,20 @@ UPLOADING = """
 import os, random, signal, sys, time
 from hashlib import sha256
 from uuid import UUID
-from batch import photos
+from batch import intake
 from likeness.db import utc_now
 from likeness.kernel import assemble
 from likeness.settings import Settings
 
 home, url, tenant, person, told, kills = sys.argv[1:]
-photos.MOST = 100_000
+intake.MOST = 100_000
 
 def upload():
     kernel = assemble(Settings(home=home, database_url=url, profile="embedded"))
     out = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     while True:
         data = os.urandom(200_000)
-        photo = photos.add(kernel, UUID(tenant), UUID(person), data, utc_now())
+        photo = intake.add(kernel, UUID(tenant), UUID(person), data, utc_now())
         os.write(out, f"{photo.id} {sha256(data).hexdigest()}\\n".encode())
 
 for _ in range(int(kills)):
@@ -70,7 +70,7 @@ def test_what_was_taken_survives_and_nothing_else_stays(kernel: Kernel, tmp_path
         rows = {photo.id: photo for photo in photos.of(session, person.id)}
     for photo_id, digest in taken:
         assert sha256(kernel.objects.get(rows[UUID(photo_id)].path, key)).hexdigest() == digest
-    photos.sweep_orphans(kernel, utc_now() + timedelta(hours=2))
+    intake.sweep_orphans(kernel, utc_now() + timedelta(hours=2))
     objects = kernel.settings.home / "objects"
     stored = {str(file.relative_to(objects)) for file in objects.rglob(f"{person.id}/**/*") if file.is_file()}
     assert stored == {photo.path for photo in rows.values()}

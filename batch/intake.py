@@ -1,0 +1,149 @@
+"""Taking photos in: permission, the object, its row, and what a crash leaves of a try.
+
+A byte is taken only on a standing consent; the foreign key to it lets the database refuse the row as well. A photo that
+was answered with "taken" is durable and found again after a crash at any point: the object is on the disk before its
+row is committed. What a crash leaves behind the other way round, an object without a row, the sweep removes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+from sqlmodel import Session, col, select
+
+from batch import employees, photos
+from batch.models import Headshot, Photo
+from likeness import jobs, ledger
+from likeness.db import tenant_of
+from likeness.errors import Conflict, Gone, LikenessError, TooLarge, Unprocessable
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyDestroyed, KeyFolder
+from likeness.objects import person_path
+from tenants import tenants
+
+LARGEST = 25 * 2**20
+TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one."
+MOST = 30
+"""Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
+ORPHAN_AGE = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
+"""Spared so long without a row: a photo gets its row in seconds, a headshot once its whole order is through."""
+
+
+class PhotoEmpty(Unprocessable):
+    title = "The photo is empty"
+
+
+class PhotoTooLarge(TooLarge):
+    title = "The photo is larger than 25 MB"
+
+
+class TooManyPhotos(Conflict):
+    title = "There are too many photos"
+
+
+class PhotosClosed(Gone):
+    """The key of the person's photos was destroyed, so none can be taken in any more."""
+
+    title = "Photos can no longer be added"
+
+
+def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datetime) -> Photo:
+    """Takes a photo in; once this returns it is durable. The same bytes again give the same photo.
+
+    Two transactions, because nothing slow happens inside one: ask for permission, write the object, write its row.
+    Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos` and `PhotosClosed`.
+    """
+    digest = _digest(kernel.keys, tenant, employee_id, data)
+    with kernel.db.transaction(tenant) as session:
+        photos.agreed(session, employees.get(session, employee_id))
+        _check_size(data)
+        known = _known(session, employee_id, digest)
+        if known:
+            return known
+    path = person_path(tenant, employee_id, KeyClass.SOURCE, uuid4())
+    try:
+        kernel.objects.put(path, data, kernel.keys.open_or_create(photos.source_key(tenant, employee_id)))
+    except KeyDestroyed:
+        raise PhotosClosed("Your photos were deleted for good, and new ones cannot be added.") from None
+    try:
+        with kernel.db.transaction(tenant) as session:
+            photo = _write_down(session, employee_id, path, digest, data, now)
+    except LikenessError:
+        # Certainly not committed. After any other failure it may be: then the row keeps the object, or the sweep goes.
+        kernel.objects.delete(path)
+        raise
+    if photo.path != path:
+        kernel.objects.delete(path)
+    return photo
+
+
+def _write_down(session: Session, employee_id: UUID, path: str, digest: str, data: bytes, now: datetime) -> Photo:
+    consent = photos.permitted(session, employee_id)
+    known = _known(session, employee_id, digest)
+    if known:
+        return known
+    photo = Photo(
+        tenant_id=tenant_of(session),
+        employee_id=employee_id,
+        consent_id=consent.id,
+        path=path,
+        digest=digest,
+        bytes=len(data),
+        created_at=now,
+        due_at=now + timedelta(days=tenants.get(session).source_days),
+    )
+    session.add(photo)
+    session.flush()
+    jobs.send(session, photos.check, str(photo.id))
+    ledger.record(session, "photo.added", caller=f"employee:{employee_id}", subject=employee_id, objects=[photo.id])
+    return photo
+
+
+def _check_size(data: bytes) -> None:
+    if not data:
+        raise PhotoEmpty("This file is empty. Please choose the photo again.")
+    if len(data) > LARGEST:
+        raise PhotoTooLarge(TOO_LARGE)
+
+
+def _known(session: Session, employee_id: UUID, digest: str) -> Photo | None:
+    """The photo that these bytes are already. Raises `TooManyPhotos` when they would be one too many."""
+    have = photos.of(session, employee_id)
+    known = next((photo for photo in have if photo.digest == digest), None)
+    if known is None and len(have) >= MOST:
+        raise TooManyPhotos(f"You have handed in {MOST} photos. Please delete some before you add more.")
+    return known
+
+
+def _digest(keys: KeyFolder, tenant: UUID, employee_id: UUID, data: bytes) -> str:
+    """Keyed, and different for each person, so that it says nothing to who only sees the database."""
+    return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha256(data).digest(), "sha256").hex()
+
+
+@jobs.every(timedelta(minutes=15))
+def sweep_orphans(kernel: Kernel, now: datetime) -> None:
+    """Removes photos and headshots that a crash left without a row."""
+    for tenant in tenants.all_ids(kernel):
+        people = f"tenants/{tenant}/employees"
+        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE[KeyClass.SOURCE])
+        old = [
+            found.path
+            for found in kernel.objects.list(people)
+            if (age := ORPHAN_AGE.get(KeyClass(found.path.split("/")[4]))) and found.modified < now - age
+        ]
+        for start in range(0, len(old), 1000):
+            paths = old[start : start + 1000]
+            with kernel.db.transaction(tenant) as session:
+                named = _named(session, paths)
+            for path in set(paths) - named:
+                kernel.objects.delete(path)
+
+
+def _named(session: Session, paths: Sequence[str]) -> set[str]:
+    handed_in = select(Photo.path).where(col(Photo.tenant_id) == tenant_of(session), col(Photo.path).in_(paths))
+    made = select(Headshot.path).where(col(Headshot.tenant_id) == tenant_of(session), col(Headshot.path).in_(paths))
+    return {*session.exec(handed_in), *session.exec(made)}
