@@ -44,6 +44,12 @@ FINDINGS: dict[str, Finding] = {
     "too_many_pixels": Finding(
         "unreadable", "reject", "The photo has more than 50 million pixels.", "Choose a smaller photo"
     ),
+    "too_many_jpeg_pixels": Finding(
+        "unreadable", "reject", "The photo has more than 200 million pixels.", "Choose a smaller photo"
+    ),
+    "too_much_memory": Finding(
+        "unreadable", "reject", "The photo is stored in a way that needs too much memory.", "Choose a smaller photo"
+    ),
     "not_a_picture": Finding(
         "unreadable", "reject", "This is not a JPEG, PNG, WebP or HEIC photo.", "Choose another file"
     ),

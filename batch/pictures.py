@@ -11,9 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from batch import colours
 
 LARGEST_FILE = 25 * 2**20
-MOST_PIXELS = 50_000_000
+# What is limited is what stands in memory once decoded. A JPEG is decoded at a half, a quarter or an eighth of its size.
+MOST_PIXELS, MOST_JPEG_PIXELS = 50_000_000, 200_000_000
+# A progressive JPEG stands in memory as a whole before it is scaled: 200 megapixels as phones write them take 600 MB.
+MOST_PROGRESSIVE_BYTES = 800_000_000
 # Work happens on at most this side: enough to cut a face of 256 px out of a 16th of the picture.
 WORKING_SIDE = 4_096
 # What is kept; training uses 1,024.
@@ -78,10 +84,11 @@ def _decode(data: bytes) -> Decoded:
         raise Undecodable("not_a_picture") from None
     if image.format not in ACCEPTED:
         raise Undecodable("not_a_picture")
-    if image.width * image.height > MOST_PIXELS:
-        raise Undecodable("too_many_pixels")
+    _check_pixels(image)
     heic = image.format == "HEIF"
     profile = image.info.get("icc_profile")
+    if heic and not profile and (nclx := image.info.get("nclx_profile")):
+        profile = colours.profile(nclx)
     # libheif turns the picture itself.
     orientation = 1 if heic else _orientation(image)
     # A JPEG decodes at a half or a quarter of its size for free, if that is still large enough.
@@ -91,6 +98,21 @@ def _decode(data: bytes) -> Decoded:
     for turn in TURNS.get(orientation, ()):
         picture = picture.transpose(turn)
     return Decoded(picture, orientation in TURNS, heic)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    pixels = image.width * image.height
+    if not isinstance(image, JpegImageFile):
+        if pixels > MOST_PIXELS:
+            raise Undecodable("too_many_pixels")
+        return
+    if pixels > MOST_JPEG_PIXELS:
+        raise Undecodable("too_many_jpeg_pixels")
+    if image.info.get("progressive"):
+        # Two bytes for each number, and colours at a half or a quarter of the points where the file says so.
+        parts = [wide * high for _, wide, high, _ in image.layer]
+        if 2 * pixels * sum(parts) / max(parts) > MOST_PROGRESSIVE_BYTES:
+            raise Undecodable("too_much_memory")
 
 
 def _orientation(image: Image.Image) -> int:

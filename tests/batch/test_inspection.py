@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFilter, PngImagePlugin
 from skimage.data import astronaut, chelsea, coffee, rocket
 
-from batch import faces, inspection, pictures, verdict
+from batch import colours, faces, inspection, pictures, verdict
 from batch.child import Children
 from batch.inspection import Inspection, InspectorDown, inspect
 
 pillow_heif.register_heif_opener()
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+CASES = Path(__file__).parents[1] / "cases"
 SECRET = "Eileen at 59.9139 N"
 
 
@@ -261,6 +263,52 @@ def test_unusual_but_honest_files_are_fine(image: Callable[[], bytes]) -> None:
     assert seen.findings == ()
     assert b"script" not in (seen.picture or b"")
     assert opened(seen).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "options"),
+    [
+        (8_160, 6_144, {}),
+        (12_000, 9_000, {}),
+        (16_320, 12_240, {"progressive": True}),
+    ],
+)
+def test_a_jpeg_of_any_phone_is_taken_at_full_resolution(width: int, height: int, options: dict[str, Any]) -> None:
+    """50, 108 and 200 megapixels: decoded at a part of its size."""
+    large = Image.new("YCbCr", (width, height), (120, 128, 128))
+    large.paste(portrait(1000).convert("YCbCr").resize((height // 2, height // 2)), (width // 4, height // 5))
+    seen = inspect(saved(large, **options))
+    assert seen.accepted
+    assert codes(seen) == ["cropped"]
+    assert seen.face_pixels > 400
+
+
+def test_a_heic_without_a_profile_is_converted_from_the_numbers_it_gives() -> None:
+    """A plain red of 200, 60, 59 in Display P3; in sRGB it is 217, 42, 51."""
+    image = pictures.decode((CASES / "p3-nclx-no-icc.heic").read_bytes()).image
+    assert image.getpixel((200, 200)) == pytest.approx((217, 42, 51), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "colour"),
+    [
+        ((12, 13), (217, 42, 51)),  # Display P3
+        ((9, 13), (247, 0, 52)),  # BT.2020 with sRGB's curve
+        ((1, 8), (228, 133, 132)),  # sRGB's colours, stored as light
+    ],
+)
+def test_colours_by_number_mean_what_the_standard_says(numbers: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    icc = colours.profile({"color_primaries": numbers[0], "transfer_characteristics": numbers[1]})
+    assert icc is not None
+    changed: Any = ImageCms.profileToProfile(
+        Image.new("RGB", (1, 1), (200, 60, 59)), ImageCms.ImageCmsProfile(io.BytesIO(icc)), pictures.SRGB
+    )
+    assert changed.getpixel((0, 0)) == pytest.approx(colour, abs=3)
+
+
+def test_srgb_by_number_and_numbers_nobody_knows_need_no_profile() -> None:
+    for primaries, curve in ((1, 13), (1, 1), (2, 2), (99, 99)):
+        assert colours.profile({"color_primaries": primaries, "transfer_characteristics": curve}) is None
 
 
 # Files that mean harm
