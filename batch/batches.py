@@ -18,13 +18,13 @@ from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from batch import employees, invitations, workbook
+from batch import addresses, employees, invitations, workbook
 from batch import funnel as funnels
 from batch.child import ChildFailed
 from batch.employees import EmployeeProfile
 from batch.funnel import Line, Stage
 from batch.merging import KEY_THREADS, Merge
-from batch.models import Batch, Employee
+from batch.models import AddressChange, Batch, Employee
 from batch.workbook import Problem, Reading, WorkbookUnreadable
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
@@ -70,6 +70,8 @@ class ImportResult:
     unchanged: int
     invited: int
     problems: tuple[Problem, ...]
+    asked: int = 0
+    """How many of the corrected have another address, which they are asked about first."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class RosterLine:
     department: str | None
     site: str | None
     manager_email: str | None
+    address_waits_until: datetime | None = None
+    """Another address was imported for them, and they have until then to say whether it is theirs."""
 
 
 def get(session: Session, batch_id: UUID) -> Batch:
@@ -227,9 +231,7 @@ def commit(
     session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 9))"), {"key": str(batch.tenant_id)})
     merge = Merge(session, keys, reading)
     quotas.check(session, adding=len(merge.new))
-    created = merge.write(batch, now)
-    for employee_id in merge.readdressed:
-        invitations.readdress(session, employee_id, now)
+    created = merge.write(batch, now, caller=caller)
     invited = invitations.invite_all(session, created, now, send_at=send_at) if invite else []
     if created or batch.imported_at is None:
         batch.imported_at = now
@@ -243,6 +245,7 @@ def commit(
         unchanged=merge.unchanged,
         invited=len(invited),
         problems=merge.reading.problems,
+        asked=len(merge.asked),
     )
 
 
@@ -327,7 +330,12 @@ def people(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> 
         select(Employee).where(col(Employee.tenant_id) == tenant_of(session), col(Employee.batch_id) == batch_id)
     )
     by_id = {employee.id: employee for employee in sealed}
-    return [_roster_line(keys, line, by_id[line.employee_id]) for line in everybody if line.employee_id in by_id]
+    waiting = addresses.pending(session)
+    return [
+        _roster_line(keys, line, by_id[line.employee_id], waiting.get(line.employee_id))
+        for line in everybody
+        if line.employee_id in by_id
+    ]
 
 
 def status_export(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> bytes:
@@ -463,7 +471,7 @@ def lines(session: Session, batch_id: UUID, now: datetime) -> list[Line]:
     return funnels.lines(session, now, batch_id=batch_id)
 
 
-def _roster_line(keys: KeyFolder, line: Line, employee: Employee) -> RosterLine:
+def _roster_line(keys: KeyFolder, line: Line, employee: Employee, change: AddressChange | None) -> RosterLine:
     who = EmployeeProfile(full_name="", email="")
     with suppress(Gone):
         who = employees.profile(keys, employee)
@@ -479,4 +487,5 @@ def _roster_line(keys: KeyFolder, line: Line, employee: Employee) -> RosterLine:
         department=who.department,
         site=who.site,
         manager_email=who.manager_email,
+        address_waits_until=change.until if change else None,
     )

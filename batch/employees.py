@@ -33,6 +33,8 @@ class EmployeeProfile:
     site: str | None = None
     manager_email: str | None = None
     language: str | None = None
+    receipt: str | None = None
+    """Opens the certificate of what this person had deleted; for their own page, never from the company's list."""
 
     def sealed(self, key: DataKey) -> bytes:
         return key.seal(json.dumps(asdict(self), ensure_ascii=False).encode(), CONTEXT)

@@ -233,14 +233,36 @@ def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -
 
 
 def readdress(session: Session, employee_id: UUID, now: datetime) -> None:
-    """After an address changed: what went to the old one opens nothing, and the new one gets an invitation."""
+    """After the company corrected an address: what went to the old one opens nothing, and the new one is asked anew."""
     end_sessions_of(session, employee_id)
-    session.execute(delete(Link).where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id))
+    ended = _end_links(session, employee_id)
+    invitation = standing(session, employee_id)
+    # A mail that is still to be written goes to the address as it is by then.
+    if invitation is not None and ended and employees.get(session, employee_id).opted_out_at is None:
+        invitation.delivered_at = invitation.bounced_at = invitation.opened_at = invitation.reminded_at = None
+        invitation.reminders = 0
+        invitation.expires_at = now + LIFETIME
+        _send(session, invitation, "invitation")
+
+
+def follow(session: Session, employee_id: UUID, now: datetime, *, keep: UUID | None = None) -> None:
+    """After the person confirmed their new address: old links end, every session but `keep` too, a link goes there."""
+    end_sessions_of(session, employee_id, keep=keep)
+    _end_links(session, employee_id)
     invitation = standing(session, employee_id)
     if invitation is not None and employees.get(session, employee_id).opted_out_at is None:
         invitation.delivered_at = invitation.bounced_at = None
         invitation.expires_at = now + LIFETIME
-        _send(session, invitation, "link" if invitation.opened_at else "invitation")
+        _send(session, invitation, "link")
+
+
+def _end_links(session: Session, employee_id: UUID) -> int:
+    ended = session.execute(
+        delete(Link)
+        .where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id)
+        .returning(col(Link.id))
+    )
+    return len(ended.all())
 
 
 def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> int:

@@ -57,6 +57,30 @@ class Employee(TenantRow, table=True):
     restricted_at: datetime | None = Moment(default=None, nullable=True)
 
 
+class AddressChange(TenantRow, table=True):
+    """The company has another address for somebody who has consented: only that person can say that it is theirs."""
+
+    __tablename__ = "address_change"
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        Index("address_change_open", "tenant_id", "employee_id", unique=True,
+              postgresql_where=text("ended_at is null")),
+    )  # fmt: skip
+
+    employee_id: UUID = Field(index=True)
+    asked_by: str
+    asked_at: datetime = Moment()
+    until: datetime = Moment()
+    """When silence ends it: what was handed in is deleted then, and the new address gets an empty visit."""
+    email_index: bytes
+    sealed: bytes
+    """The new address, sealed under the person's profile key."""
+    token_hash: bytes | None = Field(default=None, unique=True)
+    """Of the link in the mail to the address as it is; None until that mail is written."""
+    ended_at: datetime | None = Moment(default=None, nullable=True)
+    outcome: str | None = None
+
+
 class Invitation(TenantRow, table=True):
     """A person is asked to take part. At most one stands at a time; the mails that lead to it are its links."""
 
@@ -254,3 +278,22 @@ class Release(TenantRow, table=True):
     headshot_id: UUID
     at: datetime = Moment(default_factory=utc_now)
     downloaded_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class TakeBack(TenantRow, table=True):
+    """The person took back a headshot that HR had downloaded: HR is asked to delete its copy, in the sight of both."""
+
+    __tablename__ = "take_back"
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        UniqueConstraint("tenant_id", "employee_id", "headshot_id"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    headshot_id: UUID | None = None
+    """No foreign key: HR's copy outlives the headshot. None once the person's own things are gone."""
+    downloaded_at: datetime = Moment()
+    asked_at: datetime = Moment()
+    deleted_at: datetime | None = Moment(default=None, nullable=True)
+    """When somebody at HR said that the copy is deleted. Likeness cannot see it."""
+    deleted_by: UUID | None = None

@@ -60,6 +60,8 @@ TABLES: Mapping[str, Table] = {
         _table("invitation", Fate.ERASED, person="employee_id",
                technical="id tenant_id created_at expires_at delivered_at opened_at revoked_at bounced_at mails reminders"
                " reminded_at"),
+        _table("address_change", Fate.ERASED, person="employee_id", identifying="email_index sealed",
+               technical="id tenant_id asked_by asked_at until token_hash ended_at outcome"),
         _table("link", Fate.ERASED, person="employee_id",
                technical="id tenant_id invitation_id token_hash mail_id created_at expires_at used_at"),
         _table("consent", Fate.ERASED, person="employee_id", identifying="signature",
@@ -72,6 +74,8 @@ TABLES: Mapping[str, Table] = {
         _table("headshot", Fate.ERASED, person="employee_id", biometric="path likeness_ratio",
                technical="id tenant_id sitting_id look_id number bytes favourite_at created_at due_at"),
         _table("release", Fate.ERASED, person="employee_id", technical="id tenant_id headshot_id at downloaded_at"),
+        _table("take_back", Fate.ERASED, person="employee_id",
+               technical="id tenant_id headshot_id downloaded_at asked_at deleted_at deleted_by"),
         _table("run", Fate.ERASED, person="employee_id", biometric="likeness_ratio",
                technical="id tenant_id sitting_id fence state recipe seconds step steps made passed started_at"
                " heartbeat_at finished_at error"),

@@ -23,7 +23,7 @@ from likeness.errors import Unavailable
 PLATFORM = UUID(int=0)
 """The tenant of the operators themselves."""
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration that this program knows."""
 
 

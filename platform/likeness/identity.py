@@ -158,14 +158,11 @@ def end_session(session: Session, session_id: UUID) -> None:
     )
 
 
-def end_sessions_of(session: Session, subject_id: UUID) -> None:
-    """Signs somebody out everywhere, and voids the links they have not used."""
+def end_sessions_of(session: Session, subject_id: UUID, *, keep: UUID | None = None) -> None:
+    """Signs somebody out everywhere but in the session `keep`, and voids the links they have not used."""
     for table in (WebSession, SignInLink):
-        session.execute(
-            delete(table).where(table.tenant_id == tenant_of(session), table.subject_id == subject_id)  # type: ignore[arg-type]
-        )
-
-
+        statement = delete(table).where(table.tenant_id == tenant_of(session), table.subject_id == subject_id)  # type: ignore[arg-type]
+        session.execute(statement if keep is None else statement.where(table.id != keep))  # type: ignore[arg-type]
 
 
 def forget_ended(session: Session, now: datetime) -> None:
