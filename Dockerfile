@@ -4,9 +4,10 @@ FROM python:3.11-slim
 # Index of CPU builds of torch, for a cluster without GPUs; empty takes the CUDA build that Linux gets by default.
 ARG TORCH_INDEX=""
 
-# bash and wget are what KubeRay starts and probes its containers with; compiled training steps need a C compiler.
+# bash and wget are what KubeRay starts and probes its containers with; compiled training steps need a C compiler; whoever
+# decodes photos and workbooks is confined with libseccomp, and nothing is decoded without it.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends bash gcc libc6-dev wget \
+    && apt-get install -y --no-install-recommends bash gcc libc6-dev libseccomp2 wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp likeness
 

@@ -6,9 +6,9 @@ nothing of it can reach the next person's file, and the imports (0.6 s for the f
 A function that can be run here takes `(about: dict, data: bytes)` and returns `(answer: dict, data: bytes)`. Between
 the processes travel JSON and raw bytes, never pickles.
 
-Each fork has limits on memory, processor time, file size and open files, an empty environment, and no way to open
-files, reach a network or start programs: whatever it needs is imported before. What goes wrong in it is a
-`ChildFailed` in the parent.
+Each fork has limits on memory, processor time, file size and open files, an empty environment, one open file for its
+answer, and no way to reach anything else (`confinement`): whatever it needs is imported before. What goes wrong in it
+is a `ChildFailed` in the parent.
 """
 
 import atexit
@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import logging
 import os
 import resource
 import select
@@ -36,7 +37,9 @@ if __name__ == "__main__":
     # the project has a folder named like the standard library's platform.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from batch.confinement import forbid_calls, leave_network
+from batch.confinement import ANSWER, Unconfined, allowlist, confine, leave_network
+
+log = logging.getLogger(__name__)
 
 # Two lengths stand before each message: the JSON and the raw bytes that follow it.
 HEAD = struct.Struct("!II")
@@ -52,7 +55,7 @@ class ChildFailed(Exception):
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
+        self.reason, self.detail = reason, detail
 
     @property
     def machine(self) -> bool:
@@ -179,7 +182,9 @@ class _Child:
             raise ChildFailed("start") from None
         if status.get("ready") is not True:
             self.kill()
-            raise ChildFailed("start", str(status.get("why", ""))[:200])
+            why = str(status.get("why", ""))[:300]
+            log.error("a child did not start: %s", why)
+            raise ChildFailed("start", why)
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -196,7 +201,7 @@ class _Child:
             answer = _parted(body)
             self.sound = True
             return answer
-        self.sound = reason in ("time", "processor", "memory", "crash", "refused")
+        self.sound = reason in ("start", "time", "processor", "memory", "crash", "refused")
         raise ChildFailed(reason if self.sound else "crash", str(status.get("why", ""))[:200])
 
     def kill(self) -> None:
@@ -280,19 +285,20 @@ def _serve(module: str, function: str, warm: str, limits: Limits) -> None:
         target = getattr(found, function)
         if warm:
             getattr(found, warm)()
+        compiled = allowlist()
+        leave_network(libc)
+        _try_confinement(libc, compiled)
     except BaseException as error:
-        _write(out, _framed({"ready": False, "why": _named(error)}, b""))
+        why = str(error) if isinstance(error, Unconfined) else _named(error)
+        _write(out, _framed({"ready": False, "why": why}, b""))
         return
-    leave_network(libc)
     gc.freeze()  # Objects that the collector never touches stay shared between the forks.
     _write(out, _framed({"ready": True}, b""))
 
     def forked(message: bytes, reply: int) -> None:
-        os.close(inp)
-        os.close(out)
         signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limits.processor_seconds, limits.processor_seconds + 2))
-        forbid_calls(libc)
+        confine(libc, compiled)
         _write(reply, _framed(*target(*_parted(message))))
 
     while True:
@@ -323,27 +329,57 @@ def _one_job(forked: Callable[[bytes, int], None], message: bytes) -> bytes:
 def _run_and_exit(forked: Callable[[bytes, int], None], message: bytes, reply: int) -> NoReturn:
     code = EXIT_CRASH
     try:
-        forked(message, reply)
+        _keep_only(reply)
+        forked(message, ANSWER)
         code = EXIT_DONE
     except MemoryError:
         code = EXIT_MEMORY
+    except Unconfined:
+        code = EXIT_UNCONFINED
     except BaseException as error:
-        os.ftruncate(reply, 0)
-        os.lseek(reply, 0, os.SEEK_SET)
-        _write(reply, _named(error).encode())
+        os.ftruncate(ANSWER, 0)
+        os.lseek(ANSWER, 0, os.SEEK_SET)
+        _write(ANSWER, _named(error).encode())
         code = EXIT_REFUSED
     finally:
         os._exit(code)
 
 
-EXIT_DONE, EXIT_MEMORY, EXIT_REFUSED, EXIT_CRASH = 0, 3, 4, 5
+def _keep_only(reply: int) -> None:
+    """Closes every file but the one for the answer, pipes to the parent and what a library left open included."""
+    os.dup2(reply, ANSWER)
+    os.closerange(ANSWER + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _try_confinement(libc: ctypes.CDLL, compiled: bytes) -> None:
+    """Sees the filter refuse once, before any file is taken. Raises `Unconfined`."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            confine(libc, compiled)
+            os.open("/", os.O_RDONLY)
+        except PermissionError:
+            os._exit(EXIT_DONE)
+        finally:
+            os._exit(EXIT_UNCONFINED)
+    _, status = os.waitpid(pid, 0)
+    if not os.WIFEXITED(status) or os.WEXITSTATUS(status) != EXIT_DONE:
+        raise Unconfined(
+            "This machine's kernel does not filter system calls (seccomp), and without that no photo and no workbook is"
+            " opened. Check the container's security settings."
+        )
+
+
+EXIT_DONE, EXIT_MEMORY, EXIT_REFUSED, EXIT_CRASH, EXIT_UNCONFINED = 0, 3, 4, 5, 6
 
 
 def _failure(status: int) -> Reason | None:
     if os.WIFSIGNALED(status):
         known: dict[int, Reason] = {signal.SIGALRM: "time", signal.SIGXCPU: "processor"}
         return known.get(os.WTERMSIG(status), "crash")
-    codes: dict[int, Reason | None] = {EXIT_DONE: None, EXIT_MEMORY: "memory", EXIT_REFUSED: "refused"}
+    codes: dict[int, Reason | None] = {
+        EXIT_DONE: None, EXIT_MEMORY: "memory", EXIT_REFUSED: "refused", EXIT_UNCONFINED: "start",
+    }  # fmt: skip
     return codes.get(os.WEXITSTATUS(status), "crash")
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pika
 from sqlalchemy import create_engine, text
 
+from batch.child import ChildFailed, Children
 from gpu_cluster.recipe import RECIPES
 from likeness.db import Database
 from likeness.keys import DataKey, KeyClass, KeyRef
@@ -26,6 +27,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from _shape(settings)
     yield from _keys(settings)
     yield from _objects(settings)
+    yield from _told("Opening photos and workbooks", _confinement, "Until then they are refused, and nothing is lost.")
     if not settings.embedded:
         yield from _told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL.")
         yield from _rescan(settings)
@@ -80,6 +82,14 @@ def _objects(settings: Settings) -> Iterator[str]:
             objects.delete(path)
 
     yield from _told("The object store", put_and_delete, "Check LIKENESS_OBJECTS_URL and its credentials.")
+
+
+def _confinement() -> None:
+    """Starts a confined child as a photo would."""
+    try:
+        Children("batch.confinement", "reached", keep=False).run({}, b"")
+    except ChildFailed as failure:
+        raise RuntimeError(failure.detail or failure.reason) from None
 
 
 def _database(settings: Settings) -> None:
