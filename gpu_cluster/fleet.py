@@ -6,16 +6,12 @@ that nothing of one company's people can be left in the memory that meets the ne
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import secrets
-import shutil
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,13 +26,14 @@ import psutil
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from gpu_cluster import session_folder
 from gpu_cluster.orders import Order, Outcome, Progress
+from gpu_cluster.session_folder import SessionFolder
 
 log = logging.getLogger(__name__)
 logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
 
 POLL_SECONDS = 2.0
-FOLDER_PREFIX = "lk-ray-"
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only orders and outcomes pass through Ray's own store, a few kilobytes each."""
 
@@ -84,8 +81,7 @@ class Fleet:
         self.recipe, self.licences = recipe, licences
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1
-        self._folder: str | None = None
-        self._held: int | None = None
+        self._folder: SessionFolder | None = None
         self._working: dict[UUID, Working] = {}
         self._spare: Any = None
         self._local: list[psutil.Process] = []
@@ -105,19 +101,18 @@ class Fleet:
         self.prepare()
 
     def _start_local_ray(self) -> None:
-        # A short folder, because Ray puts Unix sockets into it; removed at the end, with its logs.
-        _sweep_folders()
-        self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
-        self._held = _lock(Path(self._folder))
-        ray.init(
-            _temp_dir=self._folder,
-            _node_ip_address="127.0.0.1",
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            namespace="likeness",
-        )
+        self._folder = session_folder.make()  # Removed at the end, with Ray's logs.
+        with self._folder.for_children():
+            ray.init(
+                address="local",  # Otherwise Ray looks for a cluster in a file that any user may have left in /tmp.
+                _temp_dir=self._folder.ray,
+                _node_ip_address="127.0.0.1",
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                namespace="likeness",
+            )
         self._local = _local_ray()
 
     def lost(self) -> bool:
@@ -189,10 +184,8 @@ class Fleet:
             with suppress(psutil.Error):
                 process.kill()
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+            self._folder.remove()
+            self._folder = None
 
 
 def _local_ray() -> list[psutil.Process]:
@@ -218,24 +211,3 @@ def _lives(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
-
-
-def _lock(folder: Path) -> int | None:
-    """Held as long as this process lives; None when another living process holds it."""
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(held)
-        return None
-    return held
-
-
-def _sweep_folders() -> None:
-    """Removes what local clusters of killed programs left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        with suppress(OSError):
-            held = _lock(folder)
-            if held is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(held)
