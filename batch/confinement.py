@@ -52,7 +52,8 @@ def leave_network(libc: ctypes.CDLL) -> bool:
 def allowlist() -> bytes:
     """The compiled filter, as the kernel takes it. Raises `Unconfined`."""
     try:
-        import pyseccomp as seccomp  # It looks for libseccomp when it is imported, and raises where there is none.
+        # It looks for libseccomp when it is imported, and raises where there is none.
+        import pyseccomp as seccomp  # type: ignore[import-untyped]
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise Unconfined(
             "The library libseccomp is missing, and without it no photo and no workbook is opened. Install it:"
