@@ -31,6 +31,7 @@ from likeness.db import tenant_of, utc_now
 from likeness.errors import Conflict, Gone, NotFound, Unavailable, Unprocessable
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.lanes import Lane
 from likeness.mail import Mail
 from likeness.objects import Objects, tenant_path
 from tenants import quotas, tenants
@@ -294,7 +295,7 @@ def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> Und
     return UndoResult(removed=len(gone), kept=len(everybody) - len(gone))
 
 
-@jobs.actor()
+@jobs.actor(lane=Lane.PRIVACY)
 def destroy_keys(attempt: jobs.Attempt, *employee_ids: str) -> None:
     """Destroys the profile keys of people whose rows are gone."""
     with attempt.transaction() as session:

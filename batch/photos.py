@@ -27,6 +27,7 @@ from likeness.errors import Conflict, LikenessError, NotFound
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import DataKey, KeyClass, KeyRef
+from likeness.lanes import Lane
 from likeness.objects import Objects, person_path
 from tenants import tenants
 
@@ -168,7 +169,7 @@ class Overtaken(Conflict):
     """Another photo of the person was accepted while this one was compared without it."""
 
 
-@jobs.actor(attempts=5, lease=timedelta(seconds=45))
+@jobs.actor(lane=Lane.PHOTOS, attempts=5, lease=timedelta(seconds=45))
 def check(attempt: jobs.Attempt, photo_id: str) -> None:
     """Inspects a photo, puts the clean picture in the place of what came, and writes the verdict.
 

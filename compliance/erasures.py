@@ -35,6 +35,7 @@ from likeness.identity import end_sessions_of, new_token, token_hash
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
+from likeness.lanes import Lane
 from tenants import tenants
 
 log = logging.getLogger(__name__)
@@ -182,7 +183,7 @@ def _one_certificate(session: Session, column: Any, value: UUID) -> Certificate:
 # The way through
 
 
-@jobs.actor(attempts=10, lease=timedelta(minutes=3))
+@jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=3))
 def execute(attempt: jobs.Attempt, erasure_id: str) -> None:
     """Takes an erasure as far as it goes now; `attend` sends another job for what is left."""
     erasure = _freeze(attempt, UUID(erasure_id))
@@ -488,7 +489,7 @@ def _keyed(key: bytes, words: str) -> str:
     return hmac.digest(key, words.encode(), "sha256").hex()[:32]
 
 
-@jobs.actor(attempts=20, lease=timedelta(minutes=3))
+@jobs.actor(lane=Lane.PRIVACY, attempts=20, lease=timedelta(minutes=3))
 def look_again(attempt: jobs.Attempt, erasure_id: str) -> None:
     """Ten minutes later nothing may have come back; then the traces that the re-scan looked for go as well."""
     with attempt.transaction() as session:

@@ -89,7 +89,7 @@ TABLES: Mapping[str, Table] = {
         _table("sign_in_link", Fate.ERASED, person="subject_id",
                technical="id tenant_id token_hash kind expires_at used_at"),
         _table("job", Fate.ERASED, person="args key",
-               technical="id tenant_id kind state attempt due created_at finished_at error"),
+               technical="id tenant_id kind lane state attempt excused due created_at finished_at error"),
         # Evidence and accounts, under an id that leads nowhere once the row above is gone.
         _table("ledger_entry", Fate.KEPT, "the audit log is append-only and holds opaque ids alone",
                person="caller subject objects", technical="id tenant_id sequence at event previous hash"),
@@ -139,7 +139,7 @@ KEYS: Mapping[KeyClass, Place] = {
 SAMPLES = Place("samples", "texts sealed by the keys before these were destroyed; they must not open")
 LOG = Place("log", "the program's and the database's log files of the embedded profile")
 SCRATCH = Place("scratch", "Ray's folder and the studios' scratch on this machine")
-QUEUE = Place("queue", "RabbitMQ: a message is the id of a job row and nothing else")
+QUEUE = Place("queue", "RabbitMQ: a message says that something is due in a lane, and nothing else")
 TOMBSTONES = Place("tombstones", "files that name what to delete again after a restore: random ids alone")
 
 PLACES: tuple[Place, ...] = (

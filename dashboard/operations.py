@@ -20,7 +20,7 @@ from batch.models import Employee
 from dashboard.pages import page
 from gpu_cluster.api import RunLine, runs_of
 from gpu_cluster.models import RunState
-from likeness import jobs, mail
+from likeness import claims, mail
 from likeness.db import PLATFORM, utc_now
 from likeness.errors import LikenessError, NotFound, Unprocessable
 from likeness.identity import Kind, make_link
@@ -131,7 +131,7 @@ def job_health(kernel: Kernel) -> JobHealth:
             select(Job).where(col(Job.state) == JobState.DEAD).order_by(col(Job.finished_at).desc()).limit(20)
         ).all()
     return JobHealth(
-        jobs.oldest_due_seconds(kernel, utc_now()),
+        claims.oldest_due_seconds(kernel, utc_now()),
         {state: count for state, count in counted},
         [DeadJob(job.kind, job.attempt, job.error, job.finished_at) for job in dead],
     )

@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 
 from batch import consents, employees, notices
 from batch.models import Batch, Consent, Employee, Purpose
-from likeness import jobs
+from likeness import claims, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
@@ -96,7 +96,7 @@ def run_jobs(kernel: Kernel, *, tenant: UUID | None = None, ahead: timedelta = t
             if tenant is not None:
                 query = query.where(col(jobs.Job.tenant_id) == tenant)
             due = list(session.execute(query.limit(100)).scalars())
-        worked = sum(jobs.work(kernel, job_id) for job_id in due)
+        worked = sum(claims.work(kernel, job_id) for job_id in due)
         if not worked:
             return ran
         ran += worked

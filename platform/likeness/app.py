@@ -19,7 +19,7 @@ import gpu_cluster.api
 import tenants.api
 from dashboard import pages
 from dashboard.routes import routers as page_routers
-from likeness import jobs
+from likeness import claims
 from likeness.db import utc_now
 from likeness.errors import Unavailable
 from likeness.kernel import Kernel
@@ -90,7 +90,7 @@ def readyz(request: Request[Any, Any, Any]) -> str:
 def metrics(request: Request[Any, Any, Any]) -> str:
     """Prometheus text without labels, so that nothing personal can be in one."""
     started = time.perf_counter()
-    oldest = jobs.oldest_due_seconds(kernel_of(request), utc_now())
+    oldest = claims.oldest_due_seconds(kernel_of(request), utc_now())
     return (
         "# HELP likeness_jobs_oldest_due_seconds How long the oldest due job has waited.\n"
         "# TYPE likeness_jobs_oldest_due_seconds gauge\n"

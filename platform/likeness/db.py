@@ -67,7 +67,7 @@ class Database:
         self.engine: Engine = create_engine(
             url, poolclass=QueuePool, pool_size=pool_size, max_overflow=5, pool_timeout=timeout, pool_pre_ping=True
         )
-        self.doorbell: Callable[[UUID], None] = lambda job_id: None
+        self.doorbell: Callable[[str], None] = lambda lane: None
 
     @contextmanager
     def transaction(self, tenant: UUID) -> Iterator[Session]:

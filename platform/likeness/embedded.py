@@ -13,10 +13,11 @@ import uvicorn
 
 from compliance.wiping import replay_tombstones
 from gpu_cluster import tending as cluster
-from likeness import jobs
+from likeness import claims
 from likeness.app import create_app
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel, assemble
+from likeness.lanes import threads
 from likeness.migrations import migrate
 from likeness.postgres import EmbeddedPostgres
 from likeness.settings import Settings
@@ -51,10 +52,10 @@ class Embedded:
         self.kernel = assemble(self.settings)
         self.kernel.db.check()
         replay_tombstones(self.kernel)
-        jobs.release_leases(self.kernel)
+        claims.release_leases(self.kernel)
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
         self.doorbell.start()
-        self.doorbell.answer(self.settings.worker_threads)
+        self.doorbell.answer(threads(self.settings))
         self.tending = Tending(self.kernel, let_go=lambda: cluster.close(self.kernel))
         self.tending.start()
         return self.kernel

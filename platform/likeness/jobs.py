@@ -1,35 +1,36 @@
 """Jobs: the row is the outbox, the message only a doorbell.
 
-A job row is written in the business transaction, unique by (tenant, kind, key). After the commit its id alone leaves
-through Dramatiq; a sweep rings again for every due row, so a lost message costs seconds and never work. A worker claims
+A job row is written in the business transaction, unique by (tenant, kind, key). After the commit a message says through
+Dramatiq that something is due in its lane; a sweep rings for every lane that has due rows, so a lost message costs
+seconds and never work. Which row is next is decided at the claim, where companies take turns. A worker claims
 the row with a lease and a fencing number (`attempt`), and every effect commits together with the fence: when the row was
 claimed by somebody else meanwhile, the whole transaction is rolled back. Attempts are counted at the claim, so a job
-that kills its worker is capped too. One column, `due`, says both when to start and when the lease ends.
+that kills its worker is capped too; one that only found something away that it needs is excused and waits. One column,
+`due`, says both when to start and when the lease ends.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, delete, select, text, update
+from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Field, Session
+from sqlmodel import Field, Session, SQLModel
 
 from likeness.db import PLATFORM, Moment, TenantRow, after_commit, of_tenant, tenant_of, utc_now
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, Unavailable
+from likeness.lanes import Lane
 
 if TYPE_CHECKING:
     from likeness.kernel import Kernel
 
-log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 KEEP_DONE = timedelta(hours=24)
@@ -51,18 +52,26 @@ class Job(TenantRow, table=True):
             "(state in ('done', 'dead')) = (finished_at is not null) and (due is null) = (finished_at is not null)",
             name="job_finished",
         ),
-        Index("job_due", "due", postgresql_where=text("due is not null")),
+        Index("job_due", "lane", "due", postgresql_where=text("due is not null")),
+        Index("job_turn", "lane", "tenant_id", "due", postgresql_where=text("due is not null")),
     )
     kind: str
+    lane: str = Field(default=Lane.GENERAL, sa_column_kwargs={"server_default": Lane.GENERAL})
     key: str
     args: list[str] = Field(sa_column=Column(JSON, nullable=False))
     state: str = JobState.READY
     attempt: int = 0
+    excused: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """Attempts that failed because something they need was away: they do not count, and `attempt` still only rises."""
     due: datetime | None = Moment(nullable=True)
     created_at: datetime = Moment(default_factory=utc_now)
     finished_at: datetime | None = Moment(default=None, nullable=True)
     error: str | None = None
     """The name of the exception's class, never its message, which may hold personal data."""
+
+
+JOB = SQLModel.metadata.tables["job"]
+"""For the few statements that every job pays for, without what the object layer would add."""
 
 
 class LostLease(LikenessError):
@@ -71,12 +80,17 @@ class LostLease(LikenessError):
     status = 409
 
 
+class LaneBlocked(Unavailable):
+    """What every job of this lane needs is away, so that nobody takes another one for a while."""
+
+
 @dataclass(frozen=True)
 class Kind:
     name: str
     function: Callable[..., None]
     attempts: int
     lease: timedelta
+    lane: Lane
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ KINDS: dict[str, Kind] = {}
 SWEEPS: dict[str, Sweep] = {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
     """One worker's hold on one job."""
 
@@ -100,6 +114,8 @@ class Attempt:
     number: int
     last: bool
     """No further attempt follows if this one fails."""
+    ended: bool = field(default=False, init=False)
+    """Its effects and its end are committed."""
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -114,25 +130,32 @@ class Attempt:
         with self.kernel.db.transaction(self.tenant) as session:
             yield session
             self._fence(session, {"state": JobState.DONE, "due": None, "finished_at": utc_now(), "error": None})
+        self.ended = True
 
     def _fence(self, session: Session, values: dict[str, Any]) -> None:
-        held = session.execute(
-            update(Job)
-            .where(Job.id == self.job_id, Job.attempt == self.number, Job.state == JobState.RUNNING)  # type: ignore[arg-type]
+        session.flush()
+        held = session.connection().execute(
+            update(JOB)
+            .where(
+                JOB.c.id == self.job_id,
+                JOB.c.tenant_id == self.tenant,
+                JOB.c.attempt == self.number,
+                JOB.c.state == JobState.RUNNING,
+            )
             .values(**values)
         )
-        if held.rowcount == 0:  # type: ignore[attr-defined]
+        if held.rowcount == 0:
             raise LostLease("Another worker has taken this job over.")
 
 
 def actor(
-    *, attempts: int = 5, lease: timedelta = timedelta(seconds=60)
+    *, lane: Lane = Lane.GENERAL, attempts: int = 5, lease: timedelta = timedelta(seconds=60)
 ) -> Callable[[Callable[Concatenate[Attempt, P], None]], Callable[Concatenate[Attempt, P], None]]:
     """Registers a job's function under `<module>.<name>`. It may run twice and must end well within `lease`."""
 
     def register(function: Callable[Concatenate[Attempt, P], None]) -> Callable[Concatenate[Attempt, P], None]:
         name = f"{function.__module__}.{function.__name__}"
-        KINDS[name] = Kind(name, function, attempts, lease)
+        KINDS[name] = Kind(name, function, attempts, lease, lane)
         return function
 
     return register
@@ -170,6 +193,7 @@ def send(
         "id": job_id,
         "tenant_id": tenant_of(session),
         "kind": kind,
+        "lane": (lane := KINDS[kind].lane),
         "key": key or ":".join(args),
         "args": list(args),
         "state": JobState.READY,
@@ -181,8 +205,8 @@ def send(
     if new is None:
         return None
     if due is None or due <= utc_now():
-        doorbell: Callable[[UUID], None] = session.info["doorbell"]
-        after_commit(session, lambda: doorbell(job_id))
+        doorbell: Callable[[str], None] = session.info["doorbell"]
+        after_commit(session, lambda: doorbell(lane))
     return job_id
 
 
@@ -193,10 +217,7 @@ def send_all(
     *,
     due: datetime | None = None,
 ) -> int:
-    """Leaves a job for each tuple of arguments, in a few statements; returns how many are new.
-
-    Nothing rings for these: 500 rings at once would wait behind each other anyway, and the sweep rings within seconds.
-    """
+    """Leaves a job for each tuple of arguments, in a few statements; returns how many are new."""
     kind = f"{function.__module__}.{function.__name__}"
     if kind not in KINDS:
         raise ValueError(f"{kind} is not registered with @actor")
@@ -208,6 +229,7 @@ def send_all(
             "id": uuid4(),
             "tenant_id": tenant,
             "kind": kind,
+            "lane": KINDS[kind].lane,
             "key": ":".join(args),
             "args": list(args),
             "state": JobState.READY,
@@ -220,88 +242,10 @@ def send_all(
     if not rows:
         return 0
     new = session.execute(insert(Job).on_conflict_do_nothing().returning(Job.id), rows)  # type: ignore[call-overload]
+    if due is None or due <= now:
+        doorbell: Callable[[str], None] = session.info["doorbell"]
+        after_commit(session, lambda: doorbell(KINDS[kind].lane))
     return len(new.scalars().all())
-
-
-def work(kernel: Kernel, job_id: UUID) -> bool:
-    """Claims and runs one job; False when it is not due, held by somebody else, or unknown."""
-    claimed = _claim(kernel, job_id)
-    if claimed is None:
-        return False
-    job, kind = claimed
-    attempt = Attempt(kernel, job.id, job.tenant_id, job.attempt, job.attempt >= kind.attempts)
-    try:
-        kind.function(attempt, *job.args)
-    except LostLease:
-        log.info("lease lost", extra={"job": str(job.id), "kind": job.kind})
-    except Exception as error:  # A job must never take its worker thread with it.
-        log.exception("job failed", extra={"job": str(job.id), "kind": job.kind, "attempt": job.attempt})
-        _put_back(kernel, job, kind, type(error).__name__)
-    else:
-        _settle(kernel, job)
-    return True
-
-
-def _claim(kernel: Kernel, job_id: UUID) -> tuple[Job, Kind] | None:
-    now = utc_now()
-    with kernel.db.transaction(PLATFORM) as session:
-        job = session.execute(
-            select(Job).where(Job.id == job_id, Job.due <= now).with_for_update(skip_locked=True)  # type: ignore[arg-type, operator]
-        ).scalar_one_or_none()
-        if job is None:
-            return None
-        kind = KINDS.get(job.kind)
-        if kind is None:
-            return None  # A newer program's job: it waits for a worker that knows it.
-        if job.attempt >= kind.attempts:
-            job.state, job.due, job.finished_at, job.error = JobState.DEAD, None, now, job.error or "WorkerDied"
-            return None
-        job.state, job.attempt, job.due = JobState.RUNNING, job.attempt + 1, now + kind.lease
-        return job, kind
-
-
-def _put_back(kernel: Kernel, job: Job, kind: Kind, error: str) -> None:
-    dead = job.attempt >= kind.attempts
-    values: dict[str, Any] = {"state": JobState.DEAD, "due": None, "finished_at": utc_now(), "error": error}
-    if not dead:
-        pause = timedelta(seconds=min(2**job.attempt, 300))
-        values = {"state": JobState.READY, "due": utc_now() + pause, "error": error}
-    with kernel.db.transaction(PLATFORM) as session:
-        session.execute(update(Job).where(*_held(job)).values(**values))
-
-
-def _settle(kernel: Kernel, job: Job) -> None:
-    with kernel.db.transaction(PLATFORM) as session:
-        session.execute(
-            update(Job).where(*_held(job)).values(state=JobState.DONE, due=None, finished_at=utc_now(), error=None)
-        )
-
-
-def _held(job: Job) -> tuple[Any, ...]:
-    return (Job.id == job.id, Job.attempt == job.attempt, Job.state == JobState.RUNNING)
-
-
-def ring_due(kernel: Kernel, now: datetime, limit: int = 1000) -> int:
-    """Rings for every due row, oldest first; returns how many."""
-    with kernel.db.transaction(PLATFORM) as session:
-        ids = session.execute(select(Job.id).where(Job.due <= now).order_by(Job.due).limit(limit)).scalars().all()  # type: ignore[call-overload, operator]
-    for job_id in ids:
-        kernel.db.doorbell(job_id)
-    return len(ids)
-
-
-def release_leases(kernel: Kernel) -> int:
-    """Makes every running job due at once: for the embedded start, where no other worker can be alive."""
-    with kernel.db.transaction(PLATFORM) as session:
-        freed = session.execute(update(Job).where(Job.state == JobState.RUNNING).values(due=utc_now()))  # type: ignore[arg-type]
-        return int(freed.rowcount)  # type: ignore[attr-defined]
-
-
-def oldest_due_seconds(kernel: Kernel, now: datetime) -> float:
-    """How long the oldest due job has waited, in seconds: the one alarm that catches everything."""
-    with kernel.db.transaction(PLATFORM) as session:
-        oldest = session.execute(select(Job.due).where(Job.due <= now).order_by(Job.due).limit(1)).scalar()  # type: ignore[call-overload, operator]
-    return (now - oldest).total_seconds() if oldest else 0.0
 
 
 @every(timedelta(minutes=10))

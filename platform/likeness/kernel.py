@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from likeness.db import Database
 from likeness.keys import KeyFolder
+from likeness.lanes import Lanes
 from likeness.objects import Objects
 from likeness.settings import Settings
 
@@ -16,6 +17,7 @@ class Kernel:
     db: Database
     objects: Objects
     keys: KeyFolder
+    lanes: Lanes = field(default_factory=Lanes)
 
 
 def assemble(settings: Settings) -> Kernel:

@@ -23,6 +23,7 @@ from likeness import jobs
 from likeness.db import Moment, TenantRow, of_tenant, tenant_of, utc_now
 from likeness.errors import Gone, Unavailable
 from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.lanes import Lane
 
 SMTP_TIMEOUT_SECONDS = 20
 
@@ -100,7 +101,7 @@ def mailbox(session: Session) -> list[Mail]:
     )
 
 
-@jobs.actor(attempts=40)
+@jobs.actor(lane=Lane.MAIL, attempts=40)
 def deliver(attempt: jobs.Attempt, mail_id: str) -> None:
     """Sends one mail. What the server refuses for good is written on the row, as is what fails for three hours."""
     settings = attempt.kernel.settings

@@ -46,7 +46,14 @@ class Settings(BaseSettings):
     accepted_licences: str = Field(
         "", description="Comma-separated model licences that the operator has read and accepted, e.g. `OpenRAIL++`."
     )
-    worker_threads: int = Field(2, description="Threads of one worker process.", ge=1, le=64)
+    privacy_threads: int = Field(
+        1, description="Threads of one worker for erasures; 0 leaves them to other workers.", ge=0, le=64
+    )
+    photo_threads: int = Field(
+        2, description="Threads of one worker for looking at photos; each needs about 512 MB.", ge=0, le=64
+    )
+    mail_threads: int = Field(1, description="Threads of one worker that talk to the mail server.", ge=0, le=64)
+    general_threads: int = Field(1, description="Threads of one worker for everything else.", ge=0, le=64)
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @model_validator(mode="after")

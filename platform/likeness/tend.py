@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from likeness import jobs
+from likeness import claims, jobs
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 
@@ -83,7 +83,7 @@ class Tending:
                 log.exception("what only the leader may hold could not be let go")
 
     def _ring(self) -> None:
-        jobs.ring_due(self.kernel, utc_now())
+        claims.ring_due(self.kernel, utc_now())
         self._stop.wait(RING_EVERY.total_seconds())
 
     def _sweep(self) -> None:

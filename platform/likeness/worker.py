@@ -9,6 +9,7 @@ import tenants.api
 from gpu_cluster import tending as cluster
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel
+from likeness.lanes import threads
 from likeness.stopping import until_told_to_stop
 from likeness.tend import Tending
 
@@ -21,7 +22,7 @@ def work(kernel: Kernel) -> None:
     kernel.db.check()
     doorbell = Doorbell(kernel, broker_for(kernel.settings.broker_url))
     doorbell.start()
-    doorbell.answer(kernel.settings.worker_threads)
+    doorbell.answer(threads(kernel.settings))
     until_told_to_stop()
     doorbell.stop()
 

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from batch import consents, decisions, inspection, intake, photos
 from batch.models import Employee, Photo, PhotoState
-from likeness import jobs, ledger
+from likeness import claims, jobs, ledger
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
@@ -229,10 +230,10 @@ def test_two_first_photos_checked_at_the_same_time_are_compared_all_the_same(ker
     ids = [add(kernel, alice, data).id for data in (pictures.drawn(1)[0], pictures.astronaut())]
     with kernel.db.transaction(alice.tenant_id) as session:
         queue = session.execute(
-            jobs.select(jobs.Job.id).where(jobs.Job.tenant_id == alice.tenant_id, jobs.Job.kind == "batch.photos.check")  # type: ignore[arg-type]
+            select(jobs.Job.id).where(jobs.Job.tenant_id == alice.tenant_id, jobs.Job.kind == "batch.photos.check")  # type: ignore[arg-type]
         ).scalars().all()  # fmt: skip
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job_id: jobs.work(kernel, job_id), queue))
+        list(pool.map(lambda job_id: claims.work(kernel, job_id), queue))
     run_jobs(kernel, tenant=alice.tenant_id, ahead=timedelta(minutes=1))
     with kernel.db.transaction(alice.tenant_id) as session:
         states = sorted(photos.get(session, alice.id, photo_id).state for photo_id in ids)

@@ -22,7 +22,7 @@ from batch.funnel import Stage
 from batch.models import Batch, Employee
 from compliance import certificates, erasures, requests, tombstones, wiping
 from compliance.models import Erasure, ErasureState, Trigger
-from likeness import jobs, ledger
+from likeness import claims, ledger
 from likeness.db import Database, utc_now
 from likeness.errors import NotFound
 from likeness.identity import Kind, make_link, start_session
@@ -94,7 +94,7 @@ def test_a_crash_at_any_commit_continues_where_it_was(kernel: Kernel, commits: i
     erasure = erase(kernel, alice)
     mortal = replace(kernel, db=MortalDatabase(kernel.db, commits, after))
     with contextlib.suppress(Cut):
-        jobs.work(mortal, job_of(kernel, erasure))
+        claims.work(mortal, job_of(kernel, erasure))
     run_later(kernel, alice)
     certified(kernel, erasure)
     assert reread(kernel, erasure).failures == 0
@@ -122,7 +122,7 @@ def test_what_a_late_upload_left_is_found_deleted_and_on_record(kernel: Kernel) 
     erasure = erase(kernel, alice)
     mortal = replace(kernel, db=MortalDatabase(kernel.db, 3, after=True))  # Dies between deleting and verifying.
     with contextlib.suppress(Cut):
-        jobs.work(mortal, job_of(kernel, erasure))
+        claims.work(mortal, job_of(kernel, erasure))
     late = person_path(alice.tenant_id, alice.id, KeyClass.HEADSHOT, uuid4())
     kernel.objects.put(late, b"late", key)
     run_later(kernel, alice)
@@ -255,7 +255,7 @@ def test_a_crash_leaves_neither_two_lines_nor_none(kernel: Kernel, commits: int,
         )
     mortal = replace(kernel, db=MortalDatabase(kernel.db, commits, after))
     with contextlib.suppress(Cut):
-        jobs.work(mortal, job_of(kernel, erasure))
+        claims.work(mortal, job_of(kernel, erasure))
     run_later(kernel, alice)
     certified(kernel, erasure)
     with kernel.db.transaction(alice.tenant_id) as session:
