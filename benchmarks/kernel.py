@@ -16,7 +16,7 @@ from openpyxl import Workbook, load_workbook
 from sqlalchemy import text
 
 from batch import batches, workbook
-from likeness import jobs
+from likeness import claims, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.jobs import Attempt
 from likeness.kernel import Kernel, assemble
@@ -62,7 +62,7 @@ def _jobs(kernel: Kernel, tenant: UUID) -> dict[str, float]:
     """Claim and finish in one thread, beside the durable commits that the same server can do."""
     with kernel.db.transaction(tenant) as session:
         ids = [jobs.send(session, nothing, f"n{number}") for number in range(JOBS)]
-    ours = _seconds(lambda: [jobs.work(kernel, job_id) for job_id in ids if job_id])
+    ours = _seconds(lambda: [claims.work(kernel, job_id) for job_id in ids if job_id])
 
     def commits() -> None:
         for _ in range(JOBS):

@@ -115,6 +115,7 @@ def _claim_next(kernel: Kernel, lane: Lane, most: int) -> list[Held]:
     """The next jobs of the company whose turn it is; of the others when somebody else is taking that one's."""
     now = utc_now()
     with kernel.db.transaction(PLATFORM) as session:
+        session.connection().execute(BY_INDEX)
         waiting = session.connection().execute(WAITING, {"lane": lane, "now": now, "kinds": list(KINDS)}).scalars()
         for tenant in kernel.lanes.order(lane, waiting):
             found = (
@@ -136,6 +137,13 @@ def _due(now: datetime) -> Select[Any]:
     columns = (JOB.c.id, JOB.c.tenant_id, JOB.c.kind, JOB.c.args, JOB.c.lane, JOB.c.attempt, JOB.c.excused)
     return select(*columns).where(JOB.c.due <= now, JOB.c.kind.in_(KINDS)).with_for_update(skip_locked=True)
 
+
+# Until statistics follow a rush of new rows, the planner takes the lane for empty and sorts all of it for each claim:
+# 245 ms instead of 0.1 at forty thousand rows.
+BY_INDEX = text(
+    "select set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),"
+    " set_config('enable_sort', 'off', true)"
+)
 
 # Companies with something due in a lane, whose oldest comes first. The index is read once for each company and not for
 # each job: that of ten thousand jobs of one company takes as long as that of one.

@@ -23,7 +23,7 @@ from likeness.errors import Unavailable
 PLATFORM = UUID(int=0)
 """The tenant of the operators themselves."""
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration that this program knows."""
 
 
