@@ -27,7 +27,7 @@ from batch.merging import KEY_THREADS, Merge
 from batch.models import AddressChange, Batch, Employee
 from batch.workbook import Problem, Reading, WorkbookUnreadable
 from likeness import jobs, ledger
-from likeness.db import tenant_of, utc_now
+from likeness.db import after_commit, on_rollback, tenant_of, utc_now
 from likeness.errors import Conflict, Gone, NotFound, Unavailable, Unprocessable
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyFolder, KeyRef
@@ -174,7 +174,10 @@ def drop_again(
     if digest != batch.workbook_digest and _holding(session, digest) is not None:
         raise WorkbookKnown("This file came before, as a batch of its own.")
     if digest != batch.workbook_digest or batch.workbook_id is None:
-        forget_workbook(session, keys, objects, batch, now)
+        if (before := batch.workbook_id) is not None:
+            # Only once the new file is certainly in its place; what a crash leaves of the old one goes after a day.
+            after_commit(session, lambda: _destroy(keys, objects, batch.tenant_id, before, now))
+            ledger.record(session, "workbook.deleted", objects=[batch.id])
         batch.mapping, batch.workbook_digest = reading.mapping, digest
         _keep(session, keys, objects, batch, data, now)
     ledger.record(session, "batch.dropped", caller=caller, objects=[batch.id])
@@ -386,8 +389,9 @@ def _destroy(keys: KeyFolder, objects: Objects, tenant: UUID, workbook_id: UUID,
 
 def _keep(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, data: bytes, now: datetime) -> None:
     batch.workbook_id, batch.workbook_due_at = uuid4(), now + KEEP_WORKBOOK
-    key = keys.open_or_create(_workbook_key(batch.tenant_id, batch.workbook_id))
-    objects.put(tenant_path(batch.tenant_id, WORKBOOKS, batch.workbook_id), data, key)
+    tenant, workbook_id = batch.tenant_id, batch.workbook_id
+    on_rollback(session, lambda: _destroy(keys, objects, tenant, workbook_id, now))
+    objects.put(tenant_path(tenant, WORKBOOKS, workbook_id), data, keys.open_or_create(_workbook_key(tenant, workbook_id)))
     session.add(batch)
     session.flush()
 

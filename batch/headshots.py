@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from batch import photos
 from batch.models import ACTIVE, Employee, Headshot, Release, Sitting, SittingState
 from likeness import ledger
-from likeness.db import tenant_of
+from likeness.db import on_rollback, tenant_of
 from likeness.errors import Conflict, NotFound, Unprocessable
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyFolder, KeyRef
@@ -56,6 +56,7 @@ def keep(
     if known:
         return known
     path = person_path(sitting.tenant_id, sitting.employee_id, KeyClass.HEADSHOT, uuid4())
+    on_rollback(session, lambda: objects.delete(path))
     objects.put(path, picture, keys.open_or_create(_ref(sitting.tenant_id, sitting.employee_id)))
     return record(
         session,

@@ -16,13 +16,13 @@ from uuid import UUID, uuid4
 from sqlmodel import Session, col, select
 
 from batch import employees, photos
-from batch.models import Headshot, Photo
+from batch.models import Headshot, Photo, PhotoState
 from likeness import jobs, ledger
 from likeness.db import tenant_of
-from likeness.errors import Conflict, Gone, LikenessError, TooLarge, Unprocessable
+from likeness.errors import Conflict, Gone, LikenessError, OutcomeUnknown, TooLarge, Unavailable, Unprocessable
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyDestroyed, KeyFolder
-from likeness.objects import person_path
+from likeness.objects import Objects, person_path
 from tenants import tenants
 
 LARGEST = 25 * 2**20
@@ -55,35 +55,59 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
     """Takes a photo in; once this returns it is durable. The same bytes again give the same photo.
 
     Two transactions, because nothing slow happens inside one: ask for permission, write the object, write its row.
-    Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos` and `PhotosClosed`.
+    Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos`, `PhotosClosed`, and
+    `OutcomeUnknown` when the database went away at the very end.
     """
     digest = _digest(kernel.keys, tenant, employee_id, data)
     with kernel.db.transaction(tenant) as session:
         photos.agreed(session, employees.get(session, employee_id))
         _check_size(data)
         known = _known(session, employee_id, digest)
-        if known:
-            return known
+    if known and _held(kernel.objects, known):
+        return known
     path = person_path(tenant, employee_id, KeyClass.SOURCE, uuid4())
     try:
         kernel.objects.put(path, data, kernel.keys.open_or_create(photos.source_key(tenant, employee_id)))
     except KeyDestroyed:
         raise PhotosClosed("Your photos were deleted for good, and new ones cannot be added.") from None
     try:
-        with kernel.db.transaction(tenant) as session:
-            photo = _write_down(session, employee_id, path, digest, data, now)
-    except LikenessError:
-        # Certainly not committed. After any other failure it may be: then the row keeps the object, or the sweep goes.
-        kernel.objects.delete(path)
-        raise
+        with kernel.db.transaction(tenant, undo=lambda: kernel.objects.delete(path)) as session:
+            photo = _write_down(session, employee_id, path, digest, data, now, lost=known)
+    except OutcomeUnknown:
+        photo = _look_again(kernel, tenant, employee_id, path)
     if photo.path != path:
         kernel.objects.delete(path)
     return photo
 
 
-def _write_down(session: Session, employee_id: UUID, path: str, digest: str, data: bytes, now: datetime) -> Photo:
+def _held(objects: Objects, photo: Photo) -> bool:
+    """Whether a photo is known with its picture; that of a rejected one was deleted, and its verdict is the answer."""
+    return photo.state == PhotoState.REJECTED or objects.exists(photo.path)
+
+
+def _look_again(kernel: Kernel, tenant: UUID, employee_id: UUID, path: str) -> Photo:
+    """The photo, if the transaction whose answer was lost has written it. Raises `OutcomeUnknown`."""
+    try:
+        with kernel.db.transaction(tenant) as session:
+            # That transaction holds the person until it ends: from here on it has ended, one way or the other.
+            photos.hold(session, employee_id)
+            photo = next((photo for photo in photos.of(session, employee_id) if photo.path == path), None)
+    except LikenessError as error:
+        raise OutcomeUnknown("It is not known whether this photo was stored. Please add it again.") from error
+    if photo is None:
+        kernel.objects.delete(path)
+        raise Unavailable("The database went away for a moment, and this photo was not stored. Please add it again.")
+    return photo
+
+
+def _write_down(
+    session: Session, employee_id: UUID, path: str, digest: str, data: bytes, now: datetime, lost: Photo | None
+) -> Photo:
+    """`lost` is the photo that these bytes are already, but whose picture is not there."""
     consent = photos.permitted(session, employee_id)
     known = _known(session, employee_id, digest)
+    if known and lost and (known.id, known.path) == (lost.id, lost.path):
+        return _fill(session, known, path, data)
     if known:
         return known
     photo = Photo(
@@ -100,6 +124,21 @@ def _write_down(session: Session, employee_id: UUID, path: str, digest: str, dat
     session.flush()
     jobs.send(session, photos.check, str(photo.id))
     ledger.record(session, "photo.added", caller=f"employee:{employee_id}", subject=employee_id, objects=[photo.id])
+    return photo
+
+
+def _fill(session: Session, photo: Photo, path: str, data: bytes) -> Photo:
+    """A photo whose picture was lost gets it back, and is checked like a new one."""
+    photo.path, photo.bytes, photo.state, photo.findings, photo.faces, photo.face = (
+        path, len(data), PhotoState.CHECKING, [], [], None
+    )  # fmt: skip
+    photo.used_anyway, photo.checked_at = False, None
+    session.add(photo)
+    session.flush()
+    jobs.send(session, photos.check, str(photo.id), key=f"{photo.id}:{uuid4()}")
+    ledger.record(
+        session, "photo.restored", caller=f"employee:{photo.employee_id}", subject=photo.employee_id, objects=[photo.id]
+    )
     return photo
 
 

@@ -23,7 +23,7 @@ from batch.inspection import Finding, Inspection
 from batch.models import Consent, Employee, Photo, PhotoState, Purpose
 from likeness import jobs, ledger
 from likeness.db import tenant_of
-from likeness.errors import Conflict, LikenessError, NotFound
+from likeness.errors import Conflict, NotFound
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import DataKey, KeyClass, KeyRef
@@ -200,13 +200,8 @@ def _check(attempt: jobs.Attempt, photo_id: UUID) -> None:
     if state != PhotoState.REJECTED and seen.picture:
         clean = person_path(attempt.tenant, photo.employee_id, KeyClass.SOURCE, uuid4())
         kernel.objects.put(clean, seen.picture, key)
-    try:
-        with attempt.finishing() as session:
-            left = _write_verdict(session, photo, peers, state, findings, seen, clean)
-    except LikenessError:
-        if clean:
-            kernel.objects.delete(clean)
-        raise
+    with attempt.finishing(lambda: kernel.objects.delete(clean) if clean else None) as session:
+        left = _write_verdict(session, photo, peers, state, findings, seen, clean)
     for path in left:
         kernel.objects.delete(path)
 

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select, update
 
 from batch import headshots, photos, sittings
 from batch.consents import ConsentMissing
-from batch.models import Sitting, SittingState
+from batch.models import Headshot, Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.orders import LookShot, Order, Outcome, Person, Progress
@@ -25,6 +25,7 @@ from gpu_cluster.recipe import RECIPES
 from gpu_cluster.scratch import sweep_scratch
 from likeness import jobs
 from likeness.db import after_commit, tenant_of, utc_now
+from likeness.errors import OutcomeUnknown
 from likeness.kernel import Kernel
 from tenants import looks, tenants
 
@@ -34,6 +35,7 @@ PACK = 4
 """Sittings of one tenant that are trained in one step; the laptop's memory and patience end about there."""
 COMPANY = timedelta(seconds=2)
 """How long a sitting waits for others of its company, because a pack costs little more than one person."""
+SETTLE_TRIES = 3
 TRIES = 3
 """Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
 
@@ -104,11 +106,28 @@ def close(kernel: Kernel) -> None:
 
 
 def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> None:
-    """Writes what came of one sitting, if this claim still holds; otherwise removes the objects it left."""
+    """Writes what came of one sitting, if this claim still holds; then removes the objects that no row names.
+
+    What the cluster made costs minutes, so when the answer to the COMMIT is lost it is written again: every step is
+    guarded, and finds what the first try has written. Raises `OutcomeUnknown` when that stays so.
+    """
+    for _ in range(SETTLE_TRIES - 1):
+        try:
+            kept = _settle(kernel, order, person, outcome)
+            break
+        except OutcomeUnknown:
+            log.warning("it is not known whether a result was written; it is written again")
+    else:
+        kept = _settle(kernel, order, person, outcome)
+    if outcome is not None and not kept:
+        _remove_unnamed(kernel, order.tenant, [outcome.adapter_path, *(picture.path for picture in outcome.pictures)])
+
+
+def _settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> bool:
+    """Whether the objects of this outcome got their rows."""
     now = utc_now()
     with kernel.db.transaction(order.tenant) as session:
         run = _run(session, person)
-        kept = outcome is not None and not outcome.failure and not outcome.cancelled
         if outcome is None:
             _close_run(run, RunState.LOST, now, "StudioLost")
             _try_again(session, person)
@@ -121,11 +140,20 @@ def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None
             _close_run(run, RunState.FAILED, now, outcome.error)
             sittings.fail(session, person.sitting, person.fence, outcome.failure)
         else:
-            kept = _keep(session, kernel, order, person, outcome, run, now)
-    if outcome is not None and not kept:
-        for path in [outcome.adapter_path, *(picture.path for picture in outcome.pictures)]:
-            if path:
-                kernel.objects.delete(path)
+            return _keep(session, kernel, order, person, outcome, run, now)
+    return False
+
+
+def _remove_unnamed(kernel: Kernel, tenant: UUID, paths: list[str]) -> None:
+    """A sitting that was taken over leaves objects without rows; one that was written already has them."""
+    with kernel.db.transaction(tenant) as session:
+        named = {
+            *session.exec(select(Headshot.path).where(col(Headshot.tenant_id) == tenant, col(Headshot.path).in_(paths))),
+            *session.exec(select(Weights.path).where(col(Weights.tenant_id) == tenant, col(Weights.path).in_(paths))),
+        }
+    for path in paths:
+        if path and path not in named:
+            kernel.objects.delete(path)
 
 
 def _keep(
@@ -347,5 +375,5 @@ def _note_figures(run: Run | None, outcome: Outcome) -> None:
 
 
 def _close_run(run: Run | None, state: RunState, now: datetime, error: str | None) -> None:
-    if run is not None:
+    if run is not None and run.state == RunState.RUNNING:
         run.state, run.finished_at, run.error = state, now, error

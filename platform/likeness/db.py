@@ -3,28 +3,52 @@
 Row-level security is the second belt: every policy compares `tenant_id` with the tenant of the transaction, so a query
 that forgot its WHERE finds nothing of another tenant. A transaction of `PLATFORM` sees only the tables that the operators
 need to see across tenants (tenants and jobs), never people.
+
+A transaction has three outcomes. When the answer to COMMIT is lost, nobody here knows whether it was carried out: that is
+`OutcomeUnknown`, and after it nothing may be removed that the transaction may have stored.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import DateTime, Engine, ForeignKeyConstraint, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Field, Session, SQLModel
 
-from likeness.errors import Unavailable
+from likeness.errors import LikenessError, OutcomeUnknown, Unavailable
+
+log = logging.getLogger(__name__)
 
 PLATFORM = UUID(int=0)
 """The tenant of the operators themselves."""
 
 SCHEMA_REVISION = "0004"
 """The newest migration that this program knows."""
+
+NO_ROOM = {"53100"}
+"""`disk_full`; PostgreSQL's codes are in appendix A of its manual."""
+BUSY = {"25006", "55P03"}
+BUSY_CLASSES = {"40", "53", "57", "58"}
+"""Serialization and deadlocks, resources, an operator's intervention, input and output; a read-only standby, a lock."""
+
+
+class DatabaseFull(Unavailable):
+    """Nothing of the transaction was stored; it may be repeated once there is room."""
+
+    title = "The database has no room left"
+
+
+class FailureSwallowed(RuntimeError):
+    """A statement failed inside the transaction and nobody noticed: PostgreSQL answers its COMMIT with a rollback."""
 
 
 class UnsafeRole(RuntimeError):
@@ -70,37 +94,28 @@ class Database:
         self.doorbell: Callable[[str], None] = lambda lane: None
 
     @contextmanager
-    def transaction(self, tenant: UUID) -> Iterator[Session]:
+    def transaction(self, tenant: UUID, undo: Callable[[], None] | None = None) -> Iterator[Session]:
         """Commits at the end and then runs what `after_commit` collected; rolls back on any exception.
 
-        Raises `Unavailable` when no connection is to be had.
+        Raises `OutcomeUnknown` when the answer to the COMMIT was lost. Any other exception means that the transaction
+        was certainly not committed; then `undo` and what `on_rollback` collected are run. Raises `Unavailable` when no
+        connection is to be had, and `DatabaseFull`.
         """
         with Session(self.engine, expire_on_commit=False) as session:
+            session.info.update(
+                tenant=tenant, doorbell=self.doorbell, before_commit=[], after_commit=[], on_rollback=[undo] if undo else []
+            )
             try:
-                session.connection()
-                session.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant)})
-                session.info["tenant"] = tenant
-                session.info["before_commit"] = []
-                session.info["after_commit"] = []
-                session.info["doorbell"] = self.doorbell
-            except (OperationalError, TimeoutError) as error:
-                raise Unavailable("The database is not reachable right now.") from error
-            try:
+                _begin(session, tenant)
                 yield session
                 for act in session.info["before_commit"]:
                     act()
-                session.commit()
-            except OperationalError as error:
-                session.rollback()
-                if error.connection_invalidated:
-                    raise Unavailable("The database went away for a moment. Please try again.") from error
-                raise
-            except BaseException:
-                session.rollback()
-                raise
-            rung: list[Callable[[], None]] = session.info["after_commit"]
-        for ring in rung:
-            ring()
+                session.flush()
+                _check_whole(session)
+            except BaseException as error:
+                _roll_back(session, error)
+            _commit(session)
+        _follow(session.info["after_commit"])
 
     def check(self) -> None:
         """Raises `UnsafeRole` or `UnknownSchema` with a sentence that says what to do."""
@@ -138,6 +153,76 @@ class Database:
         self.engine.dispose()
 
 
+def _begin(session: Session, tenant: UUID) -> None:
+    try:
+        session.connection()
+        session.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant)})
+    except (OperationalError, PoolExhausted) as error:
+        raise Unavailable("The database is not reachable right now.") from error
+
+
+def _check_whole(session: Session) -> None:
+    connection = session.connection().connection.dbapi_connection
+    if connection is not None and connection.info.transaction_status == TransactionStatus.INERROR:
+        raise FailureSwallowed
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except Exception as error:
+        if _refused(error):
+            _roll_back(session, error)
+        session.invalidate()
+        raise OutcomeUnknown(
+            "The database went away at the last moment, so it is not known whether this was stored."
+            " Look at the page again before you repeat it."
+        ) from error
+
+
+def _refused(error: Exception) -> bool:
+    """Whether the server itself answered that it did not commit; a FATAL one may come after the commit."""
+    diagnosis = getattr(getattr(error, "orig", None), "diag", None)
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return diagnosis is not None and diagnosis.severity_nonlocalized == "ERROR" and not lost
+
+
+def _roll_back(session: Session, error: BaseException) -> NoReturn:
+    """Raises the error in our own words where the database is only busy, full or away."""
+    try:
+        session.rollback()
+    finally:
+        _follow(session.info["on_rollback"])
+    told = _told(error)
+    if told is error:
+        raise error
+    raise told from error
+
+
+def _told(error: BaseException) -> BaseException:
+    if not isinstance(error, DBAPIError):
+        return error
+    if error.connection_invalidated:
+        return Unavailable("The database went away for a moment. Please try again.")
+    code = getattr(error.orig, "sqlstate", None) or ""
+    if code in NO_ROOM:
+        return DatabaseFull("The database has no room left, so nothing was stored. Please try again later.")
+    if code in BUSY or code[:2] in BUSY_CLASSES:
+        return Unavailable("The database cannot do this right now, and nothing was stored. Please try again.")
+    return error
+
+
+def _follow(acts: list[Callable[[], None]]) -> None:
+    """What follows an outcome cannot change it: a failure here is left to the sweeps and never told as the outcome."""
+    for act in acts:
+        try:
+            act()
+        except LikenessError as error:
+            log.warning("what follows a transaction was left to the sweeps", extra={"error": type(error).__name__})
+        except Exception:
+            log.exception("what follows a transaction failed")
+
+
 def before_commit(session: Session, act: Callable[[], None]) -> None:
     """Runs `act` as the last thing before the commit: for locks that must be held as briefly as possible."""
     session.info["before_commit"].append(act)
@@ -149,6 +234,11 @@ def after_commit(session: Session, ring: Callable[[], None]) -> None:
     SQLAlchemy's own `after_commit` event also fires when a savepoint is released, which is too early.
     """
     session.info["after_commit"].append(ring)
+
+
+def on_rollback(session: Session, undo: Callable[[], None]) -> None:
+    """Runs `undo` once the transaction of `session` is certainly not committed; never when that is not known."""
+    session.info["on_rollback"].append(undo)
 
 
 def tenant_of(session: Session) -> UUID:

@@ -55,3 +55,10 @@ class TooMany(LikenessError):
 
 class Unavailable(LikenessError):
     status, title = 503, "Not available right now, please try again"
+
+
+class OutcomeUnknown(LikenessError):
+    """The answer to a COMMIT was lost. It is no failure: what the transaction stored may be there, so nothing of it is
+    removed, and whoever needs to know looks again."""
+
+    status, title = 503, "It is not known whether this was stored"

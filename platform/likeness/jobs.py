@@ -125,9 +125,9 @@ class Attempt:
             self._fence(session, {"state": JobState.RUNNING})
 
     @contextmanager
-    def finishing(self) -> Iterator[Session]:
+    def finishing(self, undo: Callable[[], None] | None = None) -> Iterator[Session]:
         """The transaction that holds the job's effects: they commit together with the job's end. Raises `LostLease`."""
-        with self.kernel.db.transaction(self.tenant) as session:
+        with self.kernel.db.transaction(self.tenant, undo) as session:
             yield session
             self._fence(session, {"state": JobState.DONE, "due": None, "finished_at": utc_now(), "error": None})
         self.ended = True

@@ -76,9 +76,9 @@ class MortalDatabase(Database):
         self.left, self.after = commits, after
 
     @contextmanager
-    def transaction(self, tenant: UUID) -> Iterator[Session]:
+    def transaction(self, tenant: UUID, undo: Callable[[], None] | None = None) -> Iterator[Session]:
         self.left -= 1
-        with super().transaction(tenant) as session:
+        with super().transaction(tenant, undo) as session:
             yield session
             if self.left == 0 and not self.after:
                 raise Cut
