@@ -8,8 +8,6 @@ the JSON lies a contact sheet. Figures:
 
 * `likeness_ratio_*`: similarity to the held-out selfies over that of the selfies among themselves (see `judge.py`);
   `real_ratio_mean` is what new, truthful drawings of the person get, `base_ratio_mean` the base without an adapter.
-* `likeness_ratio_adapter_alone`: the same pictures with nothing held to a selfie, as plain diffusers draws them with the
-  adapter; `likeness_ratio_held_alone`: with the face held, and no adapter.
 * `false_match_rate`: share of headshots that would pass as each other person of the run.
 * `prompt_followed`: share of pictures in which the probe that ships with the base reads both the dress and the backdrop
   that were asked for; `prompt_followed_dress` and `_backdrop` each alone, and `prompt_followed_ceiling` both for
@@ -38,15 +36,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from gpu_cluster.bases import load
-from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
 from gpu_cluster.portraits.draw import Person, Scene, caption, draw, selfies
 from gpu_cluster.portraits.pictures import headshot
 from gpu_cluster.portraits.probe import Probe
-from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipe import Recipe, named, recipes
 from gpu_cluster.recipes.base import Base
-from gpu_cluster.render import Anchor, Shot, render
+from gpu_cluster.render import Shot, render
 from gpu_cluster.train import Subject, train
 
 SELFIES = 8
@@ -71,12 +68,11 @@ def run(
     clock = {"load": time.perf_counter() - started, "train": 0.0, "render": 0.0, "judge": 0.0}
     seeds = [1000 * seed + i for i in range(people)]
     photos, told, kept = {}, {}, {}
-    reader = Captions(recipe.source())
     for person in seeds:
         drawn = [(faces.crop(picture, faces.find(picture)[0]), said) for picture, said in selfies(person, SELFIES, 512)]
         training, held_out = split_held_out([picture for picture, _ in drawn])
         photos[person] = [drawn[i][0] for i in training]
-        told[person] = [drawn[i][1] if captions == "scene" else reader.of(drawn[i][0]) for i in training]
+        told[person] = [drawn[i][1] if captions == "scene" else base.caption(drawn[i][0]) for i in training]
         kept[person] = [drawn[i][0] for i in held_out]
     heads = {person: [faces.head(photo) for photo in photos[person]] for person in seeds}
     fronts = {person: [faces.front(photo) for photo in photos[person]] for person in seeds}
@@ -100,23 +96,18 @@ def run(
     clock["judge"] += time.perf_counter() - marked
     scenes = {person: [_scene(seed, person, i) for i in range(shots)] for person in seeds}
     wanted = {p: [Shot(caption(scene), 100 * p + i) for i, scene in enumerate(scenes[p])] for p in seeds}
-    anchors: dict[int, list[Anchor]] = {}
     images: dict[int, list[Image.Image]] = {}
     verdicts: dict[int, list[Verdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
-        anchors[person] = Anchor.among(photos[person], faces)
         lora = adapters[str(person)]
-        images[person] = [image for _, image in render(base, recipe, lora, wanted[person], anchors=anchors[person])]
+        images[person] = [image for _, image in render(base, recipe, lora, wanted[person])]
         clock["render"] += time.perf_counter() - marked
         marked = time.perf_counter()
         verdicts[person] = [judges[person].look(image) for image in images[person]]
         clock["judge"] += time.perf_counter() - marked
 
     without = [image for p in seeds for _, image in render(base, recipe, None, wanted[p][:1])]
-    free = replace(recipe, anchor=0.0, base_first=0.0)
-    alone = {p: [image for _, image in render(base, free, adapters[str(p)], wanted[p])] for p in seeds}
-    held = {p: [image for _, image in render(base, recipe, None, wanted[p], anchors=anchors[p])] for p in seeds}
     real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
     real_ratios = {person: [judges[person].look(image).likeness_ratio for image in real[person]] for person in seeds}
     ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
@@ -142,9 +133,6 @@ def run(
         "likeness_ratio_mean": _mean(ratio for person in seeds for ratio in ratios[person]),
         "likeness_ratio_worst": round(min(float(np.mean(ratios[person])) for person in seeds), 4),
         "likeness_ratio_of_passed": _mean(verdict.likeness_ratio for verdict in everything if verdict.passed),
-        # What each half of the recipe does without the other: nothing held to a selfie, and nothing learned.
-        "likeness_ratio_adapter_alone": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in alone[p]),
-        "likeness_ratio_held_alone": _mean(judges[p].look(image).likeness_ratio for p in seeds for image in held[p]),
         "passed": _mean(verdict.passed for verdict in everything),
         "false_match_rate": _mean(strangers) if strangers else None,
         "prompt_followed": _mean(all(one) for one in followed),
@@ -241,7 +229,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--headshots", type=int, default=8)
-    parser.add_argument("--recipe", default="portrait-small", choices=sorted(RECIPES))
+    parser.add_argument("--recipe", default="portrait-small", choices=sorted(recipes()))
     parser.add_argument("--captions", default="read", choices=("read", "scene"))
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=JSON", help="change one number of the recipe"
@@ -249,7 +237,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     changes = {name: json.loads(value) for name, _, value in (change.partition("=") for change in arguments.set)}
-    recipe = replace(RECIPES[arguments.recipe], **changes)
+    recipe = replace(named(arguments.recipe), **changes)
     figures = run(
         recipe,
         arguments.people,

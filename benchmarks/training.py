@@ -28,7 +28,7 @@ from subprocess import PIPE, STDOUT, Popen
 from typing import Any
 
 from gpu_cluster.portraits.draw import selfies
-from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipe import Recipe, named
 
 SCRIPT = "examples/dreambooth/train_dreambooth_lora_sdxl.py"
 CAPTION = "a photo of sks person"
@@ -210,7 +210,7 @@ def main() -> None:
         return
     # The script adapts attention only, so everybody does here.
     recipe = replace(
-        RECIPES["portrait-small"], steps=arguments.steps, batch=arguments.batch, targets="attention",
+        named("portrait-small"), steps=arguments.steps, batch=arguments.batch, targets="attention",
         checkpoint_every=10 * arguments.steps, compiled=arguments.compiled,
     )  # fmt: skip
     packs = sorted({1, *map(int, arguments.packs.split(","))})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from importlib.metadata import entry_points
 
 import torch
 from diffusers import DiffusionPipeline
@@ -33,7 +34,15 @@ def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = ()) ->
     pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
         recipe.source(), dtype=getattr(torch, recipe.dtype), use_safetensors=True
     )
-    family = FAMILIES.get(type(pipeline).__name__)
+    family = _family(recipe.family) if recipe.family else FAMILIES.get(type(pipeline).__name__)
     if family is None:
         raise ValueError(f"{recipe.name}: no family knows a {type(pipeline).__name__}")
     return family(pipeline.to(device), recipe.resolution)
+
+
+def _family(name: str) -> type[Base]:
+    """Raises ValueError where no installed package declares it."""
+    for point in entry_points(group="likeness.families", name=name):
+        found: type[Base] = point.load()
+        return found
+    raise ValueError(f"no installed package declares the family {name}")

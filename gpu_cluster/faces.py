@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,16 +79,6 @@ class Faces:
         """The embedding of the largest face; None where no face is found."""
         found = self.find(image)
         return self.embed(image, found[0]) if found else None
-
-    def typical(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """The half whose faces are most like those of all the others: a grimace or an odd light makes a poor model.
-
-        Pictures without a face are left out.
-        """
-        seen = [(image, face) for image in images if (face := self.of(image)) is not None]
-        apart = [sum(float(np.linalg.norm(face - other)) for _, other in seen) for _, face in seen]
-        chosen = sorted(sorted(range(len(seen)), key=apart.__getitem__)[: (len(seen) + 1) // 2])
-        return [seen[i][0] for i in chosen]
 
     def head(self, image: Image.Image) -> Box | None:
         """Where the largest face's head is, with its hair; None where no face is found."""

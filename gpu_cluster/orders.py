@@ -9,8 +9,13 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class LookShot:
+    """A look in the company's own words; each base puts them into a prompt of its own."""
+
     look: UUID
-    prompt: str
+    backdrop: str
+    dress: str
+    framing: str
+    light: str
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,14 @@ from safetensors.torch import save as save_safetensors
 
 from gpu_cluster import checkpoints
 from gpu_cluster.bases import load
-from gpu_cluster.captions import Captions
 from gpu_cluster.faces import Faces
 from gpu_cluster.judge import Calibration, Judge, Verdict, decide, split_held_out
 from gpu_cluster.orders import LookShot, Order, Outcome, Person, Picture, Progress
 from gpu_cluster.processors import Processors
 from gpu_cluster.recipe import Recipe
-from gpu_cluster.render import Anchor, Shot, render
+from gpu_cluster.render import Shot, render
 from gpu_cluster.scratch import scratch_folder, sweep_scratch
-from gpu_cluster.train import NOBODY, Cancelled, Diverged, Subject, train
+from gpu_cluster.train import Cancelled, Diverged, Subject, train
 from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
@@ -57,10 +56,8 @@ class Studio:
         self.recipe = Recipe.from_dict(recipe)
         self.base = load(self.recipe, device, accepted=licences)
         self.faces = Faces()
-        self.captions = Captions(self.recipe.source())
         self.calibration = Calibration.of(self.recipe.source())
         self.load_seconds = time.monotonic() - started
-        self._nobody: list[Image.Image] | None = None
         self._progress: dict[UUID, Progress] = {}
         self._cancelled: set[UUID] = set()
         self._lock = threading.Lock()
@@ -158,7 +155,6 @@ class Studio:
                 cancelled=lambda: all(self._is_cancelled(p.sitting) for p in people),
                 left=lambda: {str(p.sitting) for p in people if self._is_cancelled(p.sitting)},
                 settled=lambda key, step, lora: self._will_do(order, by_key[key], sets, lora, outcomes, step),
-                nobody=self._nobodies(),
             )
         except Cancelled:
             return {}
@@ -221,7 +217,7 @@ class Studio:
     ) -> dict[str, Any]:
         """Renders and judges in rounds, training on once where too few pass; keeps the best, returns the adapter."""
         training = sets[person.sitting][0]
-        judge, anchors = self._judge(person, sets), self._anchors(training)
+        judge = self._judge(person, sets)
         good: list[Passed] = []
         verdicts: list[Verdict] = []
         clock, trained_on, decision = {"render": 0.0, "judge": 0.0}, False, "make more"
@@ -232,9 +228,9 @@ class Studio:
             first = len(verdicts)
             count = self.recipe.pictures if first == 0 else max(2, self.recipe.pictures // 2)
             looks = [order.looks[(first + n) % len(order.looks)] for n in range(count)]
-            shots = [Shot(look.prompt, person.seed * 1000 + first + n) for n, look in enumerate(looks)]
+            shots = [Shot(self._prompt(look), person.seed * 1000 + first + n) for n, look in enumerate(looks)]
             marked = time.monotonic()
-            for index, image in self._render(person, lora, shots, anchors):
+            for index, image in self._render(person, lora, shots):
                 now = time.monotonic()
                 clock["render"] += now - marked
                 verdict = judge.look(image)
@@ -265,27 +261,20 @@ class Studio:
         return lora
 
     def _render(
-        self, person: Person, lora: dict[str, Any], shots: list[Shot], anchors: list[Anchor]
+        self, person: Person, lora: dict[str, Any], shots: list[Shot]
     ) -> Iterator[tuple[int, Image.Image]]:
         def left() -> bool:
             return self._is_cancelled(person.sitting)
 
-        return render(self.base, self.recipe, lora, shots, anchors=anchors, cancelled=left)
+        return render(self.base, self.recipe, lora, shots, cancelled=left)
+
+    def _prompt(self, look: LookShot) -> str:
+        return self.base.prompt(look.backdrop, look.dress, look.framing, look.light)
 
     def _judge(self, person: Person, sets: Sets) -> Judge:
         training, held_out = sets[person.sitting]
         others = [photo for sitting, (_, held) in sets.items() if sitting != person.sitting for photo in held]
         return Judge(held_out, training, others, calibration=self.calibration, faces=self.faces)
-
-    def _anchors(self, photos: list[Image.Image]) -> list[Anchor]:
-        return Anchor.among(photos, self.faces) if self.recipe.anchor else []
-
-    def _nobodies(self) -> list[Image.Image]:
-        """What the base draws by itself, the same for everybody and in every order."""
-        if self._nobody is None:
-            shots = [Shot(NOBODY, seed) for seed in range(self.recipe.prior)]
-            self._nobody = [image for _, image in render(self.base, self.recipe, None, shots)]
-        return self._nobody
 
     def _will_do(
         self,
@@ -300,10 +289,10 @@ class Studio:
         if self._is_cancelled(person.sitting):
             return False
         self._make_room()
-        shots = [Shot(look.prompt, person.seed * 1000 + n) for n, look in zip(range(SAMPLES), cycle(order.looks))]
+        shots = [Shot(self._prompt(look), person.seed * 1000 + n) for n, look in zip(range(SAMPLES), cycle(order.looks))]
         try:
-            judge, anchors = self._judge(person, sets), self._anchors(sets[person.sitting][0])
-            made = self._render(person, lora, shots, anchors)
+            judge = self._judge(person, sets)
+            made = self._render(person, lora, shots)
             enough = 2 * sum(judge.look(image).passed for _, image in made) > SAMPLES
         except Exception:
             # A look only saves time: whatever is wrong with this person is said when the headshots are made.
@@ -315,7 +304,7 @@ class Studio:
     def _subject(self, person: Person, photos: list[Image.Image]) -> Subject:
         """The loss is told where the head is, because captions never name all that is not the person."""
         heads, faces = [self.faces.head(photo) for photo in photos], [self.faces.front(photo) for photo in photos]
-        return Subject(str(person.sitting), photos, [self.captions.of(photo) for photo in photos], heads, faces)
+        return Subject(str(person.sitting), photos, [self.base.caption(photo) for photo in photos], heads, faces)
 
     def _train_on(
         self, person: Person, training: list[Image.Image], lora: dict[str, Any], clock: dict[str, float]
@@ -327,7 +316,6 @@ class Studio:
             [self._subject(person, training)],
             seed=1,
             start={key: lora},
-            nobody=self._nobodies(),
             progress=lambda step, steps, loss: self._make_room(),
             cancelled=lambda: self._is_cancelled(person.sitting),
         )

@@ -21,7 +21,7 @@ from batch.models import Headshot, Sitting, SittingState
 from gpu_cluster.fleet import Fleet
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.orders import LookShot, Order, Outcome, Person, Progress
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import named
 from gpu_cluster.scratch import sweep_scratch
 from likeness import jobs
 from likeness.db import after_commit, tenant_of, utc_now
@@ -84,7 +84,7 @@ def _round(kernel: Kernel, now: datetime) -> None:
 
 def open_fleet(kernel: Kernel) -> Fleet:
     settings = kernel.settings
-    recipe, licences = RECIPES[settings.recipe].as_dict(), tuple(sorted(settings.licences))
+    recipe, licences = named(settings.recipe).as_dict(), tuple(sorted(settings.licences))
     return Fleet(settings.ray_address, recipe, licences, settings.studios)
 
 
@@ -205,8 +205,11 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
     waiting = sorted(_ready(kernel), key=lambda item: (running[item[0]], item[1]))
     for tenant, _ in waiting:
         with kernel.db.transaction(tenant) as session:
-            prompts = tuple(LookShot(look.id, looks.prompt(look)) for look in looks.list_looks(session))
-            if not prompts:
+            shots = tuple(
+                LookShot(look.id, look.backdrop, look.dress, look.framing, look.light)
+                for look in looks.list_looks(session)
+            )
+            if not shots:
                 continue
             ready = sittings.ready(session, PACK)
             if len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
@@ -218,8 +221,8 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
                 id=uuid4(),
                 tenant=tenant,
                 people=tuple(people),
-                looks=prompts,
-                recipe=RECIPES[settings.recipe].as_dict(),
+                looks=shots,
+                recipe=named(settings.recipe).as_dict(),
                 objects_url=settings.objects_address(),
                 key_folder=str(settings.keys_path()),
                 licences=tuple(sorted(settings.licences)),
@@ -237,7 +240,7 @@ def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) ->
     fence = sittings.claim(session, sitting.id, now)
     if fence is None:
         return None
-    recipe = RECIPES[kernel.settings.recipe]
+    recipe = named(kernel.settings.recipe)
     session.add(
         Run(
             tenant_id=tenant_of(session),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -36,8 +36,6 @@ EPSILON = 1e-8
 READ_LOSS_EVERY = 5
 SHAPES = 64
 """Compiled forms of one class of blocks, one for each width, resolution and size of pack; torch gives up at eight."""
-NOBODY = "a photo of a person"
-"""What pictures of nobody in particular are said to show."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,6 @@ class _Data:
     text: Text
     first: dict[str, int]
     count: dict[str, int]
-    nobody_first: int = 0
-    nobody: int = 0
-    """Pictures of nobody in particular, behind everybody's."""
 
 
 def train(
@@ -119,7 +114,6 @@ def train(
     cancelled: Callable[[], bool] = _never,
     left: Callable[[], Collection[str]] = _nobody,
     settled: Callable[[str, int, Lora], bool] | None = None,
-    nobody: Sequence[Image.Image] = (),
     start: Mapping[str, Lora] | None = None,
 ) -> dict[str, Lora]:
     """Each person's adapter by key, in peft's names, ready for diffusers' `load_lora_weights`.
@@ -127,15 +121,14 @@ def train(
     `progress(step, steps, loss)` is called every few steps with the mean loss, `cancelled()` before each step, as is
     `left()`, the keys of people who are not to be trained any longer: they are dropped, and the others go on.
     `settled(key, step, adapter)` is asked every `recipe.look_every` steps whether this adapter will do already; people
-    for whom it does are finished, and the others go on without them. With pictures of `nobody`, each step also learns
-    from one of them for each picture of a person, so that "person" goes on meaning anybody (prior preservation,
-    arXiv:2208.12242). `start` are earlier adapters by key, to train on from. With `checkpoint` the state is written
-    there every `recipe.checkpoint_every` steps, and read from there when the file exists. A person whose loss stops
-    being a number is left out of the answer; a pack that does not fit into memory is split.
+    for whom it does are finished, and the others go on without them. `start` are earlier adapters by key, to train on
+    from. With `checkpoint` the state is written there every `recipe.checkpoint_every` steps, and read from there when
+    the file exists. A person whose loss stops being a number is left out of the answer; a pack that does not fit into
+    memory is split.
 
     Raises Cancelled, Diverged when nobody is left, ValueError for a checkpoint of another recipe or seed.
     """
-    data = _encode(base, recipe, subjects, nobody)
+    data = _encode(base, recipe, subjects)
     waiting = _resume(base, recipe, subjects, seed, checkpoint, start or {})
     finished: list[_People] = []
     compiled = recipe.compiled
@@ -222,7 +215,6 @@ def _train_together(
     left: Callable[[], Collection[str]],
 ) -> _People:
     """Up to step `until`. Changes `people` in place; who left, or whose numbers are none any more, is not in it then."""
-    share = _shares(recipe, data).to(people.theta)
     while people.keys and people.step < until:
         pack = Pack(base.network, base.lora_targets(recipe.targets), recipe.rank, len(people.keys), people.theta.dtype)
         pack.theta = people.theta
@@ -245,8 +237,8 @@ def _train_together(
                 answer = base.predict(base.noisy(latents, noise, t), t, text)
                 error = (answer - base.target(latents, noise, t)).to(people.theta.dtype).square()
                 error = (error * data.weights[index]).flatten(1).mean(1)
-                # Each person's own mean, and their share of nobody's, summed: no gradient depends on who trains along.
-                losses = (error * base.weight(t)).view(len(people.keys), -1) @ share
+                # Each person's own mean, summed: no gradient depends on who trains along.
+                losses = (error * base.weight(t)).view(len(people.keys), -1).mean(1)
                 losses.sum().backward()  # type: ignore[no-untyped-call]
                 _step(recipe, people, pack.grad, rates)
 
@@ -285,21 +277,18 @@ def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tens
     """Which pictures, which moments (0..1) and which noise this step uses, employee-major.
 
     Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both; the recipe's
-    exponent then moves these towards little noise. Behind a person's own pictures there are as many of nobody, if there
-    are any.
+    exponent then moves these towards little noise.
     """
     index, uniform, noise = [], [], []
     device, dtype = data.latents.device, data.latents.dtype
     for key in people.keys:
         generator = _generator(seed, key, f"step {people.step}")
-        for first, count in ((data.first[key], data.count[key]), (data.nobody_first, data.nobody)):
-            if count == 0:
-                continue
-            for number in range(people.step * recipe.batch, (people.step + 1) * recipe.batch):
-                order = torch.randperm(count, generator=_generator(seed, key, f"round {number // count}"))
-                index.append(first + int(order[number % count]))
-            uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
-            noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
+        first, count = data.first[key], data.count[key]
+        for number in range(people.step * recipe.batch, (people.step + 1) * recipe.batch):
+            order = torch.randperm(count, generator=_generator(seed, key, f"round {number // count}"))
+            index.append(first + int(order[number % count]))
+        uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
+        noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
     moments = torch.cat(uniform).to(device) ** recipe.moments
     return torch.tensor(index, device=device), moments, torch.cat(noise).to(device, dtype)
 
@@ -321,15 +310,7 @@ def _step(recipe: Recipe, people: _People, grad: Tensor, rates: Tensor) -> None:
     people.theta.addcdiv_(people.first, spread, value=-rate / (1 - BETAS[0] ** step))
 
 
-def _shares(recipe: Recipe, data: _Data) -> Tensor:
-    """What each picture of a person's part of the batch adds to that person's loss, in float64."""
-    own = torch.full((recipe.batch,), 1 / recipe.batch, dtype=torch.float64)
-    return torch.cat([own, recipe.prior_weight * own]) if data.nobody else own
-
-
-def _encode(
-    base: Base, recipe: Recipe, subjects: Sequence[Subject], nobody: Sequence[Image.Image] = ()
-) -> _Data:
+def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
     """Latents and captions are computed once; the encoders are not touched again."""
     photos: list[Image.Image] = []
     captions: list[str] = []
@@ -338,33 +319,17 @@ def _encode(
     for subject in subjects:
         if not subject.photos or len(subject.photos) != len(subject.captions):
             raise ValueError("a subject needs pictures, and one caption for each")
-        turned = (
-            [subject.photos, [ImageOps.mirror(photo) for photo in subject.photos]] if recipe.flip else [subject.photos]
-        )
-        first[subject.key] = len(photos)
-        count[subject.key] = len(turned) * len(subject.photos)
+        first[subject.key], count[subject.key] = len(photos), len(subject.photos)
         nowhere: list[Box | None] = [None] * len(subject.photos)
-        known = list(zip(subject.heads or nowhere, subject.faces or nowhere, strict=True))
-        mirrored = [(_mirrored(head), _mirrored(face)) for head, face in known]
-        for pictures, where in zip(turned, (known, mirrored), strict=False):
-            photos += pictures
-            captions += subject.captions
-            places += where
-    alone = len(photos)
-    photos += nobody
-    captions += [NOBODY] * len(nobody)
-    places += [(None, None)] * len(nobody)
+        photos += subject.photos
+        captions += subject.captions
+        places += zip(subject.heads or nowhere, subject.faces or nowhere, strict=True)
     latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
     different = list(dict.fromkeys(captions))
     words = base.encode_text(different)
     which = torch.tensor([different.index(caption) for caption in captions], device=base.device)
     weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, places, strict=True)])
-    text = {name: tensor[which] for name, tensor in words.items()}
-    return _Data(latents, weights, text, first, count, alone, len(nobody))
-
-
-def _mirrored(box: Box | None) -> Box | None:
-    return box and (1 - box[2], box[1], 1 - box[0], box[3])
+    return _Data(latents, weights, {name: tensor[which] for name, tensor in words.items()}, first, count)
 
 
 def _weights(recipe: Recipe, photo: Image.Image, places: tuple[Box | None, Box | None], latents: Tensor) -> Tensor:

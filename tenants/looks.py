@@ -107,14 +107,6 @@ def retire(session: Session, look_id: UUID, *, caller: str = ledger.SYSTEM) -> N
     ledger.record(session, "look.retired", caller=caller, objects=[look.id])
 
 
-def prompt(look: Look) -> str:
-    """What the model is asked for; `sks` is the rare word that stands for the person."""
-    return (
-        f"a photo of sks person in a {look.dress}, on a {look.backdrop} backdrop, {look.light}, {look.framing},"
-        " smiling, facing the camera"
-    )
-
-
 def _in_use(session: Session, look_id: UUID) -> Look:
     look = get(session, look_id)
     if look.retired_at is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,16 +19,8 @@ Box = tuple[float, float, float, float]
 """Left, top, right and bottom as parts of a photo's sides, 0..1."""
 
 
-@dataclass(frozen=True)
-class Held:
-    """What a part of each picture of a batch is held to while it forms."""
-
-    latents: Tensor
-    """(n, channels, height, width)"""
-    until: Tensor
-    """(n, 1, height, width), the share of the steps in which each place is held: 0 is free, 1 held to the end."""
-    around: Tensor
-    """(n, 1, height, width): 1 where the picture, once drawn, is fitted to what was held, 0 where it stays as it is."""
+PERSON = "a person"
+"""The class noun; an adapter narrows what it means to the one person it was trained on."""
 
 
 class NoReferences(ValueError):
@@ -62,6 +53,21 @@ class Base(ABC):
     @property
     def dtype(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
+
+    def caption(self, photo: Image.Image) -> str:
+        """What a selfie is said to show while its person is learned: the class noun that headshots ask for as well.
+
+        No rare token stands for the person, because a large base knows most of them as something else, and no clothes or
+        room are named, because nothing here reads them; outside the head, pixels count little in the loss instead.
+        """
+        return f"a photo of {PERSON}"
+
+    def prompt(self, backdrop: str, dress: str, framing: str, light: str) -> str:
+        """What the base is asked for in a company's look, in the words of its own captions."""
+        return (
+            f"a professional headshot photo of {PERSON} in {with_article(dress)}, {framing},"
+            f" before {with_article(backdrop)} backdrop, {light}, smiling, facing the camera"
+        )
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
         """Square centre crops at the recipe's resolution, (n, 3, resolution, resolution) in -1..1."""
@@ -113,13 +119,11 @@ class Base(ABC):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
-        held: Held | None = None,
     ) -> list[Image.Image]:
-        """One picture per prompt. `after_step` is called between steps, and before each step of fitting a finished picture
-        to what it was held to; it stops the work by raising.
+        """One picture per prompt. `after_step` is called between steps and stops the work by raising.
 
-        `references` are pictures of the person to draw from, `held` are latents that a part of each picture is kept
-        to; raises NoReferences where the family cannot.
+        `references` are pictures of the person to draw from; raises NoReferences where the family cannot. The negative
+        prompts of a call are all empty or all not.
         """
 
     def _run(
@@ -128,15 +132,15 @@ class Base(ABC):
         steps: int,
         guidance: float,
         after_step: Callable[[], None],
-        hold: Callable[[int, Tensor], Tensor] | None = None,
         **words: Any,
-    ) -> list[Image.Image]:
-        """Calls the pipeline. Each picture's noise comes from its own generator, whatever batch it is made in."""
+    ) -> Any:
+        """What the pipeline made: pictures, unless `words` ask for another kind of output.
+
+        Each picture's noise comes from its own generator, whatever batch it is made in.
+        """
 
         def step_ended(pipeline: Any, step: int, moment: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             after_step()
-            if hold is not None:
-                tensors["latents"] = hold(step, tensors["latents"])
             return tensors
 
         result = self.pipeline(
@@ -148,8 +152,7 @@ class Base(ABC):
             guidance_scale=guidance,
             callback_on_step_end=step_ended,
         )
-        images: list[Image.Image] = result.images
-        return images
+        return result.images
 
 
 def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("",)) -> list[str]:
@@ -162,6 +165,13 @@ def named(network: nn.Module, endings: Sequence[str], inside: Sequence[str] = ("
     ]
 
 
+def with_article(words: str) -> str:
+    """"navy suit" becomes "a navy suit"; what has an article keeps it."""
+    if words.split(" ", 1)[0].lower() in ("a", "an", "the"):
+        return words
+    return f"{'an' if words[:1].lower() in tuple('aeiou') else 'a'} {words}"
+
+
 def oval(photo: Image.Image, box: Box, height: int, width: int) -> Tensor:
     """(1, height, width) of what a base is shown of the photo: 1 inside the ellipse that fills the box, else 0."""
     mask = Image.new("L", photo.size)
@@ -169,13 +179,6 @@ def oval(photo: Image.Image, box: Box, height: int, width: int) -> Tensor:
     ImageDraw.Draw(mask).ellipse([part * side for part, side in zip(box, sides, strict=True)], fill=255)
     small = square(mask).convert("L").resize((width, height), Image.Resampling.BOX)
     return torch.from_numpy(np.array(small, dtype=np.float32)[None] / 255)
-
-
-def sized(box: Box, part: float) -> Box:
-    """The box with the same middle and `part` of its sides."""
-    left, top, right, bottom = box
-    x, y = (left + right) / 2, (top + bottom) / 2
-    return (x - part * (x - left), y - part * (y - top), x + part * (right - x), y + part * (bottom - y))
 
 
 def square(image: Image.Image) -> Image.Image:

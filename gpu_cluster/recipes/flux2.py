@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.recipes.base import Held, NoReferences, Text, named
+from gpu_cluster.recipes.base import Text, named
 from gpu_cluster.recipes.flow import Flow
 
 ATTENTION = (
@@ -56,14 +56,12 @@ class Flux2Klein(Flow):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
-        held: Held | None = None,
     ) -> list[Image.Image]:
-        if held is not None:
-            raise NoReferences("FLUX.2 is not held to latents")
         words: dict[str, Any] = {"prompt": list(prompts)}
         if any(negatives):
             # Its pipeline knows no negative prompts but takes their embeddings.
             words["negative_prompt_embeds"] = self.encode_text(negatives)["embeds"]
         if references:
             words["image"] = [image.convert("RGB") for image in references]
-        return self._run(seeds, steps, guidance, after_step, **words)
+        images: list[Image.Image] = self._run(seeds, steps, guidance, after_step, **words)
+        return images

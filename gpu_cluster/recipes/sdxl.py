@@ -8,15 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gpu_cluster.recipes.base import Base, Held, NoReferences, Text, named
+from gpu_cluster.recipes.base import Base, NoReferences, Text, named
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 # On a small UNet attention alone learns a quarter of a face; the rest comes from the layers around it.
 EVERYTHING = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut")
-
-FITTED_AT = ((0.4, 0.35), (0.3, 0.4), (0.2, 0.5), (0.1, 0.6))
-"""Moments of noising at which a picture is fitted to the face it was drawn around, from its outlines to its edges, each
-with the share of the steps above which a held place is kept, the more the longer it was held and all of it at 1."""
 
 
 class Sdxl(Base):
@@ -79,72 +75,16 @@ class Sdxl(Base):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
-        held: Held | None = None,
     ) -> list[Image.Image]:
         if references:
             raise NoReferences("Stable Diffusion XL draws from words only")
         # An empty negative prompt counts as none: the base then sees the zeros it was trained to take for "no caption".
         unlike = list(negatives) if any(negatives) else None
 
-        def hold(step: int, latents: Tensor) -> Tensor:
-            assert held is not None
-            # Euler's latents are the picture plus sigma times noise; the noise is the one the picture began with.
-            noise = [torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-            sigma = self.pipeline.scheduler.sigmas[step + 1].to(latents)
-            kept = held.latents.to(latents) + sigma * torch.stack(noise).to(latents)
-            drawn = torch.where((step + 1 <= held.until * steps).to(latents.device), kept, latents)
-            last = step + 1 == self.pipeline.num_timesteps
-            return self._fitted(drawn, held, prompts, seeds, after_step) if last else drawn
-
-        return self._run(
-            seeds,
-            steps,
-            guidance,
-            after_step,
-            hold if held is not None else None,
-            prompt=list(prompts),
-            negative_prompt=unlike,
+        images: list[Image.Image] = self._run(
+            seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=unlike
         )
-
-    def _fitted(
-        self,
-        latents: Tensor,
-        held: Held,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        before_each: Callable[[], None],
-    ) -> Tensor:
-        """A finished picture, drawn anew inside `held.around` so that it goes with what was held.
-
-        It is noised again, a little less each time, and becomes the mean of the network's answers to a noise and to its
-        negative, without guidance; what was held to the end comes back each time, what was held for less a little. So ears,
-        jaw and hair settle on the mean of what goes with the face (as when RePaint resamples, arXiv:2201.09865) rather than
-        on one drawing of it.
-        """
-        text = self.encode_text(prompts)
-        selfie, until, around = (part.to(latents) for part in (held.latents, held.until, held.around))
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        fitted = latents
-        for moment, least in FITTED_AT:
-            before_each()
-            t = self.sample_t(torch.full((len(seeds),), moment, device=latents.device))
-            noise = torch.stack([torch.randn(latents.shape[1:], generator=own) for own in generators]).to(latents)
-            both = [self._clean(self.noisy(fitted, sign * noise, t), t, text) for sign in (1, -1)]
-            kept = ((until - least) / (1 - least)).clamp(0, 1)
-            settled = torch.lerp(torch.stack(both).mean(0), selfie, kept)
-            fitted = torch.lerp(latents, settled, around)
-        return fitted
-
-    def _clean(self, noisy: Tensor, t: Tensor, text: Text) -> Tensor:
-        """The picture that the network sees in a noised one: `target` solved for the latents."""
-        signal, spread = self._levels(noisy, t)
-        answer = self.predict(noisy, t, text)
-        kind = self.pipeline.scheduler.config.prediction_type
-        if kind == "epsilon":
-            return (noisy - spread * answer) / signal
-        if kind == "v_prediction":
-            return signal * noisy - spread * answer
-        raise ValueError(f"no picture is known for the prediction type {kind}")
+        return images
 
     def _levels(self, like: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """How much signal and how much noise there is at t, each (n, 1, 1, 1)."""

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from gpu_cluster.recipes.base import Held, NoReferences, Text, named
+from gpu_cluster.recipes.base import NoReferences, Text, named
 from gpu_cluster.recipes.flow import Flow
 
 ATTENTION = ("attention.to_q", "attention.to_k", "attention.to_v", "attention.to_out.0")
@@ -51,10 +51,10 @@ class ZImage(Flow):
         guidance: float,
         after_step: Callable[[], None],
         references: Sequence[Image.Image] = (),
-        held: Held | None = None,
     ) -> list[Image.Image]:
-        if held is not None:
-            raise NoReferences("Z-Image is not held to latents")
         if references:
             raise NoReferences("Z-Image draws from words only")
-        return self._run(seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=list(negatives))
+        images: list[Image.Image] = self._run(
+            seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=list(negatives)
+        )
+        return images

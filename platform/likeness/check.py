@@ -15,7 +15,7 @@ import pika
 from sqlalchemy import create_engine, text
 
 from batch.child import ChildFailed, Children
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import recipes
 from likeness.db import Database
 from likeness.keys import DataKey, KeyClass, KeyRef
 from likeness.objects import Objects, tenant_path
@@ -38,9 +38,9 @@ def problems(settings: Settings) -> Iterator[str]:
 
 
 def _shape(settings: Settings) -> Iterator[str]:
-    recipe = RECIPES.get(settings.recipe)
+    recipe = recipes().get(settings.recipe)
     if recipe is None:
-        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(sorted(RECIPES))}."
+        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(sorted(recipes()))}."
     elif recipe.licence != "Apache-2.0" and recipe.licence not in settings.licences:
         yield (
             f"The recipe {recipe.name} needs the licence {recipe.licence}. Read it, then add it to"

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import named
 from tests.kernel.rabbit import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -124,7 +124,7 @@ def test_up_finishes_what_a_killed_demo_began(home: Path) -> None:
         finished = "select sitting_id from run where state = 'succeeded' group by sitting_id having count(*) = 1"
         assert len(rows(finished)) == len(rows("select 1 from sitting where state = 'done'")) >= 1
         counts = [count for (count,) in rows("select count(*) from headshot group by sitting_id")]
-        assert 1 <= min(counts) <= max(counts) <= RECIPES["portrait-small"].shown
+        assert 1 <= min(counts) <= max(counts) <= named("portrait-small").shown
     finally:
         up.terminate()
         assert up.wait(timeout=60) == 0, (home / "said.txt").read_text()[-4000:]

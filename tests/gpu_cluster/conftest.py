@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from gpu_cluster.bases import load
 from gpu_cluster.faces import Faces
-from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipe import Recipe, named
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.train import Subject
 
@@ -39,7 +39,7 @@ def _text_config() -> CLIPTextConfig:
 @pytest.fixture(scope="session")
 def small_base() -> Base:
     """The one that ships."""
-    return load(RECIPES["portrait-small"])
+    return load(named("portrait-small"))
 
 
 @pytest.fixture(scope="session")

@@ -64,13 +64,3 @@ def test_a_head_holds_the_face_and_its_hair(faces: Faces) -> None:
     nothing = Image.new("RGB", (200, 200), "grey")
     assert faces.head(nothing) is None
     assert faces.front(nothing) is None
-
-
-def test_a_stranger_and_a_wall_are_no_typical_pictures(faces: Faces) -> None:
-    own = [picture for picture, _ in selfies(3, 4, 512)]
-    stranger, wall = selfies(4, 1, 512)[0][0], Image.new("RGB", (512, 512), "white")
-    typical = faces.typical([stranger, *own, wall])
-    assert len(typical) == 3
-    assert all(any(picture is one for one in own) for picture in typical)
-    assert faces.typical([wall]) == []
-    assert faces.typical(own[:1]) == own[:1]

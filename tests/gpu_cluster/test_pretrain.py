@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 
 from gpu_cluster.portraits import model, pictures, pretrain
 from gpu_cluster.portraits.person import Person
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import named
 
-BASE = Path(RECIPES["portrait-small"].source())
+BASE = Path(named("portrait-small").source())
 
 
 def _weights(folder: Path, part: str, name: str) -> dict[str, torch.Tensor]:

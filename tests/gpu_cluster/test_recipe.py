@@ -8,22 +8,22 @@ import pytest
 import torch
 
 from gpu_cluster.bases import LicenceNotAccepted, load
-from gpu_cluster.recipe import RECIPES, Recipe
+from gpu_cluster.recipe import Recipe, named, recipes
 from gpu_cluster.recipes.base import Base
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", recipes())
 def test_a_recipe_survives_its_run_row(name: str) -> None:
-    recipe = RECIPES[name]
+    recipe = named(name)
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
     assert recipe.name == name
 
 
 def test_a_recipe_is_frozen_and_knows_its_words() -> None:
     with pytest.raises(FrozenInstanceError):
-        RECIPES["sdxl"].steps = 3  # type: ignore[misc]
+        named("sdxl").steps = 3  # type: ignore[misc]
     with pytest.raises(ValueError, match="flavour"):
-        Recipe.from_dict({**RECIPES["sdxl"].as_dict(), "flavour": "mint"})
+        Recipe.from_dict({**named("sdxl").as_dict(), "flavour": "mint"})
 
 
 def test_a_licence_with_conditions_has_to_be_accepted(tiny_recipe: Recipe) -> None:
@@ -37,7 +37,7 @@ def test_a_licence_with_conditions_has_to_be_accepted(tiny_recipe: Recipe) -> No
 
 def test_the_licence_is_asked_before_anything_is_read() -> None:
     with pytest.raises(LicenceNotAccepted):
-        load(replace(RECIPES["sdxl"], base="/nowhere"))
+        load(replace(named("sdxl"), base="/nowhere"))
 
 
 def test_pickled_weights_are_not_opened(tiny_recipe: Recipe, tiny_folder: Path, tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ from gpu_cluster import scratch
 from gpu_cluster.judge import Calibration, Verdict
 from gpu_cluster.orders import LookShot, Order, Person
 from gpu_cluster.portraits.draw import selfies
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import named
 from gpu_cluster.studio import Studio, best
 from likeness.db import utc_now
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
-RECIPE = replace(RECIPES["portrait-small"], steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
+RECIPE = replace(named("portrait-small"), steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
 PROMPT = "a photo of sks person in a navy suit, on a light grey backdrop, soft light, close-up, smiling"
 
 

@@ -18,7 +18,7 @@ from batch.models import Headshot, Photo, PhotoState, Sitting, SittingState
 from gpu_cluster import tending
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.portraits.draw import selfies
-from gpu_cluster.recipe import RECIPES
+from gpu_cluster.recipe import named, recipes
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
@@ -28,17 +28,17 @@ from tests.factories import give_consent, make_employee, make_tenant
 
 # Nothing can pass after so little, so each person is trained twice; one picture a step makes nobody wait for that.
 QUICK = replace(
-    RECIPES["portrait-small"], name="quick", steps=24, batch=1, checkpoint_every=5, pictures=2, shown=2, render_steps=2
+    named("portrait-small"), name="quick", steps=24, batch=1, checkpoint_every=5, pictures=2, shown=2, render_steps=2
 )
 
 
 @pytest.fixture(scope="module")
 def cluster(kernel: Kernel) -> Iterator[Kernel]:
-    RECIPES["quick"] = QUICK  # type: ignore[index]
+    recipes()["quick"] = QUICK  # type: ignore[index]
     quick = replace(kernel, settings=kernel.settings.model_copy(update={"recipe": "quick"}))
     yield quick
     tending.close(quick)
-    del RECIPES["quick"]  # type: ignore[attr-defined]
+    del recipes()["quick"]  # type: ignore[attr-defined]
 
 
 def sit(kernel: Kernel, tenant: UUID, seed: int) -> tuple[UUID, UUID]:
