@@ -23,15 +23,20 @@ from PIL import Image
 
 from gpu_cluster.faces import Embedding, Face, Faces
 
-PASS_RATIO = 0.85
+PASS_RATIO = 0.70
+"""Of 97 photographs that 26 people had taken of themselves, 14 % have a ratio under 0.85 and 1 % under 0.70, while 900
+looks at strangers reached 0.53: with two held-out selfies the ratio is noisy, and ranks better than it gates."""
 # With fewer pairs of different people, one in a thousand is not to be seen, and the calibration's figure is taken.
 PAIRS_FOR_A_THRESHOLD = 1000
 SMALLEST_FACE = 0.15
 """Of the picture's width; a headshot shows more."""
 LEAST_SHARPNESS = 0.25
 """Of the selfies' own; below it the eyes have no edges. A picture of 128 pixels, enlarged, has 0.35 to 0.5."""
-LARGEST_DRIFT = 12.0
-"""CIE76 units from the nearest selfie's skin; lamps move skin by five to ten, another skin lies beyond twenty."""
+ODD_DRIFT = 12.0
+"""CIE76 units from the nearest selfie's skin, from which a headshot says so. Lamps move skin by five to ten, and of people's
+own photographs one in ten lies beyond this, so it is no reason to refuse one."""
+LARGEST_DRIFT = 25.0
+"""Another skin lies beyond twenty, and no lamp in use takes skin this far."""
 A_COPY = 0.985
 """Correlation of two 32 x 32 grey thumbnails; selfies of one sitting reach 0.95."""
 MAKE_MORE_FROM = 0.25
@@ -69,8 +74,8 @@ class Calibration:
         )
 
 
-# dlib's model card: 0.6 separates people best (99.38 % on LFW). The rest is read off its distances on LFW pairs.
-PHOTOGRAPHS = Calibration(impostor_distance=0.85, genuine_distance=0.40, false_match_distance=0.50)
+# Measured on 116 photographs of 26 people, 6,432 pairs of strangers. dlib's model card has 0.6 as what separates best.
+PHOTOGRAPHS = Calibration(impostor_distance=0.867, genuine_distance=0.408, false_match_distance=0.593)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Verdict:
     similarity: float
     reasons: tuple[str, ...] = ()
     """Why it did not pass, in plain words for the person."""
+    advice: tuple[str, ...] = ()
+    """What is odd and no reason to refuse it: others of the same look are shown first."""
     faces: int = 0
     face_size: float = 0.0
     """Width of the face as a part of the picture's."""
@@ -165,7 +172,10 @@ class Judge:
             "it repeats one of the selfies": copying > A_COPY,
         }
         reasons = tuple(words for words, holds in doubts.items() if holds)
-        return Verdict(not reasons, ratio, similarity, reasons, len(found), size, sharpness, brightness, drift, copying)
+        advice = ("the colour of the skin differs from the selfies'",) if drift > ODD_DRIFT else ()
+        return Verdict(
+            not reasons, ratio, similarity, reasons, advice, len(found), size, sharpness, brightness, drift, copying
+        )
 
     def _likeness(self, embedding: Embedding) -> float:
         return float(np.mean([self.similarity(embedding, kept) for kept in self.held_out]))
@@ -189,17 +199,16 @@ class Judge:
         return max([usual, *scores])
 
 
-def decide(verdicts: Sequence[Verdict], wanted: int, *, trained_on: bool = False, most: int | None = None) -> Decision:
+def decide(verdicts: Sequence[Verdict], wanted: int, most: int, *, trained_on: bool = False) -> Decision:
     """What to do when these verdicts are all there is and `wanted` pictures have to pass.
 
-    At most `most` pictures are made (three times `wanted` by default). With `trained_on`, the person has been trained
+    At most `most` pictures are made before the person is trained further. With `trained_on`, the person has been trained
     a second time already and better photos are all that is left to ask for.
     """
     passed = sum(verdict.passed for verdict in verdicts)
     if passed >= wanted:
         return "enough"
-    limit = 3 * wanted if most is None else most
-    if len(verdicts) < limit and passed >= MAKE_MORE_FROM * len(verdicts):
+    if len(verdicts) < most and passed >= MAKE_MORE_FROM * len(verdicts):
         return "make more"
     return "ask for photos" if trained_on else "train on"
 

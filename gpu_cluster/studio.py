@@ -240,7 +240,7 @@ class Studio:
                 marked = time.monotonic()
                 clock["judge"] += marked - now
                 self._tell(person.sitting, stage="rendering", made=len(verdicts), passed=len(good))
-            decision = decide(verdicts, self.recipe.shown, trained_on=trained_on)
+            decision = decide(verdicts, self.recipe.shown, 2 * self.recipe.pictures, trained_on=trained_on)
         key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.HEADSHOT))
         for number, (verdict, look, image) in enumerate(best(good)[: self.recipe.shown], start=1):
             if self._is_cancelled(person.sitting):

@@ -18,7 +18,7 @@ from gpu_cluster.recipes.sdxl import Sdxl
 
 SURE = 0.5
 """Share of the reader's belief under which it is not quoted."""
-SETTLED_AT = (400, 300, 200, 100)
+SETTLED_AT = (500, 400, 300, 200, 100)
 """Timesteps at which a finished picture settles, from its outlines to its edges."""
 
 
@@ -75,16 +75,18 @@ class Drawn(Sdxl):
     ) -> Tensor:
         """A finished picture on the mean of what the network makes of it.
 
-        It is noised again, a little less each time, and becomes the mean of the network's answers to a noise and to its
-        negative, without guidance (as RePaint resamples, arXiv:2201.09865).
+        It is noised again, a little less each time, and becomes the mean of the network's answers to two noises and to their
+        negatives, without guidance (as RePaint resamples, arXiv:2201.09865).
         """
         text = self.encode_text(prompts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         for timestep in SETTLED_AT:
             before_each()
             t = torch.full((len(seeds),), timestep, device=latents.device)
-            noise = torch.stack([torch.randn(latents.shape[1:], generator=own) for own in generators]).to(latents)
-            latents = torch.stack([self._clean(self.noisy(latents, sign * noise, t), t, text) for sign in (1, -1)]).mean(0)
+            drawn = [torch.randn(2, *latents.shape[1:], generator=own) for own in generators]
+            both = torch.stack(drawn, dim=1).to(latents)
+            noises = (*both, *-both)
+            latents = torch.stack([self._clean(self.noisy(latents, noise, t), t, text) for noise in noises]).mean(0)
         return latents
 
     def _clean(self, noisy: Tensor, t: Tensor, text: dict[str, Tensor]) -> Tensor:

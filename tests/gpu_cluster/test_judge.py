@@ -57,6 +57,11 @@ def test_faults_are_said_in_plain_words(judge: Judge, photos: list[Image.Image])
     red, green, blue = picture.split()
     tinted = Image.merge("RGB", (red.point(lambda v: v // 2), green, blue.point(lambda v: min(255, v + 90))))
     assert "the colour of the skin is off" in judge.look(tinted).reasons
+    # What a lamp does to skin is said and refuses nothing.
+    warm = judge.look(Image.merge("RGB", (red, green, blue.point(lambda v: round(v * 0.62)))))
+    assert "the colour of the skin is off" not in warm.reasons
+    assert warm.advice
+    assert not judge.look(picture).advice
     small = Image.new("RGB", (1024, 1024), "grey")
     small.paste(picture.resize((320, 320)), (350, 350))
     assert "the face is too small" in judge.look(small).reasons
@@ -93,17 +98,18 @@ def test_what_is_judged_by_is_never_trained_on(count: int, held_out: int) -> Non
 @pytest.mark.parametrize(
     ("good", "bad", "options", "answer"),
     [
-        (8, 3, {}, "enough"),
+        (12, 28, {}, "enough"),
         (0, 0, {}, "make more"),
         (4, 4, {}, "make more"),
         (1, 7, {}, "train on"),
         (1, 7, {"trained_on": True}, "ask for photos"),
-        (7, 17, {}, "train on"),
-        (7, 17, {"most": 40}, "make more"),
+        # One picture that is missing does not cost a second training.
+        (11, 29, {}, "make more"),
+        (11, 69, {}, "train on"),
     ],
 )
-def test_decisions(good: int, bad: int, options: dict[str, int], answer: str) -> None:
-    assert decide([GOOD] * good + [BAD] * bad, 8, **options) == answer  # type: ignore[arg-type]
+def test_decisions(good: int, bad: int, options: dict[str, bool], answer: str) -> None:
+    assert decide([GOOD] * good + [BAD] * bad, 12, 80, **options) == answer
 
 
 def test_calibration_comes_with_the_base(tmp_path: Path) -> None:

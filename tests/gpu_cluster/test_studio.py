@@ -24,7 +24,7 @@ from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
 RECIPE = replace(named("portrait-small"), steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
-PROMPT = "a photo of sks person in a navy suit, on a light grey backdrop, soft light, close-up, smiling"
+LOOK = ("light grey", "navy suit", "close-up", "soft light")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class Stores:
         return Person(uuid4(), employee, 1, seed, tuple(paths))
 
     def order(self, tenant: UUID, *people: Person) -> Order:
-        looks = (LookShot(uuid4(), PROMPT),)
+        looks = (LookShot(uuid4(), *LOOK),)
         return Order(uuid4(), tenant, people, looks, RECIPE.as_dict(), self.url, str(self.keys_at), ())
 
 
@@ -177,7 +177,7 @@ def test_a_checkpoint_of_another_recipe_costs_its_person_a_fresh_start(studio: S
 
 
 def test_no_look_is_crowded_out_by_another() -> None:
-    grey, white = LookShot(uuid4(), "on grey"), LookShot(uuid4(), "on white")
+    grey, white = LookShot(uuid4(), *LOOK), LookShot(uuid4(), "white", *LOOK[1:])
     image = Image.new("RGB", (8, 8))
     ratios = [(grey, 1.2), (grey, 1.1), (white, 0.9), (grey, 1.0), (white, 0.95)]
     chosen = best([(Verdict(True, ratio, ratio), look, image) for look, ratio in ratios])
