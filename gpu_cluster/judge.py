@@ -33,8 +33,8 @@ SMALLEST_FACE = 0.15
 LEAST_SHARPNESS = 0.25
 """Of the selfies' own; below it the eyes have no edges. A picture of 128 pixels, enlarged, has 0.35 to 0.5."""
 ODD_DRIFT = 12.0
-"""CIE76 units from the nearest selfie's skin, from which a headshot says so. Lamps move skin by five to ten, and of people's
-own photographs one in ten lies beyond this, so it is no reason to refuse one."""
+"""CIE76 units from the nearest selfie's skin, from which a headshot says so. Lamps move skin by five to ten, and of
+people's own photographs one in ten lies beyond this, so it is no reason to refuse one."""
 LARGEST_DRIFT = 25.0
 """Another skin lies beyond twenty, and no lamp in use takes skin this far."""
 A_COPY = 0.985

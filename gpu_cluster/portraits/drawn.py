@@ -75,8 +75,8 @@ class Drawn(Sdxl):
     ) -> Tensor:
         """A finished picture on the mean of what the network makes of it.
 
-        It is noised again, a little less each time, and becomes the mean of the network's answers to two noises and to their
-        negatives, without guidance (as RePaint resamples, arXiv:2201.09865).
+        It is noised again, a little less each time, and becomes the mean of the network's answers to two noises and to
+        their negatives, without guidance (as RePaint resamples, arXiv:2201.09865).
         """
         text = self.encode_text(prompts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
