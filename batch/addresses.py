@@ -24,7 +24,7 @@ from batch.models import AddressChange, Consent, Employee
 from likeness import jobs, ledger, mail
 from likeness.db import tenant_of
 from likeness.errors import Conflict, Gone
-from likeness.identity import new_token, token_hash
+from likeness.identity import LeadsNowhere, new_token, token_hash
 from likeness.keys import KeyFolder, blind_index
 from likeness.settings import Settings
 from tenants import tenants
@@ -35,7 +35,7 @@ CONTEXT = "address/new"
 CONFIRMED, REFUSED, REPLACED, TAKEN_BACK = "confirmed", "refused", "replaced", "taken back"
 
 
-class ChangeUnknown(Gone):
+class ChangeUnknown(LeadsNowhere, Gone):
     """No such question waits for an answer any more."""
 
     title = "This was answered already"

@@ -21,7 +21,7 @@ from batch.models import Batch, Employee, Invitation, Link
 from likeness import jobs, ledger, mail
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Conflict, Gone
-from likeness.identity import end_sessions_of, new_token, token_hash
+from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
 from likeness.kernel import Kernel
 from likeness.mail import Letter
 from likeness.settings import Settings
@@ -58,7 +58,7 @@ class SentJustNow(Conflict):
     """Two links within two minutes help nobody."""
 
 
-class LinkUnknown(Gone):
+class LinkUnknown(LeadsNowhere, Gone):
     """No such link, or the invitation was withdrawn."""
 
 

@@ -23,6 +23,7 @@ from likeness.identity import Caller, Kind, tenant_in
 from likeness.web import kernel_of, only, signed_in
 from tenants.access import require
 from tenants.models import Member, Role
+from tenants.tries import counted
 
 EMPLOYEE = [only(Kind.EMPLOYEE)]
 DESK = [only(Kind.MEMBER)]
@@ -110,10 +111,7 @@ class Receipt:
 
 @get("/receipts/{token:str}", opt=PUBLIC, sync_to_thread=True)
 def show_receipt(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Receipt]:
-    tenant = tenant_in(token)
-    if tenant is None:
-        raise ReceiptUnknown("There is no such receipt.")
-    with kernel_of(request).db.transaction(tenant) as session:
+    with counted(request), kernel_of(request).db.transaction(_receipts_tenant(token)) as session:
         erasure = erasures.by_receipt(session, token)
         found = _certificate_or_none(session, erasure)
     shown = Receipt(
@@ -124,6 +122,13 @@ def show_receipt(request: Request[Any, Any, Any], token: FromPath[str]) -> Respo
         document=found.document if found else None,
     )
     return Response(shown, headers=PRIVATE)
+
+
+def _receipts_tenant(token: str) -> UUID:
+    tenant = tenant_in(token)
+    if tenant is None:
+        raise ReceiptUnknown("There is no such receipt.")
+    return tenant
 
 
 @get("/.well-known/likeness-certificates.jwks.json", opt=PUBLIC, sync_to_thread=True)

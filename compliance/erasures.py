@@ -31,7 +31,7 @@ from compliance.wiping import batch_of, locked_person, wipe, wipe_rows
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Gone, NotFound, Unprocessable
-from likeness.identity import end_sessions_of, new_token, token_hash
+from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
@@ -50,7 +50,7 @@ class ErasureMissing(NotFound):
     """The company has no such erasure."""
 
 
-class ReceiptUnknown(NotFound):
+class ReceiptUnknown(LeadsNowhere, NotFound):
     """No erasure has this receipt."""
 
 

@@ -107,6 +107,7 @@ TABLES: Mapping[str, Table] = {
                technical="id source_days headshot_days employee_quota created_at left_at"),
         _table("member", Fate.NOBODY, identifying="email_index profile",
                technical="id tenant_id roles created_at disabled_at"),
+        _table("wrong_try", Fate.NOBODY, technical="id tenant_id key since count"),
         _table("look", Fate.NOBODY,
                technical="id tenant_id name version backdrop dress framing light created_at retired_at"),
         _table("batch", Fate.NOBODY, plain="name",

@@ -24,7 +24,7 @@ from dashboard import words
 from likeness.db import utc_now
 from likeness.errors import LikenessError
 from likeness.identity import Caller, Kind
-from likeness.web import caller_or_none, cookie, kernel_of
+from likeness.web import RETRY_AFTER, caller_or_none, cookie, kernel_of
 
 FOLDER = Path(__file__).parent
 HEADING = re.compile(r"\d+\. ")
@@ -145,8 +145,8 @@ def error_page(request: Request[Any, Any, Any], error: LikenessError) -> Respons
         surroundings | {"error": error, "status": error.status}
     )
     headers = {"cache-control": "no-store"}
-    if error.status == 503:
-        headers["retry-after"] = "5"
+    if error.status in RETRY_AFTER:
+        headers["retry-after"] = RETRY_AFTER[error.status]
     if fragment:
         # HTMX puts nothing in place for an error status by itself; app.js shows it in the page's message area.
         headers["hx-retarget"], headers["hx-reswap"] = "#messages", "innerHTML"

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from likeness import ledger
 from likeness.db import utc_now
-from likeness.identity import Kind, LinkUsed, end_session, make_link, redeem, start_session, tenant_in
+from likeness.identity import Kind, LinkUnknown, end_session, make_link, redeem, start_session, tenant_in
 from likeness.kernel import Kernel
 from likeness.web import caller_or_none, cookie, kernel_of, only, signed_in
 from tenants import access, credits, looks, members, tenants
@@ -153,10 +153,10 @@ def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[S
 
 
 def enter(kernel: Kernel, token: str, now: datetime) -> tuple[Kind, str]:
-    """Whom a one-time link signs in, and the new session's cookie. Raises `LinkUsed`."""
+    """Whom a one-time link signs in, and the new session's cookie. Raises `LinkUsed` or `LinkUnknown`."""
     tenant = tenant_in(token)
     if tenant is None:
-        raise LinkUsed("This sign-in link is not complete. Copy the whole address and try again.")
+        raise LinkUnknown("This sign-in link is not complete. Copy the whole address and try again.")
     with kernel.db.transaction(tenant) as session:
         kind, subject = redeem(session, token, now)
         value = start_session(session, kind, subject, now)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import click
-import uvicorn
 from rich.console import Console
 
 from likeness import telemetry
@@ -52,7 +51,9 @@ def up() -> None:
 
 
 @main.command()
-@click.option("--employees", default=4, show_default=True, type=click.IntRange(2, 50), help="How many people take part.")
+@click.option(
+    "--employees", default=4, show_default=True, type=click.IntRange(2, 50), help="How many people take part."
+)
 @click.option("--seed", default=1, show_default=True, help="Which people are drawn.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Where the JSON report goes.")
 @click.option("--exit", "exit_", is_flag=True, help="End when the demo is through instead of staying up.")
@@ -66,14 +67,12 @@ def demo(employees: int, seed: int, report: Path | None, exit_: bool) -> None:
 @main.command()
 def web() -> None:
     """Run the web server alone."""
-    from likeness.app import create_app
+    from likeness.serving import server
 
-    kernel = _production_kernel()
-    settings = kernel.settings
-    uvicorn.run(
-        create_app(kernel), host=settings.host, port=settings.port, log_config=None, access_log=False,
-        server_header=False, proxy_headers=True, timeout_graceful_shutdown=25,
-    )  # fmt: skip
+    running = server(_production_kernel(), timeout_graceful_shutdown=25)
+    running.run()
+    if not running.started:
+        raise SystemExit(3)  # It said why; whoever restarts it must see that it failed.
 
 
 @main.command()

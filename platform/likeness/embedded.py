@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import uvicorn
-
 from compliance.wiping import replay_tombstones
 from gpu_cluster import tending as cluster
 from likeness import claims
-from likeness.app import create_app
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel, assemble
 from likeness.lanes import threads
 from likeness.migrations import migrate
 from likeness.postgres import EmbeddedPostgres
+from likeness.serving import server
 from likeness.settings import Settings
 from likeness.tend import Tending
 
@@ -62,16 +60,7 @@ class Embedded:
 
     def serve(self) -> None:
         """Starts the web server in a thread; returns when it answers."""
-        config = uvicorn.Config(
-            create_app(self.kernel),
-            host=self.settings.host,
-            port=self.settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-            server_header=False,
-        )
-        self.server = uvicorn.Server(config)
+        self.server = server(self.kernel, timeout_graceful_shutdown=10)
         self._web = threading.Thread(target=self.server.run, name="web", daemon=True)
         self._web.start()
         while not self.server.started:

@@ -17,7 +17,7 @@ from sqlalchemy import delete, select, update
 from sqlmodel import Field, Session
 
 from likeness.db import Database, Moment, TenantRow, of_tenant, tenant_of
-from likeness.errors import Gone
+from likeness.errors import Gone, LikenessError
 
 SESSION_LIFETIME = timedelta(hours=12)
 LINK_LIFETIME = timedelta(minutes=30)
@@ -29,8 +29,16 @@ class Kind(StrEnum):
     OPERATOR = "operator"
 
 
+class LeadsNowhere(LikenessError):
+    """A token that was never made, or whose row is gone. Only such are counted as guesses."""
+
+
+class LinkUnknown(LeadsNowhere, Gone):
+    """There is no such one-time link, or it ran out so long ago that it was forgotten."""
+
+
 class LinkUsed(Gone):
-    """The one-time link was used, ran out, or never existed."""
+    """The one-time link was used or ran out."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def make_link(session: Session, kind: Kind, subject_id: UUID, now: datetime) -> 
 
 
 def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
-    """Consumes a one-time link. Raises `LinkUsed`."""
+    """Consumes a one-time link. Raises `LinkUsed` or `LinkUnknown`."""
     used = session.execute(
         update(SignInLink)
         .where(
@@ -116,6 +124,13 @@ def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
         .returning(SignInLink.kind, SignInLink.subject_id)  # type: ignore[call-overload]
     ).first()
     if used is None:
+        known = session.execute(
+            select(SignInLink.id).where(  # type: ignore[call-overload]
+                SignInLink.tenant_id == tenant_of(session), SignInLink.token_hash == token_hash(token)
+            )
+        ).first()
+        if known is None:
+            raise LinkUnknown("This sign-in link leads nowhere. Copy the whole address, or ask for a new link.")
         raise LinkUsed("This sign-in link was used already or has run out. Ask for a new one.")
     return Kind(used.kind), used.subject_id
 

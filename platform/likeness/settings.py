@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -36,6 +37,11 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="The address that people see in links; empty means this machine's own.")
     host: str = Field("127.0.0.1", description="The address the web server listens on.")
     port: int = Field(8000, description="The port the web server listens on.", ge=0, le=65535)
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of your own proxies, with commas between, e.g. `10.0.0.0/8`; only these are"
+        " believed when they say whom they speak for (`X-Forwarded-For`, `X-Forwarded-Proto`).",
+    )
     smtp_url: str = Field("", description="`smtp://user:password@host:587`; empty keeps mails in the mailbox page.")
     mail_from: str = Field("Likeness <likeness@localhost>", description="The sender of every mail.")
     ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
@@ -61,9 +67,25 @@ class Settings(BaseSettings):
         self.public_url = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
         return self
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, written: str) -> str:
+        for one in _listed(written):
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(
+                    f"{one!r} is no address and no network. Write 10.1.2.3 or 10.0.0.0/8, with commas between."
+                ) from None
+        return written
+
+    @property
+    def proxies(self) -> list[str]:
+        return _listed(self.trusted_proxies)
+
     @property
     def licences(self) -> frozenset[str]:
-        return frozenset(name.strip() for name in self.accepted_licences.split(",") if name.strip())
+        return frozenset(_listed(self.accepted_licences))
 
     @property
     def embedded(self) -> bool:
@@ -77,3 +99,7 @@ class Settings(BaseSettings):
 
     def tombstones_path(self) -> Path:
         return self.tombstone_folder or self.home / "tombstones"
+
+
+def _listed(written: str) -> list[str]:
+    return [one.strip() for one in written.split(",") if one.strip()]

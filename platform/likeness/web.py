@@ -22,6 +22,8 @@ from likeness.settings import Settings
 
 log = logging.getLogger(__name__)
 
+RETRY_AFTER = {429: "60", 503: "5"}
+"""Seconds after which a program that was refused may try again."""
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; font-src 'self';"
@@ -113,7 +115,7 @@ class SameOrigin:
 
 def problem(error: LikenessError) -> Response[dict[str, Any]]:
     """RFC 9457 problem details."""
-    headers = {"retry-after": "5"} if error.status == 503 else {}
+    headers = {"retry-after": RETRY_AFTER[error.status]} if error.status in RETRY_AFTER else {}
     body = {"type": f"urn:likeness:{error.code}", "title": error.title, "status": error.status, "detail": str(error)}
     return Response(body, status_code=error.status, media_type="application/problem+json", headers=headers | HEADERS)
 

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import openpyxl
-import uvicorn
 from sqlmodel import Session, col, select
 
 from batch import headshots, intake, invitations, photos, sittings
@@ -21,10 +20,10 @@ from compliance import erasures
 from compliance.models import Certificate, Erasure, Hold
 from gpu_cluster.models import Run, RunState, Weights
 from likeness import jobs, mail
-from likeness.app import create_app
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
+from likeness.serving import server
 from likeness.web import cookie_name
 from tenants import looks, members
 from tenants.models import Role
@@ -60,18 +59,17 @@ class World:
 @contextmanager
 def served(kernel: Kernel) -> Iterator[str]:
     """The application over real HTTP, in a thread; yields its address."""
-    config = uvicorn.Config(create_app(kernel), host="127.0.0.1", port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    running = server(kernel, host="127.0.0.1", port=0)
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not running.started:
         thread.join(0.05)
         assert thread.is_alive(), "the web server did not start"
-    port = server.servers[0].sockets[0].getsockname()[1]
+    port = running.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join(10)
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from likeness import identity
 from likeness.db import utc_now
-from likeness.identity import Kind, LinkUsed
+from likeness.identity import Kind, LinkUnknown, LinkUsed
 from likeness.kernel import Kernel
 from tenants.models import Tenant
 
@@ -33,8 +33,8 @@ def test_a_link_runs_out_and_means_nothing_to_another_tenant(kernel: Kernel) -> 
     alice, bob, now = company(kernel), company(kernel), utc_now()
     with kernel.db.transaction(alice) as session:
         token = identity.make_link(session, Kind.MEMBER, uuid4(), now)
-    for tenant, moment in ((bob, now), (alice, now + timedelta(minutes=31))):
-        with pytest.raises(LinkUsed), kernel.db.transaction(tenant) as session:
+    for tenant, moment, said in ((bob, now, LinkUnknown), (alice, now + timedelta(minutes=31), LinkUsed)):
+        with pytest.raises(said), kernel.db.transaction(tenant) as session:
             identity.redeem(session, token, moment)
 
 
