@@ -18,15 +18,16 @@ from batch.decisions import Trouble
 from batch.models import ACTIVE, Headshot, Photo, Sitting
 from batch.photos import Progress
 from batch.uploads import photo_in
+from likeness import streaming
 from likeness.db import utc_now
 from likeness.identity import Kind
+from likeness.streaming import PRIVATE
 from likeness.web import kernel_of, only, signed_in
 from tenants.access import require
 from tenants.models import Role
 
 EMPLOYEE = [only(Kind.EMPLOYEE)]
 DESK = [only(Kind.MEMBER)]
-PRIVATE = {"cache-control": "private, no-store"}
 
 
 @dataclass
@@ -354,11 +355,11 @@ def download(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Strea
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         require(session, caller, Role.HR)
-    pieces = delivery.archive(kernel, caller.tenant, batch_id, utc_now(), caller=str(caller))
-    return Stream(
-        pieces,
+    return streaming.download(
+        lambda: delivery.archive(kernel, caller.tenant, batch_id, utc_now(), caller=str(caller)),
+        tenant=caller.tenant,
+        filename="headshots.zip",
         media_type="application/zip",
-        headers=PRIVATE | {"content-disposition": 'attachment; filename="headshots.zip"'},
     )
 
 

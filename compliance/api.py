@@ -20,6 +20,7 @@ from compliance.erasures import CertificateMissing, ReceiptUnknown
 from compliance.models import Certificate, Erasure, Hold, Trigger
 from likeness.db import utc_now
 from likeness.identity import Caller, Kind, tenant_in
+from likeness.streaming import PRIVATE, download
 from likeness.web import kernel_of, only, signed_in
 from tenants.access import require
 from tenants.models import Member, Role
@@ -28,7 +29,6 @@ from tenants.tries import counted
 EMPLOYEE = [only(Kind.EMPLOYEE)]
 DESK = [only(Kind.MEMBER)]
 PUBLIC = {"public": True}
-PRIVATE = {"cache-control": "private, no-store"}
 T = TypeVar("T")
 
 
@@ -63,14 +63,14 @@ def ask_for_erasure(request: Request[Any, Any, Any]) -> ErasureBegun:
 
 
 @get("/visit/export", guards=EMPLOYEE, sync_to_thread=True)
-def export(request: Request[Any, Any, Any]) -> Response[bytes]:
+def export(request: Request[Any, Any, Any]) -> Stream:
     """Everything that is held about the person who asks, as a ZIP."""
     kernel, caller = kernel_of(request), signed_in(request)
-    packed = packages.build(kernel, caller.tenant, caller.id, utc_now(), caller=str(caller))
-    return Response(
-        packed,
+    return download(
+        lambda: iter([packages.build(kernel, caller.tenant, caller.id, utc_now(), caller=str(caller))]),
+        tenant=caller.tenant,
+        filename="your-data.zip",
         media_type="application/zip",
-        headers=PRIVATE | {"content-disposition": 'attachment; filename="your-data.zip"'},
     )
 
 
@@ -188,10 +188,11 @@ def show_signed(request: Request[Any, Any, Any], certificate_id: FromPath[UUID])
 def export_ledger(request: Request[Any, Any, Any]) -> Stream:
     """The whole audit log, one JSON line an entry, with the hashes that chain them."""
     caller = _as_legal(request, lambda session, _: signed_in(request))
-    return Stream(
-        exports.jsonl(kernel_of(request), caller.tenant),
+    return download(
+        lambda: exports.jsonl(kernel_of(request), caller.tenant),
+        tenant=caller.tenant,
+        filename="ledger.jsonl",
         media_type="application/x-ndjson",
-        headers=PRIVATE | {"content-disposition": 'attachment; filename="ledger.jsonl"'},
     )
 
 

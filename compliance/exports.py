@@ -11,23 +11,27 @@ import rfc8785
 
 from likeness import ledger
 from likeness.kernel import Kernel
-from likeness.ledger import START, LedgerBroken
+from likeness.ledger import START, LedgerBroken, LedgerEntry
 
 LINES = 500
 CHAIN = ("previous", "hash")
 
 
 def jsonl(kernel: Kernel, tenant: UUID) -> Iterator[bytes]:
-    """The whole log in order, some hundred lines at a time."""
+    """The log in order up to its present end, a page at a time; each page is read in a transaction of its own."""
     with kernel.db.transaction(tenant) as session:
-        lines: list[bytes] = []
-        for entry in ledger.entries(session):
-            chained = json.loads(entry.canonical()) | {"previous": entry.previous.hex(), "hash": entry.hash.hex()}
-            lines.append(rfc8785.dumps(chained) + b"\n")
-            if len(lines) >= LINES:
-                yield b"".join(lines)
-                lines.clear()
-        yield b"".join(lines)
+        head = ledger.head(session)
+    last, end = 0, head.sequence if head else 0
+    while last < end:
+        with kernel.db.transaction(tenant) as session:
+            page = ledger.page(session, after=last, until=end, limit=LINES)
+        yield b"".join(_line(entry) for entry in page)
+        last = page[-1].sequence
+
+
+def _line(entry: LedgerEntry) -> bytes:
+    chained = json.loads(entry.canonical()) | {"previous": entry.previous.hex(), "hash": entry.hash.hex()}
+    return rfc8785.dumps(chained) + b"\n"
 
 
 def verify(lines: Iterable[bytes | str]) -> int:

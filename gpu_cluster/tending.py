@@ -45,30 +45,39 @@ _interrupted: set[int] = set()
 """Whose last round failed: an order may have been claimed and not started, or a result read and not written."""
 
 
-@jobs.every(timedelta(seconds=1))
+def close(kernel: Kernel) -> None:
+    """Ends the studios; their sittings are taken up again at the next start."""
+    _wanted.discard(id(kernel.settings))
+    fleet = _fleets.pop(id(kernel.settings), None)
+    if fleet:
+        fleet.close()
+        sweep_scratch()
+
+
+@jobs.every(timedelta(seconds=1), let_go=close)
 def tend(kernel: Kernel, now: datetime) -> None:
     """One round: write results, watch, cancel, and start what fits. Ray starts with the first sitting."""
     try:
         _round(kernel, now)
     except Exception:
-        _interrupted.add(id(kernel))
+        _interrupted.add(id(kernel.settings))
         raise
 
 
 def _round(kernel: Kernel, now: datetime) -> None:
-    fleet = _fleets.get(id(kernel))
+    fleet = _fleets.get(id(kernel.settings))
     if fleet is not None and fleet.lost():
         log.warning("the way to Ray is lost; it is opened again with the next sitting")
-        _fleets.pop(id(kernel)).close()
+        _fleets.pop(id(kernel.settings)).close()
         fleet = None
-    if fleet is None or id(kernel) in _interrupted:
+    if fleet is None or id(kernel.settings) in _interrupted:
         _declare_lost(kernel, now, fleet.working() if fleet else [])
-        _interrupted.discard(id(kernel))
+        _interrupted.discard(id(kernel.settings))
     if fleet is None:
         sweep_scratch()
-        if id(kernel) not in _wanted and not any(_ready(kernel)):
+        if id(kernel.settings) not in _wanted and not any(_ready(kernel)):
             return
-        fleet = _fleets[id(kernel)] = open_fleet(kernel)
+        fleet = _fleets[id(kernel.settings)] = open_fleet(kernel)
     for finished in fleet.finished():
         for person in finished.order.people:
             outcome = next((o for o in finished.outcomes or [] if o.sitting == person.sitting), None)
@@ -93,16 +102,7 @@ def warm_up(kernel: Kernel) -> None:
 
     The round's own thread does it, because Ray's processes end with the thread that started them.
     """
-    _wanted.add(id(kernel))
-
-
-def close(kernel: Kernel) -> None:
-    """Ends the studios; their sittings are taken up again at the next start."""
-    _wanted.discard(id(kernel))
-    fleet = _fleets.pop(id(kernel), None)
-    if fleet:
-        fleet.close()
-        sweep_scratch()
+    _wanted.add(id(kernel.settings))
 
 
 def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> None:

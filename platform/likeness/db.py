@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import DateTime, Engine, ForeignKeyConstraint, create_engine, text
+from sqlalchemy import Connection, DateTime, Engine, ForeignKeyConstraint, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import QueuePool
@@ -49,6 +49,14 @@ class DatabaseFull(Unavailable):
 
 class FailureSwallowed(RuntimeError):
     """A statement failed inside the transaction and nobody noticed: PostgreSQL answers its COMMIT with a rollback."""
+
+
+STATEMENT_SECONDS = 120
+"""No statement of the program needs a tenth of this; one that waits for a lock for so long waits for something stuck."""
+IDLE_SECONDS = 180
+"""A transaction that does nothing for so long belongs to a thread that hangs. The longest honest pause is the making of
+keys for a workbook of 10,000 rows, half a minute."""
+CONNECT_SECONDS = 10
 
 
 class UnsafeRole(RuntimeError):
@@ -87,11 +95,23 @@ def Moment(**options: Any) -> Any:
 class Database:
     """One pool of connections of the program's own role."""
 
-    def __init__(self, url: str, pool_size: int = 10, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, pool_size: int = 10, timeout: float = 10.0, overflow: int = 5) -> None:
+        self._url = url
         self.engine: Engine = create_engine(
-            url, poolclass=QueuePool, pool_size=pool_size, max_overflow=5, pool_timeout=timeout, pool_pre_ping=True
-        )
+            url, poolclass=QueuePool, pool_size=pool_size, max_overflow=overflow, pool_timeout=timeout,
+            pool_pre_ping=True, connect_args=_limits(url),
+        )  # fmt: skip
         self.doorbell: Callable[[str], None] = lambda lane: None
+
+    def apart(self, connections: int) -> Database:
+        """The same database through connections of its own, which nobody else can use up."""
+        other = Database(self._url, pool_size=2, overflow=max(0, connections - 2))
+        other.doorbell = lambda lane: self.doorbell(lane)
+        return other
+
+    def lone_connection(self) -> Connection:
+        """A connection outside every pool: for locks that are held as long as a process leads."""
+        return create_engine(self._url, poolclass=NullPool, connect_args=_limits(self._url)).connect()
 
     @contextmanager
     def transaction(self, tenant: UUID, undo: Callable[[], None] | None = None) -> Iterator[Session]:
@@ -221,6 +241,19 @@ def _follow(acts: list[Callable[[], None]]) -> None:
             log.warning("what follows a transaction was left to the sweeps", extra={"error": type(error).__name__})
         except Exception:
             log.exception("what follows a transaction failed")
+
+
+def _limits(url: str) -> dict[str, Any]:
+    """What the server holds each of the program's connections to, whatever its own defaults are."""
+    limits = {
+        "statement_timeout": STATEMENT_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+    }
+    asked = make_url(url).query
+    options = " ".join([str(asked.get("options", "")), *(f"-c {name}={value}" for name, value in limits.items())])
+    return {"connect_timeout": CONNECT_SECONDS, "options": options.strip()} | {
+        name: value for name, value in asked.items() if name == "connect_timeout"
+    }
 
 
 def before_commit(session: Session, act: Callable[[], None]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import IO
 
 from compliance.wiping import replay_tombstones
-from gpu_cluster import tending as cluster
 from likeness import claims
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel, assemble
@@ -54,7 +53,7 @@ class Embedded:
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))
         self.doorbell.start()
         self.doorbell.answer(threads(self.settings))
-        self.tending = Tending(self.kernel, let_go=lambda: cluster.close(self.kernel))
+        self.tending = Tending(self.kernel)
         self.tending.start()
         return self.kernel
 

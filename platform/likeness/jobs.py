@@ -98,6 +98,7 @@ class Sweep:
     name: str
     function: Callable[[Kernel, datetime], None]
     every: timedelta
+    let_go: Callable[[Kernel], None] | None = None
 
 
 KINDS: dict[str, Kind] = {}
@@ -161,12 +162,18 @@ def actor(
     return register
 
 
-def every(interval: timedelta) -> Callable[[Callable[[Kernel, datetime], None]], Callable[[Kernel, datetime], None]]:
-    """Registers a floor's timed sweep; `tend` runs it in one process at a time."""
+def every(
+    interval: timedelta, *, let_go: Callable[[Kernel], None] | None = None
+) -> Callable[[Callable[[Kernel, datetime], None]], Callable[[Kernel, datetime], None]]:
+    """Registers a floor's timed sweep; `tend` runs it in one process at a time, in a thread of its own.
+
+    `let_go` ends what only the leading process may hold: at the end, and when another replica may be leading already.
+    The sweep's own thread calls it.
+    """
 
     def register(function: Callable[[Kernel, datetime], None]) -> Callable[[Kernel, datetime], None]:
         name = f"{function.__module__}.{function.__name__}"
-        SWEEPS[name] = Sweep(name, function, interval)
+        SWEEPS[name] = Sweep(name, function, interval, let_go)
         return function
 
     return register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from likeness.db import Database
 from likeness.keys import KeyFolder
@@ -18,6 +18,10 @@ class Kernel:
     objects: Objects
     keys: KeyFolder
     lanes: Lanes = field(default_factory=Lanes)
+
+    def apart(self, connections: int) -> Kernel:
+        """The same kernel with database connections of its own; whoever asks for it closes them."""
+        return replace(self, db=self.db.apart(connections))
 
 
 def assemble(settings: Settings) -> Kernel:

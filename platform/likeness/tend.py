@@ -1,41 +1,44 @@
-"""The one loop that keeps time: rings for due jobs and runs every floor's sweeps."""
+"""The one clock of the house: rings for due jobs and runs every floor's sweeps, each in a thread of its own.
+
+A sweep that takes minutes delays no other: erasures are attended to and the cluster is looked after meanwhile. Their
+connections are their own as well, so that a rush of requests cannot stop them.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import text
 
 from likeness import claims, jobs
 from likeness.db import utc_now
+from likeness.jobs import Sweep
 from likeness.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
 RING_EVERY = timedelta(seconds=2)
-LEADER_LOCK = 7465731
+ASK_AGAIN_SECONDS = 1.0
+"""How often the leading process makes sure that it still leads, and a spare asks whether it may."""
+LEADER_LOCK = 7465732
 """Only the process that holds this advisory lock tends; a second replica waits for it as a spare."""
 
 
 class Tending:
-    """Runs in threads of its own: one rings, one sweeps, so that a long sweep never delays a job."""
+    """One thread leads, one rings, and each sweep has one: Ray's processes end with the thread that started them."""
 
-    def __init__(self, kernel: Kernel, let_go: Callable[[], None]) -> None:
-        """`let_go` ends what only the leader may hold: at the end, and when another replica may be leading already.
-
-        The sweeping thread calls it, because Ray's processes die with the thread that started them, and a program whose
-        Ray dies before it has let go of it is aborted.
-        """
-        self.kernel, self._let_go = kernel, let_go
-        self._stop = threading.Event()
-        self._last: dict[str, float] = {}
+    def __init__(self, kernel: Kernel) -> None:
+        sweeps = list(jobs.SWEEPS.values())
+        # Every thread uses one connection at a time.
+        self.kernel = kernel.apart(len(sweeps) + 1)
+        self._stop, self._leading = threading.Event(), threading.Event()
         self._threads = [
-            threading.Thread(target=self._lead, args=(self._ring,), name="ring", daemon=True),
-            threading.Thread(target=self._lead, args=(self._sweep,), name="sweep", daemon=True),
+            threading.Thread(target=self._lead, name="lead", daemon=True),
+            threading.Thread(target=self._ring, name="ring", daemon=True),
+            *(threading.Thread(target=self._sweep, args=(one,), name=one.name, daemon=True) for one in sweeps),
         ]
 
     def start(self) -> None:
@@ -48,53 +51,61 @@ class Tending:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                log.warning("tending did not end in time", extra={"part": thread.name})
+                log.warning("tending did not end in time", extra={"sweep": thread.name})
+        self.kernel.db.close()
 
     def wait(self) -> None:
         self._stop.wait()
 
-    def _lead(self, loop: Callable[[], None]) -> None:
-        """Holds a lock of its own connection while tending; a lost connection only means to ask again."""
-        key = LEADER_LOCK + (loop == self._sweep)
+    def _lead(self) -> None:
+        """Holds a lock of its own connection while leading; a lost connection only means to ask again."""
         while not self._stop.is_set():
             try:
-                with self.kernel.db.engine.connect() as connection:
-                    held = connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": key}).scalar()
+                with self.kernel.db.lone_connection() as connection:
+                    held = connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK}).scalar()
                     connection.commit()
-                    try:
-                        while held and not self._stop.is_set():
-                            connection.execute(text("select 1"))
-                            connection.commit()
-                            loop()
-                    finally:
-                        connection.execute(text("select pg_advisory_unlock(:key)"), {"key": key})
+                    while held and not self._stop.is_set():
+                        self._leading.set()
+                        self._stop.wait(ASK_AGAIN_SECONDS)
+                        connection.execute(text("select 1"))
                         connection.commit()
-            except Exception:  # The loop that everything else relies on must outlive any failure.
+            except Exception:  # The thread that everything else relies on must outlive any failure.
                 log.exception("tending was interrupted")
-                self._release(loop)
-            self._stop.wait(2)
-        self._release(loop)
-
-    def _release(self, loop: Callable[[], None]) -> None:
-        if loop == self._sweep:
-            try:
-                self._let_go()
-            except Exception:
-                log.exception("what only the leader may hold could not be let go")
+            finally:
+                self._leading.clear()
+            self._stop.wait(ASK_AGAIN_SECONDS)
 
     def _ring(self) -> None:
-        claims.ring_due(self.kernel, utc_now())
-        self._stop.wait(RING_EVERY.total_seconds())
-
-    def _sweep(self) -> None:
-        for sweep in list(jobs.SWEEPS.values()):
-            if self._stop.is_set():
-                return
-            if time.monotonic() - self._last.get(sweep.name, float("-inf")) < sweep.every.total_seconds():
+        while not self._stop.is_set():
+            if not self._leading.wait(ASK_AGAIN_SECONDS):
                 continue
-            self._last[sweep.name] = time.monotonic()
             try:
-                sweep.function(self.kernel, utc_now())
-            except Exception:  # One floor's failing sweep must not stop the others'.
-                log.exception("sweep failed", extra={"sweep": sweep.name})
-        self._stop.wait(0.5)
+                claims.ring_due(self.kernel, utc_now())
+            except Exception:  # As above.
+                log.exception("ringing failed")
+            self._stop.wait(RING_EVERY.total_seconds())
+
+    def _sweep(self, sweep: Sweep) -> None:
+        """Runs the sweep every so often while this process leads."""
+        last, swept = float("-inf"), False
+        while not self._stop.is_set():
+            if not self._leading.is_set():
+                swept = swept and not self._let_go(sweep)
+            elif time.monotonic() - last >= sweep.every.total_seconds():
+                last, swept = time.monotonic(), True
+                try:
+                    sweep.function(self.kernel, utc_now())
+                except Exception:  # The next round tries again.
+                    log.exception("sweep failed", extra={"sweep": sweep.name})
+            self._stop.wait(min(sweep.every.total_seconds(), 0.5))
+        if swept:
+            self._let_go(sweep)
+
+    def _let_go(self, sweep: Sweep) -> bool:
+        """A program whose Ray dies before it has let go of it is aborted, so this comes before the thread's end."""
+        if sweep.let_go is not None:
+            try:
+                sweep.let_go(self.kernel)
+            except Exception:
+                log.exception("what only the leader may hold could not be let go", extra={"sweep": sweep.name})
+        return True

@@ -6,7 +6,6 @@ import batch.api
 import compliance.api
 import gpu_cluster.api
 import tenants.api
-from gpu_cluster import tending as cluster
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel
 from likeness.lanes import threads
@@ -32,7 +31,7 @@ def tend(kernel: Kernel) -> None:
     kernel.db.check()
     doorbell = Doorbell(kernel, broker_for(kernel.settings.broker_url))
     doorbell.start()
-    tending = Tending(kernel, let_go=lambda: cluster.close(kernel))
+    tending = Tending(kernel)
     tending.start()
     until_told_to_stop()
     tending.stop()
