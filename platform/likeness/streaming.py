@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.lowlevel
 from anyio import to_thread
 from litestar import Request
 from litestar.response import Stream
@@ -124,6 +125,8 @@ class _Sending(ASGIStreamingResponse):
 
     async def _stream(self, send: Send) -> None:
         while (piece := await _in_thread(lambda: next(self.waiting, None))) is not None:
+            # Sending to somebody who is gone neither fails nor waits, so without this nothing would notice it.
+            await anyio.lowlevel.checkpoint()
             for start in range(0, len(piece), PIECE):
                 with anyio.move_on_after(PATIENCE_SECONDS) as patience:
                     await send({"type": "http.response.body", "body": piece[start : start + PIECE], "more_body": True})
