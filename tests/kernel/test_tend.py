@@ -20,11 +20,11 @@ from likeness.tend import Tending
 
 
 @pytest.fixture
-def sweeps(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, jobs.Sweep]]:
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> dict[str, jobs.Sweep]:
     """No sweeps but those that the test adds."""
     mine: dict[str, jobs.Sweep] = {}
     monkeypatch.setattr(jobs, "SWEEPS", mine)
-    yield mine
+    return mine
 
 
 @pytest.fixture
