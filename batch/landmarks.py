@@ -277,7 +277,7 @@ def overlap(one: Any, other: Any) -> float:
 
 def mesh(photo: Image.Image, found: Detection) -> Face | None:
     """The 468 points of one detection, or None if there is no face after all. Two more looks, each framed by the points
-    of the one before: heights of one face in different frames differ by 2 % after two looks, by 0.7 % after three. 10 ms.
+    of the one before: heights of one face in different frames differ by 2.1 % after two looks, by 1.3 % after three. 10 ms.
     """
     network = networks().mesh
     n = network.side

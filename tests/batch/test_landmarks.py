@@ -27,7 +27,7 @@ def only(photo: Image.Image) -> landmarks.Face:
 
 
 def test_the_ruler_does_not_move_with_the_frame(photo: Image.Image) -> None:
-    """One face in wide and tight frames, larger and smaller photos, tilted and in the mirror: one height within 1 %."""
+    """One face in wide and tight frames, larger and smaller photos, tilted and in the mirror: one height within 2 %."""
     whole = only(photo)
     large = photo.resize((2048, 2048), Image.Resampling.LANCZOS)
     frames = [
@@ -38,8 +38,8 @@ def test_the_ruler_does_not_move_with_the_frame(photo: Image.Image) -> None:
         ImageOps.expand(photo, 900, "grey"),
     ]
     for framed in frames:
-        assert only(framed).height == pytest.approx(whole.height, rel=0.01)
-    assert only(large).height == pytest.approx(4 * whole.height, rel=0.01)
+        assert only(framed).height == pytest.approx(whole.height, rel=0.02)
+    assert only(large).height == pytest.approx(4 * whole.height, rel=0.02)
 
 
 def test_points_follow_the_photo(photo: Image.Image) -> None:
