@@ -43,9 +43,17 @@ bench: $(DEV) ## Measure speed against the figures to meet
 bench-training: $(DEV) ## Measure training beside diffusers' own script: OUT=training.json PEER=path/to/diffusers
 	@$(BIN)/python -m benchmarks.training --out "$(or $(OUT),training.json)" $(if $(PEER),--peer "$(PEER)") $(ARGS)
 
+.PHONY: bench-cutout
+bench-cutout: $(DEV) ## Measure studio portraits: PHOTOS=folder, one sub-folder a person; OUT=cutout.json
+	@$(BIN)/python -m benchmarks.cutout --out "$(or $(OUT),cutout.json)" $(if $(PHOTOS),--photos "$(PHOTOS)") $(ARGS)
+
 .PHONY: quality
-quality: $(DEV) ## Measure likeness of headshots: PEOPLE=8 SEED=1 OUT=quality.json
+quality: $(DEV) ## Measure headshots: PEOPLE=8 SEED=1 OUT=quality.json; of photographs: PHOTOS=folder, one sub-folder a person
+ifdef PHOTOS
+	@$(BIN)/python -m benchmarks.portraits --photos "$(PHOTOS)" --out "$(or $(OUT),quality.json)" $(ARGS)
+else
 	@$(BIN)/python -m benchmarks.quality --people $(PEOPLE) --seed $(SEED) --out "$(or $(OUT),quality.json)" $(ARGS)
+endif
 
 .PHONY: faults
 faults: $(DEV) debian-packages ## Kill, cut and starve the parts, then count what was lost
@@ -82,6 +90,7 @@ $(RUNTIME): pyproject.toml constraints.txt | .venv/bin/python
 	@.ci/step "Compiling Ray, whose processes must all be up within 30 s" $(BIN)/python -m compileall -q \
 		-x 'ray/(data|rllib|serve|train|tune)/' .venv/lib/python3.11/site-packages/ray
 	@.ci/step "Compiling what the program imports" env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import likeness.embedded, gpu_cluster.studio'
+	@.ci/step "Compiling what cuts people out (about a minute)" $(BIN)/python -c 'import gpu_cluster.cutout.portrait'
 	@touch $@
 
 $(DEV): $(RUNTIME)

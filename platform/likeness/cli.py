@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 import click
 from rich.console import Console
@@ -117,6 +118,64 @@ def check() -> None:
     if found:
         raise SystemExit(1)
     console.print("[green]✓[/] Everything that Likeness needs is there and answers.")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+def inspect(folder: Path, as_json: bool) -> None:
+    """Say what Likeness would say about one person's photos in FOLDER, without a server."""
+    from likeness import folder as photos
+
+    try:
+        verdicts = [photos.verdict(*line) for line in photos.inspected(folder)]
+    except photos.NoPhotos as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        console.print_json(json.dumps(verdicts))
+        return
+    for line in verdicts:
+        mark = "[green]✓[/]" if line["accepted"] else "[red]✗[/]"
+        console.print(f"{mark} {line['photo']}", highlight=False)
+        for finding in cast(list[dict[str, str]], line["findings"]):
+            console.print(f"    {finding['message']} {finding['action']}.", highlight=False)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--backdrop",
+    default="gradient:#c3cad2",
+    show_default=True,
+    help="#rrggbb, gradient:#rrggbb, office, or the path of a picture.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where the pictures go.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+def cutout(folder: Path, backdrop: str, out: Path, as_json: bool) -> None:
+    """Make studio portraits of one person's photos in FOLDER, without a server and without generating anything."""
+    from gpu_cluster.cutout.backdrop import NoBackdrop
+    from likeness import folder as photos
+
+    try:
+        wall = photos.behind(backdrop)
+        cuts = list(photos.cut_out(folder))
+    except (photos.NoPhotos, NoBackdrop) as error:
+        raise click.ClickException(str(error)) from error
+    shown = [cut for cut in cuts if cut.verdict != "refuse"]
+    loosened = photos.loosened([cut.portrait for cut in shown if cut.portrait])
+    for cut in shown:
+        photos.write(cut, wall, out, loosened)
+    if as_json:
+        lines = [{"photo": cut.photo.name, "verdict": cut.verdict, "reasons": cut.reasons, "sentence": cut.sentence,
+                  "action": cut.action} for cut in cuts]  # fmt: skip
+        console.print_json(json.dumps(lines))
+        return
+    marks = {"ship": "[green]✓[/]", "look": "[yellow]?[/]", "refuse": "[red]✗[/]"}
+    for cut in cuts:
+        console.print(f"{marks[cut.verdict]} {cut.photo.name} {cut.sentence} {cut.action}".rstrip(), highlight=False)
+    console.print(f"{len(shown)} portraits are in {out}." if shown else "No portrait could be made.", highlight=False)
+    if any(cut.verdict == "look" for cut in shown):
+        console.print("Please look at those with a question mark before you use them.")
 
 
 @main.command()

@@ -1,0 +1,81 @@
+"""How a photo is laid on the canvas, what the photo lacks for the frame, and how clothes go on beyond its edge."""
+
+import math
+
+import numpy as np
+from scipy import ndimage
+
+from batch.landmarks import CHIN, HAIRLINE, LEFT_SIDE, RIGHT_SIDE, Face
+from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS
+from batch.views import Bools, Floats, View, placed
+from gpu_cluster.cutout.segment import blurred
+
+# A stronger tilt than this is a pose and keeps the rest of it.
+MOST_ROLL = 14.0
+# How far clothes go on beyond the photo before they fade, and over how much more they fade, in canvas widths. Further
+# on they look painted.
+GO_ON = 0.07
+
+
+def placing(face: Face) -> View:
+    """The canvas on the photo: eyes level on their line, the head in the middle, every face of one height."""
+    roll = math.radians(max(-MOST_ROLL, min(MOST_ROLL, face.roll)))
+    eyes = (face.right_eye + face.left_eye) / 2
+    along = np.array([math.cos(roll), math.sin(roll)])
+    # The middle of the whole head is steadier than that of the eyes when the head is turned.
+    middle = face.points[[HAIRLINE, CHIN, RIGHT_SIDE, LEFT_SIDE], :2].mean(0)
+    centre = eyes + along * float((middle - eyes) @ along)
+    return placed(centre, roll, face.height / FACE, CANVAS, (CANVAS / 2, CANVAS * EYE_LINE))
+
+
+def lacking(alpha: Floats, inside: Bools, box: tuple[float, float, float, float]) -> dict[str, float]:
+    """What the photo lacks of a frame, as parts of the frame: rows below, columns beside the shoulders, and how much of
+    the photo's top edge cuts the head."""
+    left, top, right, bottom = (round(edge) for edge in box)
+    body, seen = alpha[top:bottom, left:right] > 0.5, inside[top:bottom, left:right]
+    height, width = body.shape
+    lower = np.arange(height) > height * 0.55
+    rows = (~seen).mean(1) > 0.6
+    side = ~seen & (lower & ~rows)[:, None]
+    rim = seen & ndimage.binary_dilation(side, iterations=3) & body
+
+    def beside(half: slice) -> float:
+        # A photo that ends beside the body, not in it, lacks nothing.
+        if rim[:, half].sum() <= height * 0.02:
+            return 0.0
+        return float(side[:, half].sum() / max(1, (lower & ~rows).sum()) / width)
+
+    head = slice(int(width * 0.28), int(width * 0.72))
+    first = np.flatnonzero(seen[:, head].mean(1) > 0.5)
+    edge = int(first[0]) if first.size else 0
+    crown = float(body[edge : edge + 3, head].mean()) if edge > 1 else 0.0
+    below = float((rows & lower).mean())
+    return {"crown_cut": crown, "gap": max(below, beside(slice(0, width // 2)), beside(slice(width // 2, width)))}
+
+
+def beyond(colour: Floats, alpha: Floats, inside: Bools) -> tuple[Floats, Floats]:
+    """Below and beside the photo the clothes go on, ever softer, then fade into the backdrop; above it nothing does."""
+    if inside.all():
+        return colour, alpha
+    far = (ndimage.distance_transform_edt(~inside) / CANVAS).astype(np.float32)
+    fade = np.clip(1 - (far - GO_ON) / GO_ON, 0, 1)
+    first = np.where(inside.any(0), inside.argmax(0), 0)
+    above = np.arange(CANVAS)[:, None] < first[None]
+    keep = np.where(above, 0, fade * fade * (3 - 2 * fade)).astype(np.float32)
+    soft = blurred(colour, 8)
+    weight = np.clip(far / 0.03, 0, 1)[..., None]
+    return colour + weight * (soft - colour), alpha * keep
+
+
+def room_needed(alpha: Floats) -> float:
+    """By how much the square frame has to be loosened so that all hair is in it: 1 where it is, see presets.LOOSEST.
+
+    The frame grows around the eyes; hair that touches the canvas's own edge cannot be brought in by any frame.
+    """
+    rows = np.flatnonzero((alpha > 0.5).any(1))
+    if not rows.size:
+        return 1.0
+    # Two hundredths of a frame of air above the hair.
+    over_eyes = (CANVAS * EYE_LINE - float(rows[0])) / FACE + 0.05
+    square = PRESETS["square"]
+    return max(1.0, over_eyes / (square.faces * square.eye_line))

@@ -1,0 +1,212 @@
+"""Portraits of a real photograph: framed alike, lit gently, on a backdrop, and checked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageOps
+
+from batch import landmarks, presets
+from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS
+from gpu_cluster.cutout import check, frame, light, sight
+from gpu_cluster.cutout.backdrop import NoBackdrop, backdrop, of_picture
+from gpu_cluster.cutout.portrait import Portrait, portrait
+from gpu_cluster.cutout.sight import Sight
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    """Eileen Collins, NASA, public domain."""
+    return Image.fromarray(skimage.data.astronaut()).resize((1024, 1024), Image.Resampling.LANCZOS)
+
+
+def seen(photo: Image.Image) -> Sight:
+    found = sight.look(photo)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def made(photo: Image.Image) -> Portrait:
+    return portrait(seen(photo), None)
+
+
+@pytest.fixture(scope="module")
+def canvas(made: Portrait) -> Image.Image:
+    return made.on(backdrop("#c8ccd0"))
+
+
+def test_the_person_is_there_and_the_room_is_not(made: Portrait, canvas: Image.Image) -> None:
+    """Face, hair and suit are kept; the flag, the shuttle and the wall are gone."""
+    face = landmarks.faces(canvas)[0]
+    assert made.verdict in ("ship", "look")
+    assert made.outline[face.oval((CANVAS, CANVAS), 0.9)].min() > 0.99
+    above_eyes = round(CANVAS * EYE_LINE - 0.8 * FACE)
+    assert made.outline[above_eyes + 30, CANVAS // 2] > 0.9, "the crown"
+    corner = np.asarray(canvas)[: CANVAS // 6, : CANVAS // 6].reshape(-1, 3)
+    assert np.abs(corner.mean(0) - (200, 204, 208)).max() < 2
+
+
+def test_every_head_is_of_one_size_on_one_line(photo: Image.Image) -> None:
+    """Other frames, sizes, tilts and the mirror: eyes within 1 % of the frame, heads within 3 %, by the ruler."""
+    shown = [photo, photo.crop((200, 0, 824, 700)), photo.rotate(8, Image.Resampling.BICUBIC), ImageOps.mirror(photo)]
+    shown.append(photo.resize((1700, 1700)))
+    eyes, heights = [], []
+    for one in shown:
+        found = seen(one)
+        face = landmarks.faces(Image.fromarray((found.view.take(found.photo) * 255).astype(np.uint8)))[0]
+        eyes.append((face.right_eye + face.left_eye)[1] / 2 / CANVAS)
+        heights.append(face.height / FACE)
+        assert abs(face.roll) < 1.5
+    assert max(eyes) - min(eyes) < 0.01
+    assert heights == pytest.approx([1.0] * len(shown), rel=0.03)
+
+
+def test_the_same_photo_gives_the_same_bytes(photo: Image.Image, canvas: Image.Image) -> None:
+    again = portrait(seen(photo.copy()), None).on(backdrop("#c8ccd0"))
+    assert again.tobytes() == canvas.tobytes()
+
+
+def test_presets_are_cut_from_one_canvas(canvas: Image.Image) -> None:
+    sizes = {"square": (1024, 1024), "portrait": (1024, 1280), "circle": (1024, 1024), "directory": (648, 648)}
+    for name, size in sizes.items():
+        picture = presets.cut(canvas, PRESETS[name])
+        assert picture.size == size
+        data, ending = presets.encoded(picture)
+        assert ending == ("png" if name == "circle" else "jpg")
+        assert len(data) < 4 * 2**20
+    circle = presets.cut(canvas, PRESETS["circle"])
+    assert circle.getpixel((0, 0))[3] == 0  # type: ignore[index]
+    assert circle.getpixel((512, 512))[3] == 255  # type: ignore[index]
+
+
+@pytest.mark.parametrize("loosened", [1.0, 1.1, presets.LOOSEST])
+def test_a_loosened_frame_stays_on_the_canvas_and_holds_more(loosened: float) -> None:
+    for preset in PRESETS.values():
+        left, top, right, bottom = preset.box(loosened)
+        assert min(left, top) >= 0
+        assert max(right, bottom) <= CANVAS + 1e-6
+        assert (bottom - top) / (right - left) == pytest.approx(preset.ratio)
+        assert right - left >= preset.box()[2] - preset.box()[0]
+
+
+def test_much_hair_loosens_the_frame_for_the_company() -> None:
+    """The crown of an afro, 0.74 face heights over the hairline, is cut by the tight frame and not by the loose one."""
+    outline = np.zeros((CANVAS, CANVAS), np.float32)
+    hairline = CANVAS * EYE_LINE - 0.42 * FACE
+    crown = round(hairline - 0.74 * FACE)
+    outline[crown:, 300:850] = 1
+    needed = frame.room_needed(outline)
+    assert PRESETS["square"].box()[1] > crown
+    assert needed > 1
+    assert PRESETS["square"].box(min(needed, presets.LOOSEST))[1] <= crown
+
+
+def test_nothing_goes_on_above_the_photo_and_clothes_fade_below_it(photo: Image.Image) -> None:
+    """A photo that ends at the chest and beside the shoulders leaves no bar, black or otherwise."""
+    made = portrait(seen(photo.crop((250, 40, 760, 430))), None)
+    alpha = made.outline
+    last = alpha[-1]
+    assert last.max() < 0.02
+    column = alpha[round(CANVAS * EYE_LINE) :, CANVAS // 2]
+    assert max(abs(float(one) - float(other)) for one, other in pairwise(column)) < 0.1
+    canvas = np.asarray(made.on(backdrop("#ffffff")), int)
+    assert (canvas[-1] > 245).all()
+
+
+def test_two_people_are_one_or_refused(photo: Image.Image) -> None:
+    pair = Image.new("RGB", (1500, 1024), "white")
+    pair.paste(photo.crop((100, 0, 850, 1024)), (0, 0))
+    pair.paste(ImageOps.mirror(photo).crop((420, 0, 1000, 1024)), (540, 0))
+    made = portrait(seen(pair), None)
+    assert made.verdict == "refuse" or "somebody_near" in made.reasons
+    if made.verdict == "refuse":
+        assert made.advice is not None
+
+
+def test_a_turned_away_face_is_refused_with_one_sentence() -> None:
+    verdict, reasons = check.verdict({"turned": 50, "soft": 5})
+    assert (verdict, reasons) == ("refuse", ("turned", "soft"))
+    assert check.verdict({"turned": 30}) == ("look", ("turned",))
+    assert check.verdict({"turned": 10}) == ("ship", ())
+
+
+def test_sentences_are_short_and_say_what_to_do() -> None:
+    for limit in check.LIMITS.values():
+        assert len(limit.sentence.split()) <= 15
+        assert limit.action.endswith(".")
+        assert limit.look <= limit.refuse
+
+
+# Lab tones of cheeks in daylight, from very light to very dark skin (ITA 62 to -45).
+TONES = [(76, 8, 13), (70, 10, 17), (63, 12, 19), (54, 14, 20), (45, 14, 19), (36, 12, 15), (31, 11, 13)]
+
+
+@pytest.mark.parametrize("own", TONES)
+@pytest.mark.parametrize("off", [(14, 0, 0), (-14, 0, 0), (0, 14, -12), (6, -8, 16), (-9, 6, -9)])
+def test_light_moves_little_and_towards_the_person_alone(own: tuple[int, ...], off: tuple[int, ...]) -> None:
+    """In every group of skin, from every light: at most 6 dE and 4 degrees, nearer to the person's own tone in
+    lightness, and nowhere at all for a face that has its own tone already."""
+    mine = np.array(own, float)
+    photographed = mine + np.array(off, float)
+    moved = light.shift(photographed, mine)
+    assert np.linalg.norm(moved) <= light.MOST + 1e-6
+    assert abs(light.ita(photographed + moved) - light.ita(photographed)) <= light.MOST_ITA + 1e-6
+    if off[0]:
+        assert abs(photographed[0] + moved[0] - mine[0]) < abs(off[0])
+    assert np.linalg.norm(light.shift(mine, mine)) < 0.01
+
+
+@pytest.mark.parametrize("own", TONES)
+def test_without_three_photos_lightness_is_left_alone(own: tuple[int, ...]) -> None:
+    assert light.shift(np.array([own[0] + 10, *own[1:]], float), None)[0] == 0
+
+
+def test_black_and_white_stays_black_and_white(photo: Image.Image) -> None:
+    grey = portrait(seen(photo.convert("L").convert("RGB")), np.array([60.0, 12, 18]))
+    assert grey.measures["moved"] == 0
+    shown = np.asarray(grey.on(backdrop("#808080")), int)
+    assert np.abs(shown[..., 0] - shown[..., 2]).max() <= 3
+
+
+def test_lab_there_and_back() -> None:
+    colours = np.random.default_rng(3).uniform(0, 1, (500, 3)).astype(np.float32)
+    assert light.from_lab(light.to_lab(colours)) == pytest.approx(colours, abs=2e-3)
+
+
+@pytest.mark.parametrize("words", ["#c8ccd0", "gradient:#334455", "office"])
+def test_backdrops(words: str) -> None:
+    wall = backdrop(words)
+    assert wall.shape == (CANVAS, CANVAS, 3)
+    assert 0 <= wall.min() <= wall.max() <= 1
+
+
+@pytest.mark.parametrize("words", ["", "#12345", "gradient:", "gradient:red", "beach", "/etc/passwd", "office:#000000"])
+def test_no_backdrop(words: str) -> None:
+    with pytest.raises(NoBackdrop):
+        backdrop(words)
+
+
+def test_a_company_picture_fills_the_canvas_out_of_focus() -> None:
+    stripes = np.zeros((300, 900, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.ptp(of_picture(Image.fromarray(stripes))) < 0.35
+
+
+def test_the_best_photos_come_first_and_one_moment_comes_once(photo: Image.Image) -> None:
+    """Blurred, tiny and twice the same: the sharp one leads, the copy and the hopeless one are left out."""
+    blurred = photo.resize((150, 150)).resize((1024, 1024))
+    tiny = Image.new("RGB", (2000, 2000), "grey")
+    tiny.paste(photo.resize((340, 340)), (900, 800))
+    sights = [seen(tiny), seen(blurred), seen(photo), seen(photo.crop((0, 0, 1020, 1020)))]
+    order = sight.ranked(sights)
+    assert order[0] in (2, 3)
+    assert not {2, 3} <= set(order)
+    assert 0 not in order
+
+
+def test_no_face_is_no_portrait() -> None:
+    assert sight.look(Image.fromarray(skimage.data.coffee())) is None
