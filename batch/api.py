@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from litestar import Router
 
-from batch import api_desk, api_photos, api_visit
+from batch import api_desk, api_imports, api_photos, api_visit
 
 router = Router(
-    path="/api/v1", route_handlers=[*api_desk.routes, *api_visit.routes, *api_photos.routes], tags=["roster"]
+    path="/api/v1",
+    route_handlers=[*api_desk.routes, *api_imports.routes, *api_visit.routes, *api_photos.routes],
+    tags=["roster"],
 )

@@ -25,10 +25,12 @@ class Fault(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell as the file holds it; `kind` is text, number, date, truth, formula or error."""
+    """A cell as the file holds it; `kind` is text, number, date, truth, error, or a formula without a stored value."""
 
     text: str
     kind: str = "text"
+    counted: bool = False
+    """A formula stands in it; the text is the value that the program stored beside it, where there is one."""
 
 
 # Characters that nobody sees: Cc and Cf, except the two joiners that Persian, Indic scripts and emoji need.
@@ -63,7 +65,9 @@ def _joins(text: str, at: int) -> bool:
 
 def plain_text(cell: Cell, *, named: str, longest: int = LONGEST_TEXT) -> tuple[str, list[Fault]]:
     """The text of a cell that a person typed; empty when it cannot be used."""
-    if cell.kind == "formula" or cell.text.lstrip().startswith(("=", "\uff1d")):
+    if cell.kind == "formula":
+        return "", [Fault("formula", "This is a formula without a stored value; type the value.")]
+    if cell.text.lstrip().startswith(("=", "\uff1d")):
         return "", [Fault("formula", "This is a formula; type the value.")]
     if cell.kind == "error":
         return "", [Fault("excel_error", f"This is the error {cell.text[:20]}; type the value.")]

@@ -224,19 +224,13 @@ def _parts(name: str) -> frozenset[str]:
 
 
 def _with_problems(reading: Reading, problems: list[Problem]) -> Reading:
-    """The reading without the rows that contradict the roster; they stand among the failed ones."""
+    """The reading without the rows that contradict the roster; they stand among the failed ones, without their cells."""
     broken = {problem.row for problem in problems}
     if not broken:
         return reading
-    headings = {heading: field for field, heading in reading.mapping.items()}
-    failed = [
-        (row.row, tuple(str(getattr(row, headings.get(heading, ""), None) or "") for heading in reading.columns))
-        for row in reading.rows
-        if row.row in broken
-    ]
     return replace(
         reading,
         rows=tuple(row for row in reading.rows if row.row not in broken),
         problems=tuple(sorted((*reading.problems, *problems), key=lambda problem: problem.row)),
-        failed=tuple(sorted((*reading.failed, *failed))),
+        failed=tuple(sorted((*reading.failed, *((row, ()) for row in broken)))),
     )

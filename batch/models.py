@@ -30,6 +30,9 @@ class Batch(TenantRow, table=True):
     imported_at: datetime | None = Moment(default=None, nullable=True)
     undone_at: datetime | None = Moment(default=None, nullable=True)
     mapping: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    """What somebody said about the columns: our field to the file's heading, or to nothing."""
+    shape: str | None = None
+    """Stands for the set of headings that `mapping` is about; other files are not read by it."""
     workbook_id: UUID | None = None
     """Names the raw file and the owner of its key; None when it is gone."""
     workbook_due_at: datetime | None = Moment(default=None, nullable=True)

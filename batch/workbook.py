@@ -6,8 +6,9 @@ the file. Only a file from which nothing can be read raises `WorkbookUnreadable`
 
 import csv
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -17,14 +18,17 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
-from batch import headings, sheets
-from batch.cells import email_identity
+from batch import headings, sheets, texts
+from batch.cells import LANGUAGES, email_identity
 from batch.child import ChildFailed, Children, Limits
-from batch.roster import Problem, Reading, RosterRow
+from batch.roster import ColumnRead, Problem, Question, Reading, RosterRow
 from batch.sheets import WorkbookUnreadable
 
 __all__ = [
+    "ColumnRead",
+    "How",
     "Problem",
+    "Question",
     "Reading",
     "RosterRow",
     "WorkbookUnreadable",
@@ -45,24 +49,41 @@ _children = Children(
 )
 
 
+@dataclass(frozen=True)
+class How:
+    """How a file is to be read, where the program's own guess is wrong or somebody has answered its questions.
+
+    Without a sheet it is the first visible one with known headings, without a header row the best of the first rows.
+    `mapping` is our field → column, as a `Reading` gives it: a field that it leaves out is looked for by name, and one
+    that it gives an empty column has none. Hidden rows are read only with `hidden_rows`. `encoding` is of CSV files.
+    """
+
+    sheet: str | None = None
+    header_row: int | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    hidden_rows: bool = False
+    encoding: str | None = None
+
+
 def read(
     data: bytes,
     filename: str = "",
+    how: How | None = None,
     *,
-    sheet: str | None = None,
-    header_row: int | None = None,
-    mapping: Mapping[str, str] | None = None,
+    remembered: Mapping[str, Mapping[str, str]] | None = None,
+    also: Sequence[int] = (),
 ) -> Reading:
     """Reads .xlsx or .csv in a child process of at most 512 MB.
 
-    Without a sheet it takes the first with known headings, without a header row the best of the first rows. `mapping`
-    is our field → heading, as a `Reading` gives it; a field that it leaves out is looked for by name.
+    `remembered` holds mappings by a reading's `shape`; one counts where the caller gives none. `also` are rows that come
+    back as they stand in the file, together with those that have errors.
     """
     if len(data) > sheets.LARGEST_FILE:
         raise WorkbookUnreadable(f"The file is larger than {sheets.LARGEST_FILE // 2**20} MB. Keep only the list.")
     if filename.lower().endswith((".xlsm", ".xltm")):
         raise WorkbookUnreadable("The workbook may contain macros. Save it as .xlsx, which has none.")
-    about = {"sheet": sheet, "header_row": header_row, "mapping": dict(mapping or {})}
+    about = asdict(replace(how or How(), mapping=dict(how.mapping) if how else {}))
+    about |= {"remembered": {shape: dict(said) for shape, said in (remembered or {}).items()}, "also": list(also)}
     try:
         answer, _ = _children.run(about, data)
     except ChildFailed as failure:
@@ -71,21 +92,45 @@ def read(
         raise WorkbookUnreadable("The file is too large or damaged. Copy the list alone to a new workbook.") from None
     if "unreadable" in answer:
         raise WorkbookUnreadable(answer["unreadable"])
-    return _reading(answer)
+    return reading_of(answer)
 
 
-def _reading(answer: dict[str, Any]) -> Reading:
+def reading_of(answer: dict[str, Any]) -> Reading:
+    """The child's answer, with a note about languages that nothing is written in."""
+    rows = tuple(RosterRow(*row) for row in answer["rows"])
     return Reading(
         sheet=answer["sheet"],
         sheets=tuple(answer["sheets"]),
         header_row=answer["header_row"],
         mapping=answer["mapping"],
-        rows=tuple(RosterRow(*row) for row in answer["rows"]),
+        rows=rows,
         problems=tuple(Problem(*problem) for problem in answer["problems"]),
-        unknown_columns=tuple(answer["unknown_columns"]),
-        columns=tuple(answer["columns"]),
-        failed=tuple((number, tuple(texts)) for number, texts in answer["failed"]),
+        columns=tuple(ColumnRead(**one | {"samples": tuple(one["samples"])}) for one in answer["columns"]),
+        failed=tuple((number, tuple(line)) for number, line in answer["failed"]),
+        questions=tuple(Question(**one | {"columns": tuple(one["columns"])}) for one in answer["questions"]),
+        notes=(*answer["notes"], *_untranslated(rows)),
+        hidden_sheets=tuple(answer["hidden_sheets"]),
+        hidden_rows=answer["hidden_rows"],
+        with_hidden_rows=answer["with_hidden_rows"],
+        encoding=answer["encoding"],
+        shape=answer["shape"],
+        remembered=answer["remembered"],
     )
+
+
+def _untranslated(rows: Sequence[RosterRow]) -> list[str]:
+    """Who will be written to in English although the file names another language."""
+    wished = Counter(row.language.partition("-")[0] for row in rows if row.language)
+    missing = {code: count for code, count in wished.items() if code not in texts.LANGUAGES}
+    if not missing:
+        return []
+    known = {code: LANGUAGES.get(code, code).partition(" ")[0].title() for code in missing}
+    named = ", ".join(f"{known[code]} ({missing[code]})" for code in sorted(missing))
+    people = sum(missing.values())
+    return [
+        f"There is no translation for {named}. {'This person gets' if people == 1 else f'These {people} people get'}"
+        " mails and pages in English."
+    ]
 
 
 def export(columns: Sequence[str], rows: Iterable[Sequence[object]], *, sheet: str = "People") -> bytes:
@@ -134,14 +179,13 @@ def failed_rows(reading: Reading, *, reason: str = "Reason") -> bytes:
     """Only the rows with errors, as they were, with a column that says why; correct it and hand it in again."""
     why: dict[int, list[str]] = defaultdict(list)
     for problem in reading.errors:
-        why[problem.row].append(f"{problem.column}: {problem.message}")
+        why[problem.row].append(f"{problem.column}: {problem.message}" if problem.column else problem.message)
     # A file that was corrected once already has the column.
-    kept = [at for at, heading in enumerate(reading.columns) if headings.field_of(heading) != "reason"]
+    kept = [at for at, column in enumerate(reading.columns) if not headings.is_reason(column.heading)]
     lines = [
-        [" ".join(why[number]), *(texts[at] if at < len(texts) else "" for at in kept)]
-        for number, texts in reading.failed
+        [" ".join(why[number]), *(line[at] if at < len(line) else "" for at in kept)] for number, line in reading.failed
     ]
-    return export([reason, *(reading.columns[at] for at in kept)], lines)
+    return export([reason, *(reading.columns[at].heading for at in kept)], lines)
 
 
 TEMPLATE_VERSION = 1

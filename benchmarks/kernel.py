@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from openpyxl import Workbook, load_workbook
 from sqlalchemy import text
 
-from batch import batches, workbook
+from batch import imports, workbook
 from likeness import claims, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.jobs import Attempt
@@ -90,10 +90,14 @@ def _import(kernel: Kernel, tenant: UUID) -> dict[str, float]:
     peer = _seconds(lambda: [list(row) for row in load_workbook(io.BytesIO(data), read_only=True).active.iter_rows()])  # type: ignore[union-attr]
     started = time.perf_counter()
     with kernel.db.transaction(tenant) as session:
-        batch, _ = batches.drop(session, kernel.keys, kernel.objects, data, "roster.xlsx", "Bench", None, uuid4(), now)
+        batch, shown = imports.drop(
+            session, kernel.keys, kernel.objects, data, "roster.xlsx", "Bench", None, uuid4(), now
+        )
     dropped = time.perf_counter()
     with kernel.db.transaction(tenant) as session:
-        result = batches.commit(session, kernel.keys, kernel.objects, batch.id, invite=True, caller="bench", now=now)
+        result = imports.commit(
+            session, kernel.keys, kernel.objects, batch.id, digest=shown.digest, invite=True, caller="bench", now=now
+        )
     ended = time.perf_counter()
     assert result.invited == ROWS
     return {

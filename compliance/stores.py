@@ -112,7 +112,7 @@ TABLES: Mapping[str, Table] = {
                technical="id tenant_id name version backdrop dress framing light created_at retired_at"),
         _table("batch", Fate.NOBODY, plain="name",
                technical="id tenant_id due_on created_by created_at workbook_digest imported_at undone_at mapping"
-               " workbook_id workbook_due_at"),
+               " shape workbook_id workbook_due_at"),
         _table("notice", Fate.NOBODY, technical="id tenant_id version language text digest created_at"),
         _table("certificate", Fate.NOBODY, technical="id tenant_id erasure_id stage document jws issued_at"),
         _table("alembic_version", Fate.NOBODY, technical="version_num"),

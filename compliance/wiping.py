@@ -15,7 +15,7 @@ from sqlalchemy import Text, Uuid, any_, cast, delete, literal, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session, col, select
 
-from batch import batches
+from batch import raw_workbooks
 from batch.models import Batch, Employee
 from compliance import rescan, tombstones
 from compliance.tombstones import Tombstone
@@ -62,7 +62,7 @@ def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime
     person = locked_person(session, employee_id)
     batch = batch_of(session, person) if person else None
     if batch is not None and batch.workbook_id is not None:
-        batches.forget_workbook(session, kernel.keys, kernel.objects, batch, now)
+        raw_workbooks.forget(session, kernel.keys, kernel.objects, batch, now)
     end_sessions_of(session, employee_id)
     session.execute(delete(Mail).where(col(Mail.tenant_id) == tenant, col(Mail.owner_id) == employee_id))
     # One that is still on its way ends by itself; until then the re-scan finds it.

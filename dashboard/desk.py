@@ -5,34 +5,30 @@ Nothing here shows a selfie, a headshot that was not released, or why somebody o
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Request, Response, get, post
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromPath, FromQuery
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 from sqlmodel import Session
 
-from batch import batches, employees, funnel, headshots, invitations, workbook
-from batch.api_desk import LARGEST_WORKBOOK
+from batch import batches, employees, funnel, headshots, imports, invitations
 from batch.batches import RosterLine
 from batch.funnel import Stage
 from batch.headshots import Released
 from batch.models import Batch
-from batch.uploads import Form as Upload
-from batch.uploads import form_in
 from dashboard import swatches
 from dashboard.pages import page
 from dashboard.visit import usual_seconds
 from likeness.db import utc_now
-from likeness.errors import Gone, LikenessError, Unprocessable
+from likeness.errors import Gone, LikenessError
 from likeness.identity import Kind
 from likeness.kernel import Kernel
 from likeness.web import kernel_of, only, signed_in
@@ -61,10 +57,6 @@ TONES = {
 }
 UNDER_WAY = (Stage.QUEUED, Stage.TRAINING, Stage.RENDERING, Stage.IN_REVIEW)
 REMINDABLE = (*invitations.REMIND_ABOUT, Stage.INVITED, Stage.BOUNCED)
-
-
-class DateUnreadable(Unprocessable):
-    """The day is not written as year-month-day."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +89,11 @@ class Shown:
     look: str
 
 
-def _hr(request: Request[Any, Any, Any], session: Session) -> Member:
+def hr(request: Request[Any, Any, Any], session: Session) -> Member:
     return access.require(session, signed_in(request), Role.HR)
 
 
-def _show(
+def show(
     request: Request[Any, Any, Any], member: Member, name: str, context: Mapping[str, Any], status: int = 200
 ) -> Response[str]:
     return page(request, name, {"roles": member.roles, "problem": None} | dict(context), status=status)
@@ -109,13 +101,13 @@ def _show(
 
 @get("/desk", sync_to_thread=True, guards=DESK)
 def show_batches(request: Request[Any, Any, Any]) -> Response[str]:
-    return _batches_page(request)
+    return batches_page(request)
 
 
-def _batches_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
+def batches_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
     now = utc_now()
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
+        member = hr(request, session)
         tenant = tenants.get(session)
         balance = credits.balance(session)
         everybody = funnel.lines(session, now)
@@ -126,7 +118,7 @@ def _batches_page(request: Request[Any, Any, Any], problem: LikenessError | None
         "batches": [_batch_line(batch, everybody, now) for batch in known],
         "problem": problem,
     }
-    return _show(request, member, "desk/batches.html", context, problem.status if problem else 200)
+    return show(request, member, "desk/batches.html", context, problem.status if problem else 200)
 
 
 def _batch_line(batch: Batch, everybody: list[funnel.Line], now: datetime) -> BatchLine:
@@ -135,151 +127,30 @@ def _batch_line(batch: Batch, everybody: list[funnel.Line], now: datetime) -> Ba
     return BatchLine(batch, len(lines), chosen, len(funnel.attention(lines, now)))
 
 
-@post("/desk/batches", guards=DESK)
-async def drop(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Keeps the file and shows what it says; nobody is written down yet."""
-    await asyncio.to_thread(_must_be_hr, request)
-    return await asyncio.to_thread(_dropped, request, await form_in(request, "workbook", LARGEST_WORKBOOK))
-
-
-def _must_be_hr(request: Request[Any, Any, Any]) -> None:
-    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        _hr(request, session)
-
-
-def _dropped(request: Request[Any, Any, Any], form: Upload) -> Response[Any]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    try:
-        due_on = _day(form.values.get("due_on", ""))
-        with kernel.db.transaction(caller.tenant) as session:
-            batch, _ = batches.drop(
-                session, kernel.keys, kernel.objects, form.data, form.filename,
-                form.values.get("name", ""), due_on, caller.id, utc_now(),
-            )  # fmt: skip
-    except Unprocessable as problem:
-        return _batches_page(request, problem)
-    return Redirect(f"/desk/batches/{batch.id}/preview", status_code=303)
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise DateUnreadable("Write the day as year-month-day, for example 2026-12-01.") from None
-
-
-@post("/desk/batches/{batch_id:uuid}/workbook", guards=DESK)
-async def drop_again(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[Any]:
-    """A corrected file for a batch that exists; its rows are merged once it is imported."""
-    await asyncio.to_thread(_must_be_hr, request)
-    form = await form_in(request, "workbook", LARGEST_WORKBOOK)
-    return await asyncio.to_thread(_dropped_again, request, batch_id, form)
-
-
-def _dropped_again(request: Request[Any, Any, Any], batch_id: UUID, form: Upload) -> Response[Any]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        batches.drop_again(
-            session, kernel.keys, kernel.objects, batch_id, form.data, form.filename, str(caller), utc_now()
-        )
-    return Redirect(f"/desk/batches/{batch_id}/preview", status_code=303)
-
-
-@get("/desk/template", sync_to_thread=True, guards=DESK)
-def download_template(request: Request[Any, Any, Any], language: FromQuery[str] = "en") -> Response[bytes]:
-    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        _hr(request, session)
-    return _excel(workbook.template(language), "likeness-template.xlsx")
-
-
-def _excel(data: bytes, name: str) -> Response[bytes]:
-    return Response(
-        data,
-        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"},
-    )
-
-
-@get("/desk/batches/{batch_id:uuid}/preview", sync_to_thread=True, guards=DESK)
-def show_preview(
-    request: Request[Any, Any, Any],
-    batch_id: FromPath[UUID],
-    sheet: FromQuery[str | None] = None,
-    header_row: FromQuery[int | None] = None,
-) -> Response[str]:
-    return _preview_page(request, batch_id, sheet, header_row)
-
-
-def _preview_page(
-    request: Request[Any, Any, Any],
-    batch_id: UUID,
-    sheet: str | None = None,
-    header_row: int | None = None,
-    problem: LikenessError | None = None,
-) -> Response[str]:
-    kernel = kernel_of(request)
-    with kernel.db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
-        batch = batches.get(session, batch_id)
-        reading = batches.preview(
-            session, kernel.keys, kernel.objects, batch_id, sheet=sheet or None, header_row=header_row
-        )
-        balance = credits.balance(session)
-    context = {"batch": batch, "reading": reading, "balance": balance, "problem": problem}
-    return _show(request, member, "desk/preview.html", context, problem.status if problem else 200)
-
-
-@get("/desk/batches/{batch_id:uuid}/bad-rows", sync_to_thread=True, guards=DESK)
-def download_bad_rows(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[bytes]:
-    kernel = kernel_of(request)
-    with kernel.db.transaction(signed_in(request).tenant) as session:
-        _hr(request, session)
-        data = batches.problem_rows(session, kernel.keys, kernel.objects, batch_id)
-    return _excel(data, "rows-to-correct.xlsx")
-
-
-@post("/desk/batches/{batch_id:uuid}/commit", sync_to_thread=True, guards=DESK)
-def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form) -> Response[Any]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    try:
-        with kernel.db.transaction(caller.tenant) as session:
-            _hr(request, session)
-            result = batches.commit(
-                session, kernel.keys, kernel.objects, batch_id,
-                invite=data.get("invite") == "now", caller=str(caller), now=utc_now(),
-            )  # fmt: skip
-    except LikenessError as problem:
-        if problem.status not in (409, 422):
-            raise
-        return _preview_page(request, batch_id, problem=problem)
-    counted = {"created": result.created, "updated": result.updated, "invited": result.invited}
-    return _to_batch(batch_id, **counted)
-
-
 @post("/desk/batches/{batch_id:uuid}/{act:str}", sync_to_thread=True, guards=DESK)
 def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], act: FromPath[str]) -> Response[Any]:
     """Invites, undoes or revokes: what one button of the batch's page does."""
     caller, now = signed_in(request), utc_now()
     try:
         with kernel_of(request).db.transaction(caller.tenant) as session:
-            _hr(request, session)
+            hr(request, session)
             match act:
                 case "invite":
                     counted = {"invited": batches.invite(session, batch_id, now)}
                 case "revoke":
                     counted = {"revoked": batches.revoke(session, batch_id, now, caller=str(caller))}
                 case "undo":
-                    counted = {"removed": batches.undo(session, batch_id, now, caller=str(caller)).removed}
+                    counted = {"removed": imports.undo(session, batch_id, now, caller=str(caller)).removed}
                 case _:
                     raise batches.BatchMissing("There is nothing like that to do with a batch.")
     except LikenessError as problem:
         if problem.status != 409:
             raise
         return _batch_page(request, batch_id, problem=problem)
-    return _to_batch(batch_id, **counted)
+    return to_batch(batch_id, **counted)
 
 
-def _to_batch(batch_id: UUID, **counted: int) -> Response[Any]:
+def to_batch(batch_id: UUID, **counted: int) -> Response[Any]:
     return Redirect(f"/desk/batches/{batch_id}?{urlencode(counted)}", status_code=303)
 
 
@@ -313,7 +184,7 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
     # The funnel asks every few seconds; opening everybody's sealed name for it would cost a second for a large roster.
     live = request.headers.get("hx-target") == "live"
     with kernel.db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
+        member = hr(request, session)
         batch = batches.get(session, batch_id)
         lines = funnel.lines(session, now, batch_id=batch_id)
         people = [] if live else batches.people(session, kernel.keys, batch_id, now)
@@ -322,7 +193,7 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
         usual = usual_seconds(session)
     counts = funnel.counts(lines)
     waiting = sum(counts[stage] for stage in UNDER_WAY)
-    fresh = batch.imported_at is not None and now - batch.imported_at < batches.UNDO_WITHIN
+    fresh = batch.imported_at is not None and now - batch.imported_at < imports.UNDO_WITHIN
     context = {
         "batch": batch,
         "total": len(lines),
@@ -334,13 +205,13 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
         "remindable": REMINDABLE,
         "released": released,
         "eta": usual * waiting if usual and waiting else None,
-        "undo_until": batch.imported_at + batches.UNDO_WITHIN if fresh and batch.imported_at else None,
+        "undo_until": batch.imported_at + imports.UNDO_WITHIN if fresh and batch.imported_at else None,
         "departments": sorted({line.department for line in people if line.department}),
         "said": _said(request),
         "problem": problem,
         **_found(request, people),
     }
-    return _show(request, member, "desk/batch.html", context, problem.status if problem else 200)
+    return show(request, member, "desk/batch.html", context, problem.status if problem else 200)
 
 
 def _needy(session: Session, kernel: Kernel, line: funnel.Line) -> Needy:
@@ -381,32 +252,40 @@ def _found(request: Request[Any, Any, Any], people: list[RosterLine]) -> dict[st
 def remind(request: Request[Any, Any, Any], batch_id: FromPath[UUID], employee_id: FromPath[UUID]) -> Response[Any]:
     """A fresh link to the address of the roster."""
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        _hr(request, session)
+        hr(request, session)
         if employees.get(session, employee_id).batch_id != batch_id:
             raise employees.EmployeeMissing
         invitations.resend(session, employee_id, utc_now(), caller=str(signed_in(request)))
-    return _to_batch(batch_id, reminded=1)
+    return to_batch(batch_id, reminded=1)
+
+
+def excel(data: bytes, name: str) -> Response[bytes]:
+    return Response(
+        data,
+        media_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "private, no-store"},
+    )
 
 
 @get("/desk/batches/{batch_id:uuid}/status", sync_to_thread=True, guards=DESK)
 def download_status(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[bytes]:
     kernel = kernel_of(request)
     with kernel.db.transaction(signed_in(request).tenant) as session:
-        _hr(request, session)
+        hr(request, session)
         data = batches.status_export(session, kernel.keys, batch_id, utc_now())
-    return _excel(data, "status.xlsx")
+    return excel(data, "status.xlsx")
 
 
 @get("/desk/batches/{batch_id:uuid}/headshots", sync_to_thread=True, guards=DESK)
 def show_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Response[str]:
     kernel = kernel_of(request)
     with kernel.db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
+        member = hr(request, session)
         batch = batches.get(session, batch_id)
         released = headshots.released(session, batch_id, utc_now())
         named = {one: looks.get(session, one) for one in {item.headshot.look_id for item in released}}
     shown = [_shown(kernel, item, named[item.headshot.look_id]) for item in released]
-    return _show(request, member, "desk/headshots.html", {"batch": batch, "released": shown})
+    return show(request, member, "desk/headshots.html", {"batch": batch, "released": shown})
 
 
 def _shown(kernel: Kernel, item: Released, look: Look) -> Shown:
@@ -423,7 +302,7 @@ def _looks_page(
     request: Request[Any, Any, Any], problem: LikenessError | None = None, typed: Mapping[str, str] | None = None
 ) -> Response[str]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
+        member = hr(request, session)
         known = looks.list_looks(session)
     context = {
         "looks": [swatches.swatch(look) for look in known],
@@ -431,7 +310,7 @@ def _looks_page(
         "typed": typed or {},
         "problem": problem,
     }
-    return _show(request, member, "desk/looks.html", context, problem.status if problem else 200)
+    return show(request, member, "desk/looks.html", context, problem.status if problem else 200)
 
 
 @post("/desk/looks", sync_to_thread=True, guards=DESK)
@@ -440,7 +319,7 @@ def add_look(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
     words = {word: data.get(word, "") for word in ("name", "backdrop", "dress", "framing", "light")}
     try:
         with kernel_of(request).db.transaction(caller.tenant) as session:
-            _hr(request, session)
+            hr(request, session)
             looks.add(session, **words, caller=str(caller))
     except LikenessError as problem:
         if problem.status not in (409, 422):
@@ -453,7 +332,7 @@ def add_look(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
 def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Response[Any]:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        _hr(request, session)
+        hr(request, session)
         looks.retire(session, look_id, caller=str(caller))
     return Redirect("/desk/looks", status_code=303)
 
@@ -461,21 +340,15 @@ def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Res
 @get("/desk/credits", sync_to_thread=True, guards=DESK)
 def show_credits(request: Request[Any, Any, Any]) -> Response[str]:
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        member = _hr(request, session)
+        member = hr(request, session)
         balance, movements = credits.balance(session), credits.movements(session)
         tenant: Tenant = tenants.get(session)
     context = {"balance": balance, "movements": movements, "quota": tenant.employee_quota}
-    return _show(request, member, "desk/credits.html", context)
+    return show(request, member, "desk/credits.html", context)
 
 
 routes: list[Any] = [
     show_batches,
-    drop,
-    drop_again,
-    download_template,
-    show_preview,
-    download_bad_rows,
-    commit,
     change_batch,
     show_batch,
     remind,

@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from dashboard import desk, erasing, legal, operations, sign_in, visit
+from dashboard import desk, desk_import, erasing, legal, operations, sign_in, visit
 from dashboard.pages import FOLDER
 
 routers: list[Router] = [
@@ -16,6 +16,7 @@ routers: list[Router] = [
             *sign_in.routes,
             *visit.routes,
             *erasing.routes,
+            *desk_import.routes,
             *desk.routes,
             *legal.routes,
             *operations.routes,

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlmodel import Session, col, select
 
-from batch import addresses, batches, consents, employees, invitations
-from batch.batches import ImportResult
+from batch import addresses, batches, consents, employees, imports, invitations, workbook
+from batch.imports import ImportResult
 from batch.merging import Merge, Verdict
 from batch.models import AddressChange, Employee
 from likeness import ledger, mail
@@ -32,21 +32,19 @@ def imported(kernel: Kernel, tenant: UUID, *rows: tuple[str, str, str], invite: 
 
 def imported_file(kernel: Kernel, tenant: UUID, data: bytes, name: str, *, invite: bool = False) -> ImportResult:
     with kernel.db.transaction(tenant) as session:
-        batch, _ = batches.drop(
+        batch, shown = imports.drop(
             session, kernel.keys, kernel.objects, data, name, name, None, uuid4(), utc_now()
         )  # fmt: skip
     with kernel.db.transaction(tenant) as session:
-        return batches.commit(
-            session, kernel.keys, kernel.objects, batch.id, invite=invite, caller="member:hanna", now=utc_now()
-        )
+        return imports.commit(
+            session, kernel.keys, kernel.objects, batch.id, digest=shown.digest, invite=invite,
+            caller="member:hanna", now=utc_now(),
+        )  # fmt: skip
 
 
 def looked_at(kernel: Kernel, tenant: UUID, data: bytes, name: str) -> Merge:
     with kernel.db.transaction(tenant) as session:
-        _, reading = batches.drop(
-            session, kernel.keys, kernel.objects, data, name, name, None, uuid4(), utc_now()
-        )  # fmt: skip
-        return Merge(session, kernel.keys, reading)
+        return Merge(session, kernel.keys, workbook.read(data))
 
 
 def found(kernel: Kernel, tenant: UUID, email: str) -> Employee | None:
@@ -181,7 +179,7 @@ def test_a_no_keeps_everything_and_the_same_address_is_not_asked_about_again(ker
     assert again.asked == 0
     with kernel.db.transaction(tenant) as session:
         batch = batches.list_batches(session)[0]
-        problems = batches.preview(session, kernel.keys, kernel.objects, batch.id).problems
+        problems = imports.preview(session, kernel.keys, kernel.objects, batch.id).reading.problems
     assert [problem.code for problem in problems] == ["address_refused"]
     assert len(letters(kernel, tenant, "address-asked")) == 1
     assert profile_of(kernel, person).email == NADIA[2]

@@ -77,9 +77,10 @@ def test_from_the_workbook_to_the_first_consent(kernel: Kernel, client: TestClie
     base = f"/api/v1/batches/{batch['id']}"
     assert client.get(f"{base}/people").json() == []
     assert client.post(f"{base}/preview", json={"mapping": {"full_name": "Name"}}).json()["good_rows"] == 2
-    done = client.post(f"{base}/commit", json={"invite": True}).json()
+    done = client.post(f"{base}/commit", json={"invite": True, "digest": reading["digest"]}).json()
     assert (done["created"], done["invited"], len(done["problems"])) == (2, 2, 1)
-    assert client.post(f"{base}/commit", json={"invite": True}).json()["created"] == 0
+    again = client.post(f"{base}/commit", json={"invite": True, "digest": reading["digest"]})
+    assert again.json()["created"] == 0
     bad = openpyxl.load_workbook(io.BytesIO(client.get(f"{base}/problems").content)).worksheets[0]
     assert bad.max_row == 2
     run_jobs(kernel, tenant=tenant)
@@ -259,8 +260,9 @@ def test_guessing_at_links_is_slowed_down_and_offices_are_not(
     kernel: Kernel, client: TestClient[Any], tenant: UUID
 ) -> None:
     sign_in_member(client, kernel, tenant)
-    batch = drop(client).json()["batch"]["id"]
-    client.post(f"/api/v1/batches/{batch}/commit", json={"invite": True})
+    dropped = drop(client).json()
+    shown = {"invite": True, "digest": dropped["reading"]["digest"]}
+    client.post(f"/api/v1/batches/{dropped['batch']['id']}/commit", json=shown)
     run_jobs(kernel, tenant=tenant)
     link = token(kernel, tenant)
     for _ in range(30):

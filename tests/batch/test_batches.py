@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from batch import batches, employees, invitations, workbook
-from batch.batches import ImportResult
+from batch import batches, employees, imports, invitations, raw_workbooks, workbook
 from batch.funnel import Stage
+from batch.imports import ImportResult
 from batch.models import Batch, Employee
 from likeness import ledger, mail
 from likeness.db import utc_now
@@ -44,14 +44,16 @@ def roster(*rows: Row) -> bytes:
 def drop(kernel: Kernel, tenant: UUID, data: bytes, **changes: Any) -> Batch:
     with kernel.db.transaction(tenant) as session:
         values = {"filename": "people.xlsx", "name": "Spring", "due_on": None, "created_by": uuid4(), "now": utc_now()}
-        batch, _ = batches.drop(session, kernel.keys, kernel.objects, data, **(values | changes))
+        batch, _ = imports.drop(session, kernel.keys, kernel.objects, data, **(values | changes))
         return batch
 
 
 def commit(kernel: Kernel, tenant: UUID, batch_id: UUID, *, invite: bool = False, **changes: Any) -> ImportResult:
     with kernel.db.transaction(tenant) as session:
         values = {"caller": "member:x", "now": utc_now()} | changes
-        return batches.commit(session, kernel.keys, kernel.objects, batch_id, invite=invite, **values)
+        shown = imports.preview(session, kernel.keys, kernel.objects, batch_id, changes.get("how"))
+        values.setdefault("digest", shown.digest)
+        return imports.commit(session, kernel.keys, kernel.objects, batch_id, invite=invite, **values)
 
 
 def imported(kernel: Kernel, tenant: UUID, *rows: Row, invite: bool = False) -> tuple[Batch, ImportResult]:
@@ -81,7 +83,7 @@ def test_dropping_and_looking_write_nothing_of_anybody(kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     batch = drop(kernel, tenant, roster(person(1), person(2, email="no address")))
     with kernel.db.transaction(tenant) as session:
-        reading = batches.preview(session, kernel.keys, kernel.objects, batch.id)
+        reading = imports.preview(session, kernel.keys, kernel.objects, batch.id).reading
     assert [row.full_name for row in reading.rows] == [person(1)[1]]
     assert [problem.row for problem in reading.errors] == [3]
     assert count(kernel, tenant) == 0
@@ -164,7 +166,7 @@ def test_rows_that_contradict_the_roster_are_listed_and_can_be_downloaded(kernel
     assert result.created == 1
     assert {problem.row for problem in result.problems if problem.severity == "error"} == {2, 3, 4}
     with kernel.db.transaction(tenant) as session:
-        rows = batches.problem_rows(session, kernel.keys, kernel.objects, batch.id)
+        rows = imports.problem_rows(session, kernel.keys, kernel.objects, batch.id)
     sheet = openpyxl.load_workbook(io.BytesIO(rows)).worksheets[0]
     lines = [[cell.value for cell in line] for line in sheet.iter_rows()]
     assert lines[0][1:] == list(HEADINGS)
@@ -178,15 +180,15 @@ def test_corrected_problem_rows_merge_into_their_batch(kernel: Kernel) -> None:
     assert (first.created, len(first.problems)) == (1, 1)
     fixed = roster(person(2))
     with kernel.db.transaction(tenant) as session:
-        batches.drop_again(session, kernel.keys, kernel.objects, batch.id, fixed, "fixed.xlsx", "member:x", utc_now())
+        imports.drop_again(session, kernel.keys, kernel.objects, batch.id, fixed, "fixed.xlsx", "member:x", utc_now())
     assert objects_of(kernel, tenant) == 1
     assert commit(kernel, tenant, batch.id).created == 1
     assert sorted(names(kernel, tenant, batch.id)) == [person(1)[1], person(2)[1]]
     with kernel.db.transaction(other) as session, pytest.raises(batches.BatchMissing):
-        batches.drop_again(session, kernel.keys, kernel.objects, batch.id, fixed, "", "member:x", utc_now())
+        imports.drop_again(session, kernel.keys, kernel.objects, batch.id, fixed, "", "member:x", utc_now())
     another = drop(kernel, tenant, roster(person(5)))
-    with kernel.db.transaction(tenant) as session, pytest.raises(batches.WorkbookKnown):
-        batches.drop_again(session, kernel.keys, kernel.objects, another.id, fixed, "", "member:x", utc_now())
+    with kernel.db.transaction(tenant) as session, pytest.raises(imports.WorkbookKnown):
+        imports.drop_again(session, kernel.keys, kernel.objects, another.id, fixed, "", "member:x", utc_now())
 
 
 def test_what_nobody_touched_can_be_undone_for_a_quarter_of_an_hour(kernel: Kernel) -> None:
@@ -198,9 +200,9 @@ def test_what_nobody_touched_can_be_undone_for_a_quarter_of_an_hour(kernel: Kern
         touched = everybody[0]
         give_consent(session, kernel, touched)
     with kernel.db.transaction(tenant) as session:
-        with pytest.raises(batches.TooLateToUndo):
-            batches.undo(session, batch.id, utc_now() + timedelta(minutes=16), caller="member:x")
-        done = batches.undo(session, batch.id, utc_now(), caller="member:x")
+        with pytest.raises(imports.TooLateToUndo):
+            imports.undo(session, batch.id, utc_now() + timedelta(minutes=16), caller="member:x")
+        done = imports.undo(session, batch.id, utc_now(), caller="member:x")
     assert (done.removed, done.kept) == (2, 1)
     run_jobs(kernel, tenant=tenant)
     with kernel.db.transaction(tenant) as session:
@@ -217,9 +219,9 @@ def test_an_undone_file_can_come_again(kernel: Kernel) -> None:
     tenant, other = make_tenant(kernel), make_tenant(kernel)
     batch, _ = imported(kernel, tenant, person(1))
     with kernel.db.transaction(other) as session, pytest.raises(batches.BatchMissing):
-        batches.undo(session, batch.id, utc_now(), caller="member:x")
+        imports.undo(session, batch.id, utc_now(), caller="member:x")
     with kernel.db.transaction(tenant) as session:
-        assert batches.undo(session, batch.id, utc_now(), caller="member:x").removed == 1
+        assert imports.undo(session, batch.id, utc_now(), caller="member:x").removed == 1
     with pytest.raises(batches.BatchMissing):
         commit(kernel, tenant, batch.id)
     again, result = imported(kernel, tenant, person(1))
@@ -256,12 +258,12 @@ def test_the_raw_file_and_its_key_are_gone_after_a_day(kernel: Kernel) -> None:
     batch, _ = imported(kernel, tenant, person(1))
     kept = drop(kernel, other, roster(person(1)), now=utc_now() + timedelta(hours=2))
     assert batch.workbook_id is not None
-    batches.forget_workbooks(kernel, utc_now() + timedelta(hours=23, minutes=59))
+    raw_workbooks.forget_due(kernel, utc_now() + timedelta(hours=23, minutes=59))
     assert objects_of(kernel, tenant) == 1
-    batches.forget_workbooks(kernel, utc_now() + timedelta(hours=24, minutes=1))
+    raw_workbooks.forget_due(kernel, utc_now() + timedelta(hours=24, minutes=1))
     assert objects_of(kernel, tenant) == 0
-    assert kernel.keys.state(batches._workbook_key(tenant, batch.workbook_id)) == "destroyed"
-    with pytest.raises(batches.WorkbookGone):
+    assert kernel.keys.state(raw_workbooks.key_ref(tenant, batch.workbook_id)) == "destroyed"
+    with pytest.raises(raw_workbooks.WorkbookGone):
         commit(kernel, tenant, batch.id)
     # Dropping the file anew brings it back to the batch it made.
     assert drop(kernel, tenant, roster(person(1))).id == batch.id or objects_of(kernel, tenant) == 1
@@ -279,7 +281,7 @@ def test_another_company_sees_no_batch(kernel: Kernel) -> None:
             lambda: batches.get(session, batch.id),
             lambda: batches.funnel(session, batch.id, utc_now()),
             lambda: batches.people(session, kernel.keys, batch.id, utc_now()),
-            lambda: batches.preview(session, kernel.keys, kernel.objects, batch.id),
+            lambda: imports.preview(session, kernel.keys, kernel.objects, batch.id),
             lambda: batches.revoke(session, batch.id, utc_now(), caller="member:x"),
             lambda: batches.invite(session, batch.id, utc_now()),
         ):
@@ -317,9 +319,10 @@ def test_files_that_are_no_roster_say_so(kernel: Kernel, data: bytes) -> None:
     tenant = make_tenant(kernel)
     try:
         batch = drop(kernel, tenant, data)
-    except batches.WorkbookRefused:
+    except imports.WorkbookRefused:
         return
-    assert commit(kernel, tenant, batch.id).created == 0
+    with pytest.raises(imports.QuestionsOpen):
+        commit(kernel, tenant, batch.id)
 
 
 def test_an_erased_person_stays_nameless_on_the_list(kernel: Kernel) -> None:

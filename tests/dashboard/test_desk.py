@@ -49,6 +49,12 @@ def test_an_empty_desk_says_what_to_do(client: TestClient[Any], kernel: Kernel) 
     assert get(client, "/", 303) == "/desk"
 
 
+def digest_in(page: str) -> str:
+    found = re.search(r'name="digest" value="([0-9a-f.]+)"', page)
+    assert found
+    return found[1]
+
+
 def test_a_workbook_is_looked_at_imported_and_undone(client: TestClient[Any], kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     sign_in_member(client, kernel, tenant)
@@ -62,7 +68,7 @@ def test_a_workbook_is_looked_at_imported_and_undone(client: TestClient[Any], ke
         assert batches.people(session, kernel.keys, UUID(batch), utc_now()) == []
     bad = client.get(f"/desk/batches/{batch}/bad-rows")
     assert openpyxl.load_workbook(io.BytesIO(bad.content)).active.max_row == 2  # type: ignore[union-attr]
-    imported = client.post(f"/desk/batches/{batch}/commit", data={"invite": "now"})
+    imported = client.post(f"/desk/batches/{batch}/commit", data={"invite": "now", "digest": digest_in(page)})
     assert "1 person added, 1 invited." in imported.text
     assert "Undo the import" in imported.text
     check("batch", imported.text, dict(imported.headers))
@@ -80,7 +86,8 @@ def test_a_file_that_cannot_be_read_is_told_on_the_page(client: TestClient[Any],
 def test_without_credits_nothing_is_imported_and_the_page_says_so(client: TestClient[Any], kernel: Kernel) -> None:
     sign_in_member(client, kernel, make_tenant(kernel, with_credits=0))
     preview = drop(client, workbook(("Ada", "ada@poor.example"))).headers["location"]
-    refused = client.post(preview.replace("/preview", "/commit"), data={"invite": "now"})
+    form = {"invite": "now", "digest": digest_in(get(client, preview))}
+    refused = client.post(preview.replace("/preview", "/commit"), data=form)
     assert refused.status_code == 409
     assert "credits" in refused.text
 

@@ -104,7 +104,11 @@ def import_rosters(kernel: Kernel, companies: list[Company], players: dict[str, 
             raise DemoFailed(f"the dry run of {company.workbook} found problems: {dropped['reading']['problems']}")
         company.batch = dropped["batch"]["id"]
         if dropped["batch"]["imported_at"] is None:
-            company.hr.call("POST", f"/batches/{company.batch}/commit", json={"invite": True})
+            company.hr.call(
+                "POST",
+                f"/batches/{company.batch}/commit",
+                json={"invite": True, "digest": dropped["reading"]["digest"]},
+            )
         company.invited = len(company.hr.call("GET", f"/batches/{company.batch}/people").json())
 
 

@@ -91,7 +91,9 @@ def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: i
         companies = found_companies(kernel, list(players))
         import_rosters(kernel, companies, players, folder)
     for company in companies:
-        console.print(f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited")
+        console.print(
+            f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited"
+        )
     visitors = [Visitor(kernel, company, player) for company in companies for player in players[company.name]]
     with Board(console, visitors) as board:
         with clock.stage("visit"):

@@ -212,4 +212,3 @@ def erase(visitor: Visitor, folder: Path) -> Path:
             return path
         time.sleep(0.5)
     raise DemoFailed("no certificate was issued in time; see likeness.log")
-

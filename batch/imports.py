@@ -1,0 +1,333 @@
+"""How people come onto the roster: a workbook comes in, is looked at, and becomes people; for a while it can be undone.
+
+Dropping and looking write nothing of anybody. What is imported is what was shown: a preview has a digest, and an import
+names it. All of it is safe to repeat: the same bytes make one batch, and the same row makes one person, found by
+employee number or address.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import asdict, astuple, dataclass, replace
+from datetime import date, datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from batch import batches, headings, invitations, raw_workbooks, workbook
+from batch.batches import BatchMissing
+from batch.child import ChildFailed
+from batch.funnel import Stage
+from batch.merging import Merge
+from batch.models import Batch, Employee
+from batch.workbook import How, Problem, Reading, WorkbookUnreadable
+from likeness import jobs, ledger
+from likeness.db import tenant_of
+from likeness.errors import Conflict, Unavailable, Unprocessable
+from likeness.keys import KeyFolder
+from likeness.mail import Mail
+from likeness.objects import Objects
+from tenants import quotas
+from tenants.plain import one_line
+
+UNDO_WITHIN = timedelta(minutes=15)
+# Of how many earlier imports the company's answers are remembered.
+REMEMBERED = 50
+
+
+class TooLateToUndo(Conflict):
+    """An import can be undone for 15 minutes."""
+
+    title = "This import can no longer be undone"
+
+
+class WorkbookKnown(Conflict):
+    """The same file makes one batch, never a part of two."""
+
+    title = "This file came before"
+
+
+class WorkbookRefused(Unprocessable):
+    """Nothing could be read from the file."""
+
+    title = "This file cannot be read"
+
+
+class NotWhatWasShown(Conflict):
+    """What would be imported differs from what somebody looked at."""
+
+    title = "Nothing was imported"
+
+
+class QuestionsOpen(Conflict):
+    """Which column is meant is for a person to say."""
+
+    title = "Nothing was imported"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the file says, laid over the roster. `digest` stands for all of it: an import names the one it was shown."""
+
+    reading: Reading
+    digest: str
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """How many people are new, corrected, and as before; `problems` holds what kept rows out, and warnings."""
+
+    created: int
+    updated: int
+    unchanged: int
+    invited: int
+    problems: tuple[Problem, ...]
+    asked: int = 0
+    """How many of the corrected have another address, which they are asked about first."""
+
+
+@dataclass(frozen=True)
+class UndoResult:
+    """`kept` have opened their invitation already or answered it."""
+
+    removed: int
+    kept: int
+
+
+def drop(
+    session: Session,
+    keys: KeyFolder,
+    objects: Objects,
+    data: bytes,
+    filename: str,
+    name: str,
+    due_on: date | None,
+    created_by: UUID,
+    now: datetime,
+) -> tuple[Batch, Preview]:
+    """Keeps the file and says what is in it. The same bytes give the same batch. Raises `WorkbookRefused`."""
+    reading = _read(session, data, filename, None)
+    tenant = tenant_of(session)
+    name = one_line(name or filename, 120, "name of the batch")
+    digest = raw_workbooks.digest(keys, tenant, data)
+    session.execute(
+        insert(Batch)
+        .values(
+            id=uuid4(), tenant_id=tenant, name=name, due_on=due_on, created_by=created_by, created_at=now,
+            workbook_digest=digest, mapping={},
+        )
+        .on_conflict_do_nothing()
+    )  # fmt: skip
+    batch = _holding(session, digest)
+    assert batch is not None
+    if batch.workbook_id is None:
+        raw_workbooks.keep(session, keys, objects, batch, data, now)
+        ledger.record(session, "batch.dropped", caller=f"member:{created_by}", objects=[batch.id])
+    return batch, _laid_over(session, keys, batch, reading)[1]
+
+
+def drop_again(
+    session: Session,
+    keys: KeyFolder,
+    objects: Objects,
+    batch_id: UUID,
+    data: bytes,
+    filename: str,
+    caller: str,
+    now: datetime,
+) -> tuple[Batch, Preview]:
+    """A corrected file for a batch that exists, such as its problem rows: committing it merges them in."""
+    batch = batches.locked(session, batch_id)
+    reading = _read(session, data, filename, None)
+    digest = raw_workbooks.digest(keys, batch.tenant_id, data)
+    if digest != batch.workbook_digest and _holding(session, digest) is not None:
+        raise WorkbookKnown("This file came before, as a batch of its own.")
+    if digest != batch.workbook_digest or batch.workbook_id is None:
+        batch.workbook_digest = digest
+        raw_workbooks.replace(session, keys, objects, batch, data, now)
+    ledger.record(session, "batch.dropped", caller=caller, objects=[batch.id])
+    return batch, _laid_over(session, keys, batch, reading)[1]
+
+
+def preview(session: Session, keys: KeyFolder, objects: Objects, batch_id: UUID, how: How | None = None) -> Preview:
+    """What the kept file says, with the problems it has with the roster. Writes nothing. Raises `WorkbookGone`."""
+    batch = batches.get(session, batch_id)
+    reading = _read(session, raw_workbooks.bytes_of(keys, objects, batch), "", how)
+    return _laid_over(session, keys, batch, reading)[1]
+
+
+def commit(
+    session: Session,
+    keys: KeyFolder,
+    objects: Objects,
+    batch_id: UUID,
+    *,
+    digest: str,
+    invite: bool,
+    caller: str,
+    now: datetime,
+    send_at: datetime | None = None,
+    how: How | None = None,
+) -> ImportResult:
+    """Writes the rows without errors; the others stay listed. People known already keep their batch and are corrected.
+
+    `digest` is that of the preview: anything else than what it stands for is refused. Raises `NotWhatWasShown`,
+    `QuestionsOpen`, `WorkbookGone`, `QuotaExceeded` and, with `invite`, `NoCredits`; then nothing is written.
+    """
+    batch = batches.locked(session, batch_id)
+    if batch.undone_at is not None:
+        raise BatchMissing
+    reading = _read(session, raw_workbooks.bytes_of(keys, objects, batch), "", how)
+    # Imports of one company wait for each other, so that two of them never add the same person.
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 9))"), {"key": str(batch.tenant_id)})
+    merge, looked_at = _laid_over(session, keys, batch, reading)
+    _refuse_other_than_shown(merge, digest, looked_at.digest)
+    if reading.questions:
+        raise QuestionsOpen(f"{reading.questions[0].message} Say which one, and import then.")
+    quotas.check(session, adding=len(merge.new))
+    created = merge.write(batch, now, caller=caller)
+    invited = invitations.invite_all(session, created, now, send_at=send_at) if invite else []
+    if created or batch.imported_at is None:
+        batch.imported_at = now
+    _remember(batch, reading, how)
+    session.add(batch)
+    if created or merge.updated:
+        ledger.record(session, "batch.imported", caller=caller, objects=[batch.id])
+    return ImportResult(
+        created=len(created),
+        updated=merge.updated,
+        unchanged=merge.unchanged,
+        invited=len(invited),
+        problems=merge.reading.problems,
+        asked=len(merge.asked),
+    )
+
+
+def problem_rows(session: Session, keys: KeyFolder, objects: Objects, batch_id: UUID, how: How | None = None) -> bytes:
+    """The rows that could not be taken, with every column as it stands in the file and one that says why."""
+    batch = batches.get(session, batch_id)
+    data = raw_workbooks.bytes_of(keys, objects, batch)
+    _, found = _laid_over(session, keys, batch, _read(session, data, "", how))
+    rows = sorted({problem.row for problem in found.reading.errors})
+    # Rows that only the roster contradicts are good ones to the reader, so they are asked for by number.
+    whole = _read(session, data, "", how, also=rows)
+    return workbook.failed_rows(replace(whole, problems=found.reading.problems))
+
+
+def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> UndoResult:
+    """Removes whom the last import added, unless they opened their invitation. Raises `TooLateToUndo`.
+
+    Their rows go at once; their keys are destroyed by a job, which a crash cannot lose.
+    """
+    batch = batches.locked(session, batch_id)
+    if batch.imported_at is None or now - batch.imported_at > UNDO_WITHIN:
+        raise TooLateToUndo("An import can be undone within 15 minutes. You can still revoke the invitations.")
+    everybody = batches.lines(session, batch_id, now)
+    fresh = set(
+        session.exec(
+            select(Employee.id).where(
+                col(Employee.tenant_id) == batch.tenant_id,
+                col(Employee.batch_id) == batch.id,
+                col(Employee.created_at) >= batch.imported_at,
+            )
+        )
+    )
+    untouched = (Stage.ADDED, Stage.INVITED, Stage.DELIVERED, Stage.BOUNCED)
+    gone = [line.employee_id for line in everybody if line.employee_id in fresh and line.stage in untouched]
+    invitations.revoke(session, gone, now)
+    for table, column in ((Mail, Mail.owner_id), (Employee, Employee.id)):
+        session.execute(delete(table).where(col(table.tenant_id) == batch.tenant_id, col(column).in_(gone)))
+    for start in range(0, len(gone), 100):
+        part = [str(one) for one in gone[start : start + 100]]
+        jobs.send(session, batches.destroy_keys, *part, key=f"undo:{part[0]}")
+    if len(gone) == len(everybody):
+        # The same file may be dropped anew, which then makes a new batch.
+        batch.undone_at, batch.workbook_digest, batch.workbook_due_at = now, None, now
+        session.add(batch)
+    ledger.record(session, "batch.undone", caller=caller, objects=[batch.id])
+    return UndoResult(removed=len(gone), kept=len(everybody) - len(gone))
+
+
+def _laid_over(session: Session, keys: KeyFolder, batch: Batch, reading: Reading) -> tuple[Merge, Preview]:
+    merge = Merge(session, keys, reading)
+    seal = keys.index_key(batch.tenant_id)
+    read = [
+        batch.workbook_digest, reading.sheet, reading.header_row, sorted(reading.mapping.items()),
+        reading.with_hidden_rows, reading.encoding, [astuple(row) for row in reading.rows],
+    ]  # fmt: skip
+    done = [
+        (
+            one.row.row, one.verdict, str(one.employee.id) if one.employee else "",
+            asdict(one.before) if one.before else None, asdict(one.after) if one.after else None,
+        )
+        for one in merge.judged
+    ]  # fmt: skip
+    digest = ".".join(
+        hmac.digest(seal, json.dumps(what, ensure_ascii=False).encode(), "sha256").hex()[:32] for what in (read, done)
+    )
+    return merge, Preview(merge.reading, digest)
+
+
+def _refuse_other_than_shown(merge: Merge, shown: str, digest: str) -> None:
+    """The first half of a digest stands for the file as it was read, the second for what that does to the roster."""
+    if not shown:
+        raise NotWhatWasShown("An import follows a preview and names its digest. Look at the preview first.")
+    if not hmac.compare_digest(shown.partition(".")[0].encode(), digest.partition(".")[0].encode()):
+        raise NotWhatWasShown(
+            "The file would be read in another way than you were shown. Look at the preview again, then import."
+        )
+    # Repeating an import that was done finds nothing left to do, and that is no contradiction.
+    if not hmac.compare_digest(shown.encode(), digest.encode()) and (merge.new or merge.updated):
+        raise NotWhatWasShown(
+            "The list of people has changed since you looked, so the import would do something else. Look at the preview"
+            " again, then import."
+        )
+
+
+def _read(session: Session, data: bytes, filename: str, how: How | None, *, also: list[int] | None = None) -> Reading:
+    """As the caller says, else as the company answered for a file with the same headings."""
+    try:
+        return workbook.read(data, filename, how, remembered=_remembered(session), also=also or ())
+    except WorkbookUnreadable as error:
+        raise WorkbookRefused(str(error)) from None
+    except ChildFailed:
+        raise Unavailable("The workbook cannot be read right now. Please try again in a moment.") from None
+
+
+def _remembered(session: Session) -> dict[str, dict[str, str]]:
+    """What the company said about columns, by the set of headings it was said about. No other file is read by it."""
+    said = session.execute(
+        select(Batch.shape, Batch.mapping)
+        .where(
+            col(Batch.tenant_id) == tenant_of(session),
+            col(Batch.imported_at).is_not(None),
+            col(Batch.undone_at).is_(None),
+            col(Batch.shape).is_not(None),
+        )
+        .order_by(col(Batch.imported_at).desc())
+        .limit(REMEMBERED)
+    )
+    found: dict[str, dict[str, str]] = {}
+    for shape, mapping in said:
+        found.setdefault(shape, dict(mapping))
+    return found
+
+
+def _remember(batch: Batch, reading: Reading, how: How | None) -> None:
+    """Only what somebody said, or had said before: the program's own guess is made anew for each file."""
+    if (how and how.mapping) or reading.remembered:
+        batch.shape = reading.shape
+        batch.mapping = {name: reading.mapping.get(name, "") for name in headings.CHOICES}
+
+
+def _holding(session: Session, digest: str) -> Batch | None:
+    """The batch that these bytes made."""
+    return session.exec(
+        select(Batch)
+        .where(col(Batch.tenant_id) == tenant_of(session), col(Batch.workbook_digest) == digest)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()

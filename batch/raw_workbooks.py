@@ -1,0 +1,96 @@
+"""Workbooks as they came: kept sealed for 24 hours at most, so that they can be looked at and their rows corrected."""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlmodel import Session, col, select
+
+from batch.models import Batch
+from likeness import jobs, ledger
+from likeness.db import after_commit, on_rollback, tenant_of
+from likeness.errors import Gone
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyFolder, KeyRef
+from likeness.objects import Objects, tenant_path
+from tenants import tenants
+
+KEEP = timedelta(hours=24)
+FOLDER = "workbooks"
+
+
+class WorkbookGone(Gone):
+    """The raw file was deleted, 24 hours after it came."""
+
+    title = "The file is gone"
+
+
+def keep(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, data: bytes, now: datetime) -> None:
+    batch.workbook_id, batch.workbook_due_at = uuid4(), now + KEEP
+    tenant, workbook_id = batch.tenant_id, batch.workbook_id
+    on_rollback(session, lambda: _destroy(keys, objects, tenant, workbook_id, now))
+    objects.put(tenant_path(tenant, FOLDER, workbook_id), data, keys.open_or_create(key_ref(tenant, workbook_id)))
+    session.add(batch)
+    session.flush()
+
+
+def replace(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, data: bytes, now: datetime) -> None:
+    """Another file in the place of the one before, which goes only once the new one is certainly there."""
+    tenant = batch.tenant_id
+    if (before := batch.workbook_id) is not None:
+        # What a crash leaves of the old file goes after a day.
+        after_commit(session, lambda: _destroy(keys, objects, tenant, before, now))
+        ledger.record(session, "workbook.deleted", objects=[batch.id])
+    keep(session, keys, objects, batch, data, now)
+
+
+def bytes_of(keys: KeyFolder, objects: Objects, batch: Batch) -> bytes:
+    """Raises `WorkbookGone`."""
+    if batch.workbook_id is None:
+        raise WorkbookGone("The file was deleted, 24 hours after it came. Please drop it again.")
+    path = tenant_path(batch.tenant_id, FOLDER, batch.workbook_id)
+    return objects.get(path, keys.open(key_ref(batch.tenant_id, batch.workbook_id)))
+
+
+def digest(keys: KeyFolder, tenant: UUID, data: bytes) -> str:
+    return hmac.digest(keys.index_key(tenant), data, "sha256").hex()
+
+
+def forget(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, now: datetime) -> None:
+    """Destroys the raw file and its key; safe to repeat."""
+    if batch.workbook_id is not None:
+        _destroy(keys, objects, batch.tenant_id, batch.workbook_id, now)
+        ledger.record(session, "workbook.deleted", objects=[batch.id])
+    batch.workbook_id = batch.workbook_due_at = None
+    session.add(batch)
+
+
+@jobs.every(timedelta(minutes=10))
+def forget_due(kernel: Kernel, now: datetime) -> None:
+    """Raw files go after 24 hours, those too that a crash left without a batch."""
+
+    def forget_of_tenant(session: Session) -> None:
+        tenant = tenant_of(session)
+        due = session.exec(
+            select(Batch)
+            .where(col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for batch in due:
+            forget(session, kernel.keys, kernel.objects, batch, now)
+        for stored in kernel.objects.list(f"tenants/{tenant}/{FOLDER}"):
+            if stored.modified < now - KEEP:
+                _destroy(kernel.keys, kernel.objects, tenant, UUID(stored.path.rpartition("/")[2]), now)
+
+    tenants.for_each(kernel, forget_of_tenant)
+
+
+def _destroy(keys: KeyFolder, objects: Objects, tenant: UUID, workbook_id: UUID, now: datetime) -> None:
+    keys.destroy(key_ref(tenant, workbook_id), now)
+    objects.delete(tenant_path(tenant, FOLDER, workbook_id))
+
+
+def key_ref(tenant: UUID, workbook_id: UUID) -> KeyRef:
+    return KeyRef(tenant, workbook_id, KeyClass.PROFILE)
