@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-from batch import sheets
+from batch import headings, sheets
 from batch.cells import Cell
 
 # What spreadsheet programs write on Windows and on a Mac, with the words for it. The likelier stand first.
@@ -22,8 +22,8 @@ ENCODINGS = {
     "cp1255": "Windows-1255 (Hebrew)",
     "cp1256": "Windows-1256 (Arabic)",
     "cp932": "Shift-JIS (Japanese)",
-    "gb18030": "GB 18030 (Chinese)",
     "cp949": "Windows-949 (Korean)",
+    "gb18030": "GB 18030 (Chinese)",
     "mac_roman": "Mac OS Roman",
     "cp850": "DOS 850 (Western Europe)",
 }
@@ -119,11 +119,13 @@ def _guessed(data: bytes) -> str | None:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        strange = _strangeness(text)
+        # Headings that somebody knows are the best sign of all.
+        lines = [re.split(r"[;,\t|]", line) for line in text[:5_000].splitlines()[:10]]
+        strange = _strangeness(text) - 0.2 * max((headings.score(line) for line in lines), default=0)
         if best is None or strange < best[0]:
             best = strange, encoding
     # Where half of the foreign signs look wrong, nothing is known, and a wrong guess would spoil people's names.
-    return best[1] if best and best[0] < 0.5 else None
+    return best[1] if best and _strangeness(data.decode(best[1])) < 0.5 else None
 
 
 def _strangeness(text: str) -> float:
@@ -142,7 +144,7 @@ def _strangeness(text: str) -> float:
             if len(letters) > 4 and sum(sign > "\x7f" for sign in letters) > 0.6 * len(letters):
                 wrong += len(beyond)
                 continue
-            wrong += sum(sign > "\x7f" and sign.isupper() and before.islower() for before, sign in pairwise(word))
+        wrong += sum(sign > "\x7f" and sign.isupper() and before.islower() for before, sign in pairwise(word))
         # Katakana of half width are what any other bytes look like in Shift-JIS.
         wrong += sum("\uff61" <= sign <= "\uff9f" or unicodedata.category(sign)[0] in "CM" for sign in beyond)
         wrong += sum(_stray(word, at) for at, sign in enumerate(word) if sign > "\x7f")
@@ -152,7 +154,7 @@ def _strangeness(text: str) -> float:
 def _script(sign: str) -> str:
     name = unicodedata.name(sign, "").partition(" ")[0]
     # Japanese words mix three scripts, and signs of width forms belong to them.
-    return "CJK" if name in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "FULLWIDTH", "HANGUL") else name
+    return "CJK" if name in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "FULLWIDTH") else name
 
 
 def _stray(word: str, at: int) -> bool:

@@ -117,6 +117,8 @@ def test_csv_names_its_separator() -> None:
         ("cp1250", ["Łukasz Żółć", "Małgorzata Wiśniewska", "Jiří Dvořák", "Ágnes Kovács"]),
         ("cp1251", ["Мария Иванова", "Сергей Ильич", "Анна Белых"]),
         ("cp932", ["山田 太郎", "鈴木 さくら"]),
+        ("cp1253", ["Ελένη Παπαδοπούλου", "Γιώργος Νικολάου"]),
+        ("cp949", ["김민수", "이영희"]),
         ("mac_roman", ["Jürgen Müller", "François Noël"]),
     ],
 )
@@ -125,6 +127,20 @@ def test_a_csv_file_that_is_not_unicode_is_read_and_says_how(encoding: str, name
     reading = parse("\n".join(lines).encode(encoding))
     assert ([row.full_name for row in reading.rows], reading.encoding) == (names, encoding)
     assert "does not say how its letters are written" in reading.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "heads", "name"),
+    [
+        ("gb18030", "姓名;邮箱", "李小龙"),
+        ("cp949", "이름;이메일", "김민수"),
+        ("cp1256", "الاسم الكامل;البريد الإلكتروني", "ليلى حداد"),
+        ("cp1250", "Imię i nazwisko;Adres e-mail", "Łukasz Żółć"),
+    ],
+)
+def test_headings_that_are_known_tell_the_encoding(encoding: str, heads: str, name: str) -> None:
+    reading = parse(f"{heads}\n{name};p@acme.com".encode(encoding))
+    assert (reading.rows[0].full_name, reading.encoding) == (name, encoding)
 
 
 def test_the_encoding_of_a_csv_file_can_be_named() -> None:
