@@ -139,11 +139,10 @@ def _strangeness(text: str) -> float:
         if len(kinds) > 1:
             wrong += len(beyond)
             continue
-        if kinds == {"LATIN"}:
-            # Hardly any language writes a word mostly in letters with marks; a wrong table makes such words.
-            if len(letters) > 4 and sum(sign > "\x7f" for sign in letters) > 0.6 * len(letters):
-                wrong += len(beyond)
-                continue
+        # Hardly any language writes a word mostly in letters with marks; a wrong table makes such words.
+        if kinds == {"LATIN"} and len(letters) > 4 and len(beyond) > 0.6 * len(letters):
+            wrong += len(beyond)
+            continue
         wrong += sum(sign > "\x7f" and sign.isupper() and before.islower() for before, sign in pairwise(word))
         # Katakana of half width are what any other bytes look like in Shift-JIS.
         wrong += sum("\uff61" <= sign <= "\uff9f" or unicodedata.category(sign)[0] in "CM" for sign in beyond)

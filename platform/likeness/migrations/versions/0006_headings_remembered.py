@@ -6,8 +6,8 @@ Mappings of earlier imports name no set of headings, so no file is read by them 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
