@@ -18,7 +18,7 @@ from likeness.objects import Objects, tenant_path
 from tenants import tenants
 
 KEEP = timedelta(hours=24)
-FOLDER = "workbooks"
+WORKBOOKS = "workbooks"
 
 
 class WorkbookGone(Gone):
@@ -31,7 +31,7 @@ def keep(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, data
     batch.workbook_id, batch.workbook_due_at = uuid4(), now + KEEP
     tenant, workbook_id = batch.tenant_id, batch.workbook_id
     on_rollback(session, lambda: _destroy(keys, objects, tenant, workbook_id, now))
-    objects.put(tenant_path(tenant, FOLDER, workbook_id), data, keys.open_or_create(key_ref(tenant, workbook_id)))
+    objects.put(tenant_path(tenant, WORKBOOKS, workbook_id), data, keys.open_or_create(key_ref(tenant, workbook_id)))
     session.add(batch)
     session.flush()
 
@@ -50,7 +50,7 @@ def bytes_of(keys: KeyFolder, objects: Objects, batch: Batch) -> bytes:
     """Raises `WorkbookGone`."""
     if batch.workbook_id is None:
         raise WorkbookGone("The file was deleted, 24 hours after it came. Please drop it again.")
-    path = tenant_path(batch.tenant_id, FOLDER, batch.workbook_id)
+    path = tenant_path(batch.tenant_id, WORKBOOKS, batch.workbook_id)
     return objects.get(path, keys.open(key_ref(batch.tenant_id, batch.workbook_id)))
 
 
@@ -80,7 +80,7 @@ def forget_due(kernel: Kernel, now: datetime) -> None:
         ).all()
         for batch in due:
             forget(session, kernel.keys, kernel.objects, batch, now)
-        for stored in kernel.objects.list(f"tenants/{tenant}/{FOLDER}"):
+        for stored in kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}"):
             if stored.modified < now - KEEP:
                 _destroy(kernel.keys, kernel.objects, tenant, UUID(stored.path.rpartition("/")[2]), now)
 
@@ -89,7 +89,7 @@ def forget_due(kernel: Kernel, now: datetime) -> None:
 
 def _destroy(keys: KeyFolder, objects: Objects, tenant: UUID, workbook_id: UUID, now: datetime) -> None:
     keys.destroy(key_ref(tenant, workbook_id), now)
-    objects.delete(tenant_path(tenant, FOLDER, workbook_id))
+    objects.delete(tenant_path(tenant, WORKBOOKS, workbook_id))
 
 
 def key_ref(tenant: UUID, workbook_id: UUID) -> KeyRef:
