@@ -8,7 +8,8 @@ row is committed. What a crash leaves behind the other way round, an object with
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
@@ -17,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from batch import employees, photos
 from batch.models import Headshot, Photo, PhotoState
-from likeness import jobs, ledger
+from likeness import jobs, ledger, sweeping
 from likeness.db import tenant_of
 from likeness.errors import Conflict, Gone, LikenessError, OutcomeUnknown, TooLarge, Unavailable, Unprocessable
 from likeness.kernel import Kernel
@@ -25,11 +26,13 @@ from likeness.keys import KeyClass, KeyDestroyed, KeyFolder
 from likeness.objects import Objects, person_path
 from tenants import tenants
 
+log = logging.getLogger(__name__)
+
 LARGEST = 25 * 2**20
 TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one."
 MOST = 30
 """Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
-ORPHAN_AGE = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
+ORPHAN_AGE: Mapping[str, timedelta] = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
 """Spared so long without a row: a photo gets its row in seconds, a headshot once its whole order is through."""
 
 
@@ -167,19 +170,29 @@ def _digest(keys: KeyFolder, tenant: UUID, employee_id: UUID, data: bytes) -> st
 def sweep_orphans(kernel: Kernel, now: datetime) -> None:
     """Removes photos and headshots that a crash left without a row."""
     for tenant in tenants.all_ids(kernel):
-        people = f"tenants/{tenant}/employees"
-        kernel.objects.delete_unfinished(people, now - ORPHAN_AGE[KeyClass.SOURCE])
-        old = [
-            found.path
-            for found in kernel.objects.list(people)
-            if (age := ORPHAN_AGE.get(KeyClass(found.path.split("/")[4]))) and found.modified < now - age
-        ]
-        for start in range(0, len(old), 1000):
-            paths = old[start : start + 1000]
-            with kernel.db.transaction(tenant) as session:
-                named = _named(session, paths)
-            for path in set(paths) - named:
-                kernel.objects.delete(path)
+        try:
+            _sweep_orphans_of(kernel, tenant, now)
+        except Exception:  # One company's trouble must not keep the others' orphans.
+            log.exception("orphans could not be looked for", extra={"tenant": str(tenant)})
+
+
+def _sweep_orphans_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
+    people = f"tenants/{tenant}/employees"
+    kernel.objects.delete_unfinished(people, now - ORPHAN_AGE[KeyClass.SOURCE])
+    old = [
+        found.path
+        for found in kernel.objects.list(people)
+        if (age := ORPHAN_AGE.get(found.path.split("/")[4])) and found.modified < now - age
+    ]
+
+    def delete(session: Session, path: str) -> None:
+        kernel.objects.delete(path)
+
+    for start in range(0, len(old), 1000):
+        paths = old[start : start + 1000]
+        with kernel.db.transaction(tenant) as session:
+            named = _named(session, paths)
+        sweeping.each(kernel, "orphans", tenant, sorted(set(paths) - named), now, delete)
 
 
 def _named(session: Session, paths: Sequence[str]) -> set[str]:

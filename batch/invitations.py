@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from batch import employees, funnel, notices, texts
 from batch.funnel import Stage
 from batch.models import Batch, Employee, Invitation, Link
-from likeness import jobs, ledger, mail
+from likeness import jobs, ledger, mail, sweeping
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Conflict, Gone
 from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
@@ -320,7 +320,10 @@ def remind(kernel: Kernel, now: datetime) -> None:
     if now.weekday() >= 5 or not 8 <= now.hour < 17:
         return
 
-    def remind_all(session: Session) -> None:
+    due: dict[UUID, dict[UUID, Stage]] = {}
+
+    def look(session: Session) -> None:
+        due[tenant_of(session)] = found = {}
         lines = {line.invitation_id: line for line in funnel.lines(session, now) if line.stage in REMIND_ABOUT}
         for invitation, due_at in _may_remind(session, now, list(lines)):
             line = lines[invitation.id]
@@ -328,36 +331,54 @@ def remind(kernel: Kernel, now: datetime) -> None:
             last = max(line.since, invitation.reminded_at or line.since)
             near = due_at is not None and timedelta() <= due_at - now <= timedelta(days=1)
             if not enough and now - last >= (timedelta(days=1) if near else PAUSE):
-                invitation.reminders += 1
-                invitation.reminded_at = now
-                _send(session, invitation, REMIND_ABOUT[line.stage])
+                found[invitation.id] = line.stage
 
-    tenants.for_each(kernel, remind_all)
+    def remind_one(session: Session, invitation_id: UUID) -> None:
+        tenant = tenant_of(session)
+        invitation = session.exec(
+            select(Invitation).where(col(Invitation.tenant_id) == tenant, col(Invitation.id) == invitation_id)
+        ).one()
+        invitation.reminders += 1
+        invitation.reminded_at = now
+        _send(session, invitation, REMIND_ABOUT[due[tenant][invitation_id]])
+
+    tenants.for_each(kernel, look)
+    for tenant, found in due.items():
+        sweeping.each(kernel, "remind", tenant, found, now, remind_one)
 
 
 @jobs.every(timedelta(hours=1))
 def run_out(kernel: Kernel, now: datetime) -> None:
     """Who let the invitation run out has opted out, in the same word and with the same effects as whoever declined."""
 
-    def run_out_all(session: Session) -> None:
-        people = list(session.execute(RUN_OUT, {"tenant": tenant_of(session), "now": now}).scalars())
+    due: dict[UUID, list[UUID]] = {}
+
+    def look(session: Session) -> None:
+        tenant = tenant_of(session)
+        due[tenant] = list(session.execute(RAN_OUT, {"tenant": tenant, "now": now}).scalars())
+
+    def opt_out(session: Session, employee_id: UUID) -> None:
+        who = {"tenant": tenant_of(session), "now": now, "employee": employee_id}
+        people = list(session.execute(RUN_OUT, who).scalars())
         credits.release_all(session, people)
-        for employee_id in people:
-            ledger.record(session, "invitation.ran-out", subject=employee_id)
+        for one in people:
+            ledger.record(session, "invitation.ran-out", subject=one)
 
-    tenants.for_each(kernel, run_out_all)
+    tenants.for_each(kernel, look)
+    for tenant, people in due.items():
+        sweeping.each(kernel, "run-out", tenant, people, now, opt_out)
 
 
+WHO_RAN_OUT = """
+    e.tenant_id = :tenant and i.tenant_id = :tenant and i.employee_id = e.id and i.revoked_at is null
+    and i.expires_at <= :now and e.opted_out_at is null
+    and not exists (select from consent c
+                    where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)
+"""
+RAN_OUT = text(f"select distinct e.id from employee e, invitation i where {WHO_RAN_OUT}")  # noqa: S608 - the words above
 RUN_OUT = text(
-    """
-    update employee e set opted_out_at = i.expires_at
-    from invitation i
-    where e.tenant_id = :tenant and i.tenant_id = :tenant and i.employee_id = e.id and i.revoked_at is null
-      and i.expires_at <= :now and e.opted_out_at is null
-      and not exists (select from consent c
-                      where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)
-    returning e.id
-    """
+    f"update employee e set opted_out_at = i.expires_at from invitation i where {WHO_RAN_OUT}"  # noqa: S608 - as above
+    " and e.id = :employee returning e.id"
 )
 
 

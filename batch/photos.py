@@ -21,7 +21,7 @@ from batch.employees import EmployeeMissing
 from batch.funnel import NEEDED_PHOTOS
 from batch.inspection import Finding, Inspection
 from batch.models import Consent, Employee, Photo, PhotoState, Purpose
-from likeness import jobs, ledger
+from likeness import jobs, ledger, sweeping
 from likeness.db import tenant_of
 from likeness.errors import Conflict, NotFound
 from likeness.jobs import Job, JobState
@@ -321,10 +321,17 @@ def _write_verdict(
 @jobs.every(timedelta(minutes=1))
 def check_again(kernel: Kernel, now: datetime) -> None:
     """After the inspector was down: a new job for photos that say "checking" though no job is on its way."""
-    for tenant in tenants.all_ids(kernel):
-        with kernel.db.transaction(tenant) as session:
-            for photo in _forgotten(session, now):
-                jobs.send(session, check, str(photo.id), key=f"{photo.id}:{uuid4()}")
+    forgotten: dict[UUID, list[UUID]] = {}
+
+    def look(session: Session) -> None:
+        forgotten[tenant_of(session)] = [photo.id for photo in _forgotten(session, now)]
+
+    def send(session: Session, photo_id: UUID) -> None:
+        jobs.send(session, check, str(photo_id), key=f"{photo_id}:{uuid4()}")
+
+    tenants.for_each(kernel, look)
+    for tenant, waiting in forgotten.items():
+        sweeping.each(kernel, "check-again", tenant, waiting, now, send)
 
 
 def _forgotten(session: Session, now: datetime) -> list[Photo]:

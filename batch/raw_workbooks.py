@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlmodel import Session, col, select
 
 from batch.models import Batch
-from likeness import jobs, ledger
+from likeness import jobs, ledger, sweeping
 from likeness.db import after_commit, on_rollback, tenant_of
 from likeness.errors import Gone
 from likeness.kernel import Kernel
@@ -70,21 +70,31 @@ def forget(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, no
 @jobs.every(timedelta(minutes=10))
 def forget_due(kernel: Kernel, now: datetime) -> None:
     """Raw files go after 24 hours, those too that a crash left without a batch."""
+    due: dict[UUID, list[UUID]] = {}
+    old: dict[UUID, list[UUID]] = {}
 
-    def forget_of_tenant(session: Session) -> None:
+    def look(session: Session) -> None:
         tenant = tenant_of(session)
-        due = session.exec(
-            select(Batch)
-            .where(col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
-            .with_for_update(skip_locked=True)
-        ).all()
-        for batch in due:
-            forget(session, kernel.keys, kernel.objects, batch, now)
-        for stored in kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}"):
-            if stored.modified < now - KEEP:
-                _destroy(kernel.keys, kernel.objects, tenant, UUID(stored.path.rpartition("/")[2]), now)
+        mine = (col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
+        due[tenant] = list(session.exec(select(Batch.id).where(*mine)))
+        stored = kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}")
+        old[tenant] = [UUID(one.path.rpartition("/")[2]) for one in stored if one.modified < now - KEEP]
 
-    tenants.for_each(kernel, forget_of_tenant)
+    def forget_one(session: Session, batch_id: UUID) -> None:
+        mine = (col(Batch.tenant_id) == tenant_of(session), col(Batch.id) == batch_id)
+        query = select(Batch).where(*mine, col(Batch.workbook_due_at) <= now).with_for_update(skip_locked=True)
+        batch = session.exec(query).one_or_none()
+        if batch is not None:
+            forget(session, kernel.keys, kernel.objects, batch, now)
+
+    def destroy(session: Session, workbook_id: UUID) -> None:
+        _destroy(kernel.keys, kernel.objects, tenant_of(session), workbook_id, now)
+
+    tenants.for_each(kernel, look)
+    for tenant, batches in due.items():
+        sweeping.each(kernel, "workbooks", tenant, batches, now, forget_one)
+    for tenant, workbooks in old.items():
+        sweeping.each(kernel, "workbooks-without-batch", tenant, workbooks, now, destroy)
 
 
 def _destroy(keys: KeyFolder, objects: Objects, tenant: UUID, workbook_id: UUID, now: datetime) -> None:

@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from sqlmodel import Session
 
+from compliance import attending as attending
 from compliance import certificates, erasures, exports, holds, packages, requests
 from compliance import retention as retention
 from compliance.erasures import CertificateMissing, ReceiptUnknown

@@ -21,20 +21,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, SQLModel, col, select
 
 from batch import employees, invitations, photos, sittings
-from batch.models import Batch, Employee, Headshot, Invitation, Photo, Sitting, SittingState
+from batch.models import Batch, Employee, Invitation, Sitting, SittingState
 from compliance import certificates, holds, requests, rescan, stores
 from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
 from compliance.rescan import Subject
 from compliance.scan import PassedScan, Scan
 from compliance.tombstones import Tombstone
-from compliance.wiping import batch_of, locked_person, wipe, wipe_rows
+from compliance.wiping import WipeIncomplete, batch_of, locked_person, wipe, wipe_rows
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
 from likeness.errors import Gone, NotFound, Unprocessable
 from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
-from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys import KeyClass, KeyRef, SealBroken
 from likeness.lanes import Lane
 from tenants import tenants
 
@@ -85,7 +84,7 @@ def request(
     session.flush()
     if trigger == Trigger.PERSON:
         requests.receive(session, employee_id, RequestKind.ERASURE, now, caller=requested_by)
-    _send(session, erasure.id)
+    send(session, erasure.id)
     ledger.record(session, "erasure.requested", caller=requested_by, subject=employee_id, objects=[erasure.id])
     return erasure
 
@@ -193,7 +192,7 @@ def execute(attempt: jobs.Attempt, erasure_id: str) -> None:
         erasure = _delete(attempt, erasure)
     if erasure.settled_at and erasure.settled_at > utc_now():
         with attempt.finishing() as session:
-            _send(session, erasure.id, due=erasure.settled_at)
+            send(session, erasure.id, due=erasure.settled_at)
         return
     scan = rescan.scan(attempt.kernel, _subject(erasure))
     if scan.problems():
@@ -259,7 +258,10 @@ def _traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any
     samples = {}
     for ref in kernel.keys.refs(person.tenant_id, person.id):
         if kernel.keys.state(ref) == "live":
-            sealed = kernel.keys.open(ref).seal(b"must not open", rescan.SAMPLE_CONTEXT)
+            try:
+                sealed = kernel.keys.open(ref).seal(b"must not open", rescan.SAMPLE_CONTEXT)
+            except SealBroken:  # A damaged key opens nothing, now or later: there is no sample to try.
+                continue
             samples[str(ref.cls)] = b64encode(sealed).decode()
     return {
         "email_index": person.email_index.hex(),
@@ -342,7 +344,7 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
     if erasure.trigger == Trigger.WITHDRAWAL:
         with attempt.transaction() as session:
             _leave_line(session, attempt.kernel, erasure, now)
-    wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+    _wipe_or_log(attempt, erasure, now)
     with attempt.transaction() as session:
         wipe_rows(session, attempt.kernel, erasure.employee_id, now)
         mine = _locked(session, erasure.id)
@@ -352,6 +354,14 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
             session.add(mine)
             _record(session, "erasure.deleted", mine)
     return mine
+
+
+def _wipe_or_log(attempt: jobs.Attempt, erasure: Erasure, now: datetime) -> None:
+    """What cannot be deleted keeps nothing else: the rows go as well, and the re-scan finds what is left and comes back."""
+    try:
+        wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+    except WipeIncomplete:
+        log.exception("an erasure could not delete everything", extra={"erasure": str(erasure.id)})
 
 
 def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> None:
@@ -367,7 +377,7 @@ def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetim
         return
     try:
         who = employees.profile(kernel.keys, person)
-    except Gone:  # A restored backup without its keys: nobody can say any more whose line it was.
+    except (Gone, SealBroken):  # Without its keys or damaged: nobody can say any more whose line it was.
         return
     wipe_rows(session, kernel, person.id, now)
     employees.enter_as_opted_out(session, kernel.keys, person, who, person.opted_out_at or now)
@@ -384,7 +394,7 @@ def _return_to_deleting(attempt: jobs.Attempt, erasure: Erasure, scan: Scan) -> 
         session.add(mine)
         _record(session, "erasure.incident", mine)
         pause = min(timedelta(seconds=2**mine.failures), LONGEST_PAUSE)
-        _send(session, mine.id, due=utc_now() + pause)
+        send(session, mine.id, due=utc_now() + pause)
 
 
 def _certify(attempt: jobs.Attempt, erasure: Erasure, passed: PassedScan) -> None:
@@ -498,7 +508,7 @@ def look_again(attempt: jobs.Attempt, erasure_id: str) -> None:
     clean, now = not scan.problems(), utc_now()
     if not clean:
         log.warning("something came back after an erasure", extra={"erasure": erasure_id})
-        wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+        _wipe_or_log(attempt, erasure, now)
     with attempt.finishing() as session:
         mine = get(session, UUID(erasure_id))
         if clean:
@@ -513,71 +523,8 @@ def look_again(attempt: jobs.Attempt, erasure_id: str) -> None:
         session.add(mine)
 
 
-# What starts and restarts them
-
-
-@jobs.every(timedelta(seconds=10))
-def attend(kernel: Kernel, now: datetime) -> None:
-    """Withdrawn consents become erasures, and erasures that lost their job or whose hold ended go on."""
-    for tenant in tenants.all_ids(kernel):
-        try:
-            with kernel.db.transaction(tenant) as session:
-                for employee_id in _withdrawn(session):
-                    request(session, employee_id, trigger=Trigger.WITHDRAWAL, requested_by=ledger.SYSTEM, now=now)
-                for erasure_id in _stranded(session, now):
-                    _send(session, erasure_id)
-        except Exception:  # One company's trouble must not keep the others' people waiting.
-            log.exception("erasures could not be attended to", extra={"tenant": str(tenant)})
-
-
-def _withdrawn(session: Session) -> list[UUID]:
-    """People who opted out after they had handed something in, and for whom no erasure is under way."""
-    tenant = tenant_of(session)
-    under_way = select(Erasure.employee_id).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))
-    has = [
-        select(table.employee_id).where(col(table.tenant_id) == tenant, col(table.employee_id) == col(Employee.id))
-        for table in (Photo, Headshot)
-    ]
-    return list(
-        session.exec(
-            select(Employee.id).where(
-                col(Employee.tenant_id) == tenant,
-                col(Employee.opted_out_at).is_not(None),
-                col(Employee.id).not_in(under_way),
-                has[0].exists() | has[1].exists() | _has_weights(),
-            )
-        )
-    )
-
-
-def _has_weights() -> Any:
-    weights = SQLModel.metadata.tables["weights"]
-    return (
-        weights.select()
-        .with_only_columns(weights.c.id)
-        .where(weights.c.tenant_id == col(Employee.tenant_id), weights.c.employee_id == col(Employee.id))
-        .exists()
-    )
-
-
-def _stranded(session: Session, now: datetime) -> list[UUID]:
-    """Erasures under way without a job on its way, and held ones whose hold is over."""
-    tenant = tenant_of(session)
-    waiting = session.exec(select(Erasure).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))).all()
-    if not waiting:
-        return []
-    on_their_way = session.exec(
-        select(Job.args).where(
-            col(Job.tenant_id) == tenant,
-            col(Job.kind) == f"{execute.__module__}.{execute.__name__}",
-            col(Job.state).in_((JobState.READY, JobState.RUNNING)),
-        )
-    ).all()
-    busy, held = {args[0] for args in on_their_way}, holds.held(session, now)
-    return [one.id for one in waiting if str(one.id) not in busy and one.employee_id not in held]
-
-
-def _send(session: Session, erasure_id: UUID, due: datetime | None = None) -> None:
+def send(session: Session, erasure_id: UUID, due: datetime | None = None) -> None:
+    """One more job for this erasure, which goes on where it is."""
     jobs.send(session, execute, str(erasure_id), key=f"{erasure_id}:{uuid4()}", due=due)
 
 

@@ -1,15 +1,17 @@
 """Retention: what has come to its last day goes, and the key of a class goes with the last object of that class.
 
 Every row carries the absolute time of its deletion. Objects go before their rows, so a crash in between repeats a
-deletion and forgets none. A key that ended this way may be followed by a fresh one, because the person may come back
+deletion and forgets none. An object that cannot be deleted keeps its row, which tells how late it is (`lateness.py`),
+and holds up no other. A key that ended this way may be followed by a fresh one, because the person may come back
 for a reshoot; copies in backups stay unreadable.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from sqlmodel import Session, SQLModel, col, select
 from batch import employees, texts
 from batch.models import Employee, Headshot
 from compliance import holds, stores
-from likeness import jobs, ledger, mail
+from likeness import jobs, ledger, mail, sweeping
 from likeness.db import tenant_of
 from likeness.errors import Gone
 from likeness.kernel import Kernel
@@ -29,6 +31,7 @@ from tenants import tenants
 
 log = logging.getLogger(__name__)
 
+SWEEP = "retention"
 ROWS = 200
 """In one transaction, so that 10,000 due objects are many short ones."""
 YOUNG_KEY = timedelta(hours=1)
@@ -42,25 +45,33 @@ WARN_DAYS = (7, 1)
 def sweep(kernel: Kernel, now: datetime) -> None:
     """Deletes what is due; safe to repeat, and one company's failure does not stop the others'."""
     for tenant in tenants.all_ids(kernel):
-        try:
-            delete_due(kernel, tenant, now)
-            retire_keys(kernel, tenant, now)
-        except Exception:  # As above; the next minute tries again.
-            log.exception("retention failed", extra={"tenant": str(tenant)})
+        for step in (delete_due, retire_keys):
+            try:
+                step(kernel, tenant, now)
+            except Exception:  # As above; the next minute tries again.
+                log.exception("retention failed", extra={"tenant": str(tenant), "sweep": step.__name__})
 
 
 def delete_due(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     """Returns how many objects went with their rows."""
+    rounds: list[Callable[..., tuple[int, set[UUID]]]] = [partial(_delete_some, due=due) for due in stores.DUE]
+    return sum(_delete_all(kernel, tenant, now, some) for some in [*rounds, _delete_weights_without_photos])
+
+
+def _delete_all(kernel: Kernel, tenant: UUID, now: datetime, some: Callable[..., tuple[int, set[UUID]]]) -> int:
+    """Until nothing is left but what failed in this round or pauses from an earlier one."""
     deleted = 0
-    for due in stores.DUE:
-        while count := _delete_some(kernel, tenant, due, now):
-            deleted += count
-    while count := _delete_weights_without_photos(kernel, tenant, now):
-        deleted += count
-    return deleted
+    aside = {one for one in kernel.failures.paused(SWEEP, now) if isinstance(one, UUID)}
+    while True:
+        count, failed = some(kernel, tenant, now=now, aside=aside)
+        deleted, aside = deleted + count, aside | failed
+        if not count and (not failed or len(failed) >= sweeping.FAILURES_IN_A_ROW):
+            return deleted
 
 
-def _delete_some(kernel: Kernel, tenant: UUID, due: stores.Due, now: datetime) -> int:
+def _delete_some(
+    kernel: Kernel, tenant: UUID, *, due: stores.Due, now: datetime, aside: set[UUID]
+) -> tuple[int, set[UUID]]:
     table = SQLModel.metadata.tables[due.table]
     with kernel.db.transaction(tenant) as session:
         rows = session.execute(
@@ -70,15 +81,18 @@ def _delete_some(kernel: Kernel, tenant: UUID, due: stores.Due, now: datetime) -
                 table.c.tenant_id == tenant_of(session),
                 table.c.due_at <= now,
                 table.c.employee_id.not_in(holds.held(session, now)),
+                table.c.id.not_in(aside),
             )
             .order_by(table.c.due_at)
             .limit(ROWS)
             .with_for_update(skip_locked=True)
         ).all()
-        return _delete(session, kernel, table, due.event, rows)
+        return _delete(session, kernel, table, due.event, rows, now)
 
 
-def _delete_weights_without_photos(kernel: Kernel, tenant: UUID, now: datetime) -> int:
+def _delete_weights_without_photos(
+    kernel: Kernel, tenant: UUID, *, now: datetime, aside: set[UUID]
+) -> tuple[int, set[UUID]]:
     """Weights share the fate of the selfies they were made of, also when the person deletes those early."""
     weights, photo = SQLModel.metadata.tables["weights"], SQLModel.metadata.tables["photo"]
     with kernel.db.transaction(tenant) as session:
@@ -91,27 +105,41 @@ def _delete_weights_without_photos(kernel: Kernel, tenant: UUID, now: datetime) 
             .where(
                 weights.c.tenant_id == tenant_of(session),
                 weights.c.employee_id.not_in(holds.held(session, now)),
+                weights.c.id.not_in(aside),
                 ~left.exists(),
             )
             .limit(ROWS)
             .with_for_update(skip_locked=True)
         ).all()
-        return _delete(session, kernel, weights, "weights.expired", rows)
+        return _delete(session, kernel, weights, "weights.expired", rows, now)
 
 
-def _delete(session: Session, kernel: Kernel, table: Table, event: str, rows: Iterable[Any]) -> int:
-    found = list(rows)
+def _delete(
+    session: Session, kernel: Kernel, table: Table, event: str, rows: Iterable[Any], now: datetime
+) -> tuple[int, set[UUID]]:
+    """How many went, and the ids of those whose object could not be deleted: their rows stay, and are late."""
+    found: list[Any] = []
+    failed: set[UUID] = set()
+    for row in rows:
+        try:
+            kernel.objects.delete(row.path)
+        except Exception:  # One object's trouble keeps no other from going.
+            sweeping.failed(kernel, SWEEP, tenant_of(session), row.id, now)
+            failed.add(row.id)
+            if not found and len(failed) >= sweeping.FAILURES_IN_A_ROW:
+                break
+        else:
+            kernel.failures.forget(SWEEP, row.id)
+            found.append(row)
     if not found:
-        return 0
-    for row in found:
-        kernel.objects.delete(row.path)
+        return 0, failed
     session.execute(
         table.delete().where(table.c.tenant_id == tenant_of(session), table.c.id.in_([row.id for row in found]))
     )
     for person in dict.fromkeys(row.employee_id for row in found):
         gone = [row.id for row in found if row.employee_id == person]
         ledger.record(session, event, subject=person, objects=gone)
-    return len(found)
+    return len(found), failed
 
 
 def retire_keys(kernel: Kernel, tenant: UUID, now: datetime) -> int:
@@ -124,15 +152,16 @@ def retire_keys(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     with kernel.db.transaction(tenant) as session:
         kept = holds.held(session, now)
         owners = {cls: _owners(session, due.table) for cls, due in classes.items()}
-    retired = [
-        ref for ref in old if ref.owner not in owners[ref.cls] and ref.owner not in kept and _empty(kernel, ref, now)
-    ]
-    for ref in retired:
-        kernel.keys.destroy(ref, now, final=False)
-    if retired:
-        with kernel.db.transaction(tenant) as session:
-            for ref in retired:
-                ledger.record(session, "key.destroyed", subject=ref.owner)
+    over = [ref for ref in old if ref.owner not in owners[ref.cls] and ref.owner not in kept]
+    retired = []
+
+    def retire(session: Session, ref: KeyRef) -> None:
+        if _empty(kernel, ref, now):
+            kernel.keys.destroy(ref, now, final=False)
+            ledger.record(session, "key.destroyed", subject=ref.owner)
+            retired.append(ref)
+
+    sweeping.each(kernel, "retire-keys", tenant, over, now, retire)
     return len(retired)
 
 
@@ -167,10 +196,18 @@ def warn(kernel: Kernel, now: datetime) -> None:
     for tenant in tenants.all_ids(kernel):
         try:
             with kernel.db.transaction(tenant) as session:
-                for person, days, last in list(_to_warn(session, now)):
-                    _warn(session, kernel, person, days, last)
+                found = {(person.id, days): (person, last) for person, days, last in _to_warn(session, now)}
         except Exception:  # As in `sweep`.
             log.exception("warnings failed", extra={"tenant": str(tenant)})
+            continue
+
+        def warn_one(
+            session: Session, about: tuple[UUID, int], found: dict[tuple[UUID, int], tuple[Employee, datetime]] = found
+        ) -> None:
+            person, last = found[about]
+            _warn(session, kernel, person, about[1], last)
+
+        sweeping.each(kernel, "warn", tenant, found, now, warn_one)
 
 
 def _to_warn(session: Session, now: datetime) -> Iterator[tuple[Employee, int, datetime]]:

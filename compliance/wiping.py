@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -21,26 +23,50 @@ from compliance import rescan, tombstones
 from compliance.tombstones import Tombstone
 from likeness import ledger
 from likeness.db import tenant_of, utc_now
+from likeness.errors import Unavailable
 from likeness.identity import SignInLink, WebSession, end_sessions_of
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
 from likeness.mail import Mail
 
+log = logging.getLogger(__name__)
+
 ANY_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
 
 
+class WipeIncomplete(Unavailable):
+    """Something outside the database could not be deleted; everything else was, and a repetition may do the rest."""
+
+
 def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
-    """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects."""
+    """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects.
+
+    What cannot be deleted keeps nothing else from going. Raises `WipeIncomplete` at the end.
+    """
     tenant, owner = tombstone.tenant, tombstone.owner
     tombstones.write(kernel.settings.tombstones_path(), tombstone)
+    troubles: list[Exception] = []
+    deleted = 0
     for cls in KeyClass:
-        kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
-    deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
+        with _going_on(troubles):
+            kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
+    with _going_on(troubles):
+        deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
     for file in rescan.log_files(kernel):
-        with file.open("r+b") as opened:
+        with _going_on(troubles), file.open("r+b") as opened:
             _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])
+    if troubles:
+        raise WipeIncomplete from troubles[0]
     return deleted
+
+
+@contextmanager
+def _going_on(troubles: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        troubles.append(error)
 
 
 def _blank(file: int, needles: Sequence[bytes]) -> None:
@@ -62,7 +88,10 @@ def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime
     person = locked_person(session, employee_id)
     batch = batch_of(session, person) if person else None
     if batch is not None and batch.workbook_id is not None:
-        raw_workbooks.forget(session, kernel.keys, kernel.objects, batch, now)
+        try:
+            raw_workbooks.forget(session, kernel.keys, kernel.objects, batch, now)
+        except Exception:  # The person's rows go all the same; the re-scan finds the file, and its own sweep tries again.
+            log.exception("a workbook could not be deleted", extra={"tenant": str(tenant)})
     end_sessions_of(session, employee_id)
     session.execute(delete(Mail).where(col(Mail.tenant_id) == tenant, col(Mail.owner_id) == employee_id))
     # One that is still on its way ends by itself; until then the re-scan finds it.
@@ -155,7 +184,11 @@ def _ids_in(words: bytes | mmap.mmap) -> set[UUID]:
 
 def _replay(kernel: Kernel, tombstone: Tombstone) -> bool:
     """Whether there was a row or an object to delete."""
-    objects = wipe(kernel, tombstone)
+    try:
+        objects = wipe(kernel, tombstone)
+    except WipeIncomplete:  # Without its key nobody can read it; the start of everybody's program does not hang on it.
+        log.exception("what a backup brought back could not be deleted whole", extra={"tenant": str(tombstone.tenant)})
+        objects = 1
     with kernel.db.transaction(tombstone.tenant) as session:
         came_back = bool(wipe_rows(session, kernel, tombstone.owner, utc_now()) or objects)
         if came_back:

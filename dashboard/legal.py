@@ -12,7 +12,7 @@ from litestar.params import Body, FromPath
 from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
-from compliance import erasures, holds
+from compliance import erasures, holds, lateness
 from dashboard.erasing import certificate_file
 from dashboard.pages import page
 from likeness import ledger
@@ -48,6 +48,7 @@ def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | Non
         found = erasures.all_erasures(session)[:NEWEST]
         newest = erasures.certificates_by_erasure(session)
         placed = holds.all_holds(session)
+        late = lateness.of_company(session, utc_now())
     context = {
         "roles": member.roles,
         "me": member.id,
@@ -55,6 +56,8 @@ def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | Non
         "erasures": found,
         "certificates": newest,
         "holds": placed,
+        "late": late,
+        "late_before": utc_now() - lateness.ERASED_WITHIN,
         "today": utc_now().date(),
     }
     return page(request, "legal/erasures.html", context, status=problem.status if problem else 200)

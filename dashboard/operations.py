@@ -17,6 +17,8 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from batch.models import Employee
+from compliance import lateness
+from compliance.lateness import Lateness
 from dashboard.pages import page
 from gpu_cluster.api import RunLine, runs_of
 from gpu_cluster.models import RunState
@@ -26,6 +28,7 @@ from likeness.errors import LikenessError, NotFound, Unprocessable
 from likeness.identity import Kind, make_link
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
+from likeness.lanes import Lane
 from likeness.web import kernel_of, only, signed_in
 from tenants import access, credits, members, tenants
 from tenants.models import Role, Tenant
@@ -63,6 +66,12 @@ class TenantLine:
 
 
 @dataclass(frozen=True)
+class LateLine:
+    company: str
+    late: Lateness
+
+
+@dataclass(frozen=True)
 class DeadJob:
     kind: str
     attempt: int
@@ -73,6 +82,10 @@ class DeadJob:
 @dataclass(frozen=True)
 class JobHealth:
     oldest_due: float
+    lanes: Mapping[Lane, float]
+    """How long the oldest due job of each lane has waited, in seconds."""
+    waits_for: Mapping[str, int]
+    """What jobs wait for that is away, by the name of the error, with how many of them."""
     counts: Mapping[str, int]
     dead: list[DeadJob]
 
@@ -97,15 +110,17 @@ def _operations_page(
     with kernel.db.transaction(PLATFORM) as session:
         _operator(request, session)
         everybody = tenants.all_tenants(session)
-    lines, runs = [], []
+    lines, runs, late = [], [], []
     for tenant in everybody:
         with kernel.db.transaction(tenant.id) as session:
             lines.append(TenantLine(tenant, _people(session), credits.balance(session)))
             runs += runs_of(session, limit=20)
+            late.append(LateLine(tenant.name, lateness.of_company(session, utc_now())))
     runs.sort(key=lambda run: run.started_at, reverse=True)
     about: dict[str, Any] = {
         "tenants": lines,
         "health": job_health(kernel),
+        "late": sorted((one for one in late if one.late.told), key=lambda one: -one.late.seconds),
         "runs": runs[:30],
         "cluster": _cluster(kernel, runs),
         "founded": None,
@@ -130,8 +145,16 @@ def job_health(kernel: Kernel) -> JobHealth:
         dead = session.exec(
             select(Job).where(col(Job.state) == JobState.DEAD).order_by(col(Job.finished_at).desc()).limit(20)
         ).all()
+        waiting = session.execute(
+            select(col(Job.error), func.count())
+            .where(col(Job.state) == JobState.READY, col(Job.excused) > 0, col(Job.error).is_not(None))
+            .group_by(col(Job.error))
+        ).all()
+    lanes = claims.waits(kernel, utc_now())
     return JobHealth(
-        claims.oldest_due_seconds(kernel, utc_now()),
+        max(lanes.values()),
+        lanes,
+        {str(error): count for error, count in waiting},
         {state: count for state, count in counted},
         [DeadJob(job.kind, job.attempt, job.error, job.finished_at) for job in dead],
     )

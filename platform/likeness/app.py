@@ -17,6 +17,7 @@ import batch.api
 import compliance.api
 import gpu_cluster.api
 import tenants.api
+from compliance import lateness
 from dashboard import pages
 from dashboard.routes import routers as page_routers
 from likeness import claims
@@ -27,6 +28,7 @@ from likeness.web import HEADERS, SameOrigin, as_likeness_error, kernel_of, prob
 
 log = logging.getLogger(__name__)
 PUBLIC = {"public": True}
+KEEP_FIGURES_SECONDS = 5.0
 
 
 def create_app(kernel: Kernel) -> Litestar:
@@ -91,11 +93,25 @@ def metrics(request: Request[Any, Any, Any]) -> str:
     """Prometheus text without labels, so that nothing personal can be in one."""
     started = time.perf_counter()
     oldest = claims.oldest_due_seconds(kernel_of(request), utc_now())
+    late = _deletions_late(request)
     return (
         "# HELP likeness_jobs_oldest_due_seconds How long the oldest due job has waited.\n"
         "# TYPE likeness_jobs_oldest_due_seconds gauge\n"
         f"likeness_jobs_oldest_due_seconds {oldest:.3f}\n"
+        "# HELP likeness_deletions_late_seconds How long the oldest thing that should be deleted is late.\n"
+        "# TYPE likeness_deletions_late_seconds gauge\n"
+        f"likeness_deletions_late_seconds {late:.3f}\n"
         "# HELP likeness_metrics_seconds How long these figures took to read.\n"
         "# TYPE likeness_metrics_seconds gauge\n"
         f"likeness_metrics_seconds {time.perf_counter() - started:.4f}\n"
     )
+
+
+def _deletions_late(request: Request[Any, Any, Any]) -> float:
+    """Every company is asked, so what was read is kept for some seconds: anybody may ask for these figures."""
+    state = request.app.state
+    read_at, late = getattr(state, "deletions_late", (float("-inf"), 0.0))
+    if time.monotonic() - read_at > KEEP_FIGURES_SECONDS:
+        late = lateness.seconds(kernel_of(request), utc_now())
+        state.deletions_late = (time.monotonic(), late)
+    return float(late)

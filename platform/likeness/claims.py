@@ -120,9 +120,7 @@ def _claim_next(kernel: Kernel, lane: Lane, most: int) -> list[Held]:
         for tenant in kernel.lanes.order(lane, waiting):
             found = (
                 session.connection()
-                .execute(
-                    _due(now).where(JOB.c.lane == lane, JOB.c.tenant_id == tenant).order_by(JOB.c.due).limit(most)
-                )
+                .execute(_due(now).where(JOB.c.lane == lane, JOB.c.tenant_id == tenant).order_by(JOB.c.due).limit(most))
                 .all()
             )
             # What was tried before is claimed alone: should it kill its worker again, others must not pay for it.

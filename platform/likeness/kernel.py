@@ -9,6 +9,7 @@ from likeness.keys import KeyFolder
 from likeness.lanes import Lanes
 from likeness.objects import Objects
 from likeness.settings import Settings
+from likeness.sweeping import Failures
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Kernel:
     objects: Objects
     keys: KeyFolder
     lanes: Lanes = field(default_factory=Lanes)
+    failures: Failures = field(default_factory=Failures)
 
     def apart(self, connections: int) -> Kernel:
         """The same kernel with database connections of its own; whoever asks for it closes them."""

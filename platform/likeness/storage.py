@@ -106,7 +106,10 @@ class Folder:
     def delete(self, path: str) -> None:
         try:
             with _folder_errors(), self._parent(path) as (folder, name):
-                os.unlink(name, dir_fd=folder)
+                try:
+                    os.unlink(name, dir_fd=folder)
+                except IsADirectoryError:  # Whatever somebody put in the object's place goes as well.
+                    self.delete_prefix(path)
                 os.fsync(folder)
         except ObjectMissing:
             return
@@ -133,6 +136,7 @@ class Folder:
     def delete_prefix(self, prefix: str) -> int:
         deleted = 0
         emptied = []
+        stuck: OSError | None = None
         for below, folder, names in self._walk(prefix):
             for name in names:
                 try:
@@ -140,10 +144,15 @@ class Folder:
                     deleted += not is_part(name)
                 except FileNotFoundError:
                     continue
+                except OSError as error:  # The others go; the caller hears of this one.
+                    stuck = stuck or error
             os.fsync(folder)
             emptied.append(below)
         for below in emptied:
             self._prune(below)
+        if stuck:
+            with _folder_errors():
+                raise stuck
         return deleted
 
     def delete_unfinished(self, prefix: str, before: datetime) -> int:
@@ -165,7 +174,9 @@ class Folder:
         """Folders from the leaves up, open, with the names of what is in them; links are names, never followed."""
         try:
             with _folder_errors(), self._parent(f"{prefix}/." if prefix else ".") as (top, _):
-                for below, folders, files, folder in os.fwalk(".", topdown=False, follow_symlinks=False, dir_fd=top):
+                for below, folders, files, folder in os.fwalk(
+                    ".", topdown=False, onerror=_closed, follow_symlinks=False, dir_fd=top
+                ):
                     links = [name for name in folders if _is_link(name, folder)]
                     yield os.path.normpath(os.path.join(prefix, below)), folder, files + links
         except ObjectMissing:
@@ -195,6 +206,12 @@ class Folder:
             yield folder, name
         finally:
             os.close(folder)
+
+
+def _closed(error: OSError) -> None:
+    """A folder that may not be looked into is not an empty one; one that has just gone is."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _blocks(opened: BinaryIO) -> Iterator[bytes]:

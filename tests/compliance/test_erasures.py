@@ -20,7 +20,7 @@ from sqlmodel import Session, col, select
 from batch import batches, consents, employees, funnel, invitations, sittings
 from batch.funnel import Stage
 from batch.models import Batch, Employee
-from compliance import certificates, erasures, requests, tombstones, wiping
+from compliance import attending, certificates, erasures, requests, tombstones, wiping
 from compliance.models import Erasure, ErasureState, Trigger
 from likeness import claims, ledger
 from likeness.db import Database, utc_now
@@ -190,7 +190,7 @@ def test_a_withdrawn_consent_becomes_an_erasure_and_one_without_data_does_not(ke
     for person in (alice, bob):
         with kernel.db.transaction(person.tenant_id) as session:
             sittings.withdraw(session, person.id, utc_now())
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         (erasure,) = erasures.all_erasures(session)
@@ -225,7 +225,7 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
         return sorted((one.name, one.email, one.row) for one in people)
 
     while_it_waits = told()
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=withdrew.tenant_id)
     with kernel.db.transaction(withdrew.tenant_id) as session:
         (erasure,) = erasures.all_erasures(session)
@@ -238,7 +238,7 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
     assert employees.profile(kernel.keys, line) == told_before
     assert any("marked as opted out" in one["what"] for one in residuals)
     # The line is HR's own: there is nothing behind it that could be erased once more.
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     with kernel.db.transaction(withdrew.tenant_id) as session:
         assert len(erasures.all_erasures(session)) == 1
 
@@ -267,7 +267,7 @@ def test_who_withdrew_and_then_deletes_everything_leaves_no_line(kernel: Kernel)
     alice = full_person(kernel)
     with kernel.db.transaction(alice.tenant_id) as session:
         sittings.withdraw(session, alice.id, utc_now())
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     erasure = erase(kernel, alice)
     run_jobs(kernel, tenant=alice.tenant_id)
     certified(kernel, erasure)
@@ -282,8 +282,8 @@ def test_an_erasure_that_lost_its_job_goes_on(kernel: Kernel) -> None:
     erasure = erase(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session:
         session.execute(delete(Job).where(col(Job.tenant_id) == alice.tenant_id))
-    erasures.attend(kernel, utc_now())
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     with kernel.db.transaction(alice.tenant_id) as session:
         assert len(session.exec(select(Job.id).where(col(Job.tenant_id) == alice.tenant_id)).all()) == 1
     run_jobs(kernel, tenant=alice.tenant_id)

@@ -7,7 +7,7 @@ import pytest
 
 from batch.employees import EmployeeMissing
 from batch.models import Employee
-from compliance import erasures, holds
+from compliance import attending, erasures, holds
 from compliance.models import ErasureState, Hold
 from likeness.db import utc_now
 from likeness.kernel import Kernel
@@ -96,13 +96,13 @@ def test_an_erasure_waits_for_the_hold_and_goes_on_when_it_ends(kernel: Kernel) 
         holds.confirm(session, hold.id, confirmed_by=uuid4(), now=utc_now())
     erasure = erase(kernel, alice)
     run_jobs(kernel, tenant=alice.tenant_id)
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=alice.tenant_id)
     assert reread(kernel, erasure).state == ErasureState.HELD
     assert kernel.keys.state(KeyRef(alice.tenant_id, alice.id, KeyClass.SOURCE)) == "live"
     with kernel.db.transaction(alice.tenant_id) as session:
         holds.lift(session, hold.id, lifted_by=uuid4(), now=utc_now())
-    erasures.attend(kernel, utc_now())
+    attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=alice.tenant_id)
     assert reread(kernel, erasure).state == ErasureState.CERTIFIED
     with kernel.db.transaction(alice.tenant_id) as session:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,7 +33,7 @@ NAMESPACE = "headshots"
 RELEASE = "acme"
 KUBE_VERSION = "1.36.0"
 # What the API server behind these tests knows nothing of, because it belongs to another operator.
-UNKNOWN_KINDS = {"ServiceMonitor"}
+UNKNOWN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 
 pytestmark = [
     # The API server is ready in 6 s where it has two processors to itself, and in minutes where it has not.
@@ -223,7 +224,7 @@ def installed(cluster: Cluster, namespace: str) -> None:
     ok(
         cluster.helm(
             "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "120s",
-            "--set", "serviceMonitor.enabled=false",
+            "--set", "serviceMonitor.enabled=false", "--set", "prometheusRule.enabled=false",
             "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared",
         )
     )  # fmt: skip
@@ -449,3 +450,11 @@ def test_every_value_is_explained() -> None:
         if line and not line.startswith(("#", "- #", *known)) and not line.endswith(":"):
             assert above.startswith(("#", "- #")), f"{line} has no comment above it"
         above = line
+
+
+def test_the_alarms_watch_figures_that_exist(rendered: list[dict[str, Any]]) -> None:
+    measured = set(re.findall(r"likeness_\w+", (ROOT / "platform/likeness/app.py").read_text()))
+    rules = one(rendered, "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert {rule["alert"] for rule in rules} >= {"LikenessDeletionsLate", "LikenessJobsLate"}
+    for rule in rules:
+        assert set(re.findall(r"likeness_\w+", rule["expr"])) <= measured, rule["alert"]

@@ -1,0 +1,87 @@
+"""What starts erasures and starts them again: withdrawn consents, jobs that were lost, holds that ended."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import Session, SQLModel, col, select
+
+from batch.models import Employee, Headshot, Photo
+from compliance import erasures, holds
+from compliance.models import OPEN, Erasure, Trigger
+from likeness import jobs, ledger, sweeping
+from likeness.db import tenant_of
+from likeness.jobs import Job, JobState
+from likeness.kernel import Kernel
+from tenants import tenants
+
+log = logging.getLogger(__name__)
+
+
+@jobs.every(timedelta(seconds=10))
+def attend(kernel: Kernel, now: datetime) -> None:
+    """Withdrawn consents become erasures, and erasures that lost their job or whose hold ended go on."""
+    for tenant in tenants.all_ids(kernel):
+        try:
+            with kernel.db.transaction(tenant) as session:
+                withdrawn, stranded = _withdrawn(session), _stranded(session, now)
+        except Exception:  # One company's trouble must not keep the others' people waiting.
+            log.exception("erasures could not be attended to", extra={"tenant": str(tenant)})
+            continue
+        sweeping.each(kernel, "withdrawn", tenant, withdrawn, now, partial(_follow_withdrawal, now=now))
+        sweeping.each(kernel, "stranded", tenant, stranded, now, erasures.send)
+
+
+def _follow_withdrawal(session: Session, employee_id: UUID, *, now: datetime) -> None:
+    erasures.request(session, employee_id, trigger=Trigger.WITHDRAWAL, requested_by=ledger.SYSTEM, now=now)
+
+
+def _withdrawn(session: Session) -> list[UUID]:
+    """People who opted out after they had handed something in, and for whom no erasure is under way."""
+    tenant = tenant_of(session)
+    under_way = select(Erasure.employee_id).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))
+    has = [
+        select(table.employee_id).where(col(table.tenant_id) == tenant, col(table.employee_id) == col(Employee.id))
+        for table in (Photo, Headshot)
+    ]
+    return list(
+        session.exec(
+            select(Employee.id).where(
+                col(Employee.tenant_id) == tenant,
+                col(Employee.opted_out_at).is_not(None),
+                col(Employee.id).not_in(under_way),
+                has[0].exists() | has[1].exists() | _has_weights(),
+            )
+        )
+    )
+
+
+def _has_weights() -> Any:
+    weights = SQLModel.metadata.tables["weights"]
+    return (
+        weights.select()
+        .with_only_columns(weights.c.id)
+        .where(weights.c.tenant_id == col(Employee.tenant_id), weights.c.employee_id == col(Employee.id))
+        .exists()
+    )
+
+
+def _stranded(session: Session, now: datetime) -> list[UUID]:
+    """Erasures under way without a job on its way, and held ones whose hold is over."""
+    tenant = tenant_of(session)
+    waiting = session.exec(select(Erasure).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))).all()
+    if not waiting:
+        return []
+    on_their_way = session.exec(
+        select(Job.args).where(
+            col(Job.tenant_id) == tenant,
+            col(Job.kind) == f"{erasures.execute.__module__}.{erasures.execute.__name__}",
+            col(Job.state).in_((JobState.READY, JobState.RUNNING)),
+        )
+    ).all()
+    busy, held = {args[0] for args in on_their_way}, holds.held(session, now)
+    return [one.id for one in waiting if str(one.id) not in busy and one.employee_id not in held]
