@@ -41,6 +41,8 @@ class PhotoShown:
     width: int
     height: int
     used_anyway: bool
+    missing: bool
+    """Its picture cannot be found any more, through no fault of the person: it does not count until it is added again."""
     created_at: datetime
     due_at: datetime
 
@@ -60,6 +62,7 @@ def photo_shown(photo: Photo) -> PhotoShown:
         width=photo.width,
         height=photo.height,
         used_anyway=photo.used_anyway,
+        missing=photo.missing_since is not None,
         created_at=photo.created_at,
         due_at=photo.due_at,
     )
@@ -79,7 +82,7 @@ class PhotoForm(Operation):
 async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
     """201 means that the photo is kept and will be checked; the same bytes again give the same photo."""
     kernel, caller = kernel_of(request), signed_in(request)
-    data = await photo_in(request)
+    data = await photo_in(request, kernel, caller)
     photo = await asyncio.to_thread(intake.add, kernel, caller.tenant, caller.id, data, utc_now())
     return photo_shown(photo)
 

@@ -79,7 +79,8 @@ LINES = text(
         where tenant_id = e.tenant_id and employee_id = e.id and withdrawn_at is null
     ) c on true
     left join lateral (
-        select count(*) as photos, count(*) filter (where state = 'accepted') as accepted, min(created_at) as first_at
+        select count(*) as photos, min(created_at) as first_at,
+               count(*) filter (where state = 'accepted' and missing_since is null) as accepted
         from photo where tenant_id = e.tenant_id and employee_id = e.id
     ) p on true
     left join lateral (

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from batch import employees, photos
-from batch.models import Headshot, Photo, PhotoState
+from batch.models import Headshot, Photo, PhotoState, Upload
 from likeness import jobs, ledger, sweeping
 from likeness.db import tenant_of
 from likeness.errors import Conflict, Gone, LikenessError, OutcomeUnknown, TooLarge, Unavailable, Unprocessable
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 LARGEST = 25 * 2**20
 TOO_LARGE = f"This photo is larger than {LARGEST // 2**20} MB. Please send a smaller one."
+CLOSED = "Your photos were deleted for good, and new ones cannot be added."
 MOST = 30
 """Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
 ORPHAN_AGE: Mapping[str, timedelta] = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
@@ -61,10 +63,10 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
     Raises `ConsentMissing`, `Restricted`, `PhotoEmpty`, `PhotoTooLarge`, `TooManyPhotos`, `PhotosClosed`, and
     `OutcomeUnknown` when the database went away at the very end.
     """
-    digest = _digest(kernel.keys, tenant, employee_id, data)
+    digest = digest_of(kernel.keys, tenant, employee_id, sha256(data).digest())
     with kernel.db.transaction(tenant) as session:
         photos.agreed(session, employees.get(session, employee_id))
-        _check_size(data)
+        check_size(len(data))
         known = _known(session, employee_id, digest)
     if known and _held(kernel.objects, known):
         return known
@@ -72,7 +74,7 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
     try:
         kernel.objects.put(path, data, kernel.keys.open_or_create(photos.source_key(tenant, employee_id)))
     except KeyDestroyed:
-        raise PhotosClosed("Your photos were deleted for good, and new ones cannot be added.") from None
+        raise PhotosClosed(CLOSED) from None
     try:
         with kernel.db.transaction(tenant, undo=lambda: kernel.objects.delete(path)) as session:
             photo = _write_down(session, employee_id, path, digest, data, now, lost=known)
@@ -135,7 +137,7 @@ def _fill(session: Session, photo: Photo, path: str, data: bytes) -> Photo:
     photo.path, photo.bytes, photo.state, photo.findings, photo.faces, photo.face = (
         path, len(data), PhotoState.CHECKING, [], [], None
     )  # fmt: skip
-    photo.used_anyway, photo.checked_at = False, None
+    photo.used_anyway, photo.missing_since, photo.checked_at = False, None, None
     session.add(photo)
     session.flush()
     jobs.send(session, photos.check, str(photo.id), key=f"{photo.id}:{uuid4()}")
@@ -145,25 +147,36 @@ def _fill(session: Session, photo: Photo, path: str, data: bytes) -> Photo:
     return photo
 
 
-def _check_size(data: bytes) -> None:
-    if not data:
+def admit(kernel: Kernel, tenant: UUID, employee_id: UUID) -> None:
+    """Asked before the first byte is read. Raises `EmployeeMissing`, `Restricted` and `ConsentMissing`."""
+    with kernel.db.transaction(tenant) as session:
+        photos.agreed(session, employees.get(session, employee_id))
+
+
+def check_size(length: int) -> None:
+    """Raises `PhotoEmpty` and `PhotoTooLarge`."""
+    if not length:
         raise PhotoEmpty("This file is empty. Please choose the photo again.")
-    if len(data) > LARGEST:
+    if length > LARGEST:
         raise PhotoTooLarge(TOO_LARGE)
+
+
+def check_room(session: Session, employee_id: UUID, digest: str, on_their_way: int) -> None:
+    """Raises `TooManyPhotos`, unless it is a photo that is there already."""
+    have = photos.of(session, employee_id)
+    if len(have) + on_their_way >= MOST and all(photo.digest != digest for photo in have):
+        raise TooManyPhotos(f"You have handed in {MOST} photos. Please delete some before you add more.")
 
 
 def _known(session: Session, employee_id: UUID, digest: str) -> Photo | None:
     """The photo that these bytes are already. Raises `TooManyPhotos` when they would be one too many."""
-    have = photos.of(session, employee_id)
-    known = next((photo for photo in have if photo.digest == digest), None)
-    if known is None and len(have) >= MOST:
-        raise TooManyPhotos(f"You have handed in {MOST} photos. Please delete some before you add more.")
-    return known
+    check_room(session, employee_id, digest, 0)
+    return next((photo for photo in photos.of(session, employee_id) if photo.digest == digest), None)
 
 
-def _digest(keys: KeyFolder, tenant: UUID, employee_id: UUID, data: bytes) -> str:
+def digest_of(keys: KeyFolder, tenant: UUID, employee_id: UUID, sha: bytes) -> str:
     """Keyed, and different for each person, so that it says nothing to who only sees the database."""
-    return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha256(data).digest(), "sha256").hex()
+    return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha, "sha256").hex()
 
 
 @jobs.every(timedelta(minutes=15))
@@ -198,4 +211,39 @@ def _sweep_orphans_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
 def _named(session: Session, paths: Sequence[str]) -> set[str]:
     handed_in = select(Photo.path).where(col(Photo.tenant_id) == tenant_of(session), col(Photo.path).in_(paths))
     made = select(Headshot.path).where(col(Headshot.tenant_id) == tenant_of(session), col(Headshot.path).in_(paths))
-    return {*session.exec(handed_in), *session.exec(made)}
+    arriving = select(Upload.path).where(col(Upload.tenant_id) == tenant_of(session), col(Upload.path).in_(paths))
+    return {path for query in (handed_in, made, arriving) for path in session.exec(query) if path}
+
+
+@jobs.every(timedelta(minutes=15))
+def notice_missing(kernel: Kernel, now: datetime) -> None:
+    """Marks photos whose object is not there, and takes the mark from those whose object is back.
+
+    The person is told and can add the photo again; nothing is deleted for it, because a store that was away comes back.
+    """
+    for tenant in tenants.all_ids(kernel):
+        with kernel.db.transaction(tenant) as session:
+            pictured = session.exec(
+                select(Photo.id, Photo.path, Photo.missing_since).where(
+                    col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.REJECTED
+                )
+            ).all()
+        present = {found.path for found in kernel.objects.list(f"tenants/{tenant}/employees")} if pictured else set()
+        for photo_id, path, since in pictured:
+            # Asked once more, because a check may have put another object in its place since the list was made.
+            if (path in present) == (since is None) or kernel.objects.exists(path) == (since is None):
+                continue
+            with kernel.db.transaction(tenant) as session:
+                _mark(session, photo_id, path, now if since is None else None)
+
+
+def _mark(session: Session, photo_id: UUID, path: str, missing_since: datetime | None) -> None:
+    marked = session.execute(
+        update(Photo)
+        .where(col(Photo.tenant_id) == tenant_of(session), col(Photo.id) == photo_id, col(Photo.path) == path)
+        .values(missing_since=missing_since)
+        .returning(col(Photo.employee_id))
+    ).first()
+    if marked is not None:
+        event = "photo.missing" if missing_since else "photo.found"
+        ledger.record(session, event, subject=marked.employee_id, objects=[photo_id])

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
@@ -206,8 +206,38 @@ class Photo(TenantRow, table=True):
     used_anyway: bool = False
     created_at: datetime = Moment(default_factory=utc_now)
     checked_at: datetime | None = Moment(default=None, nullable=True)
+    missing_since: datetime | None = Moment(default=None, nullable=True)
+    """When a sweep first found no object for it; it does not count until the object is back or the person adds it again."""
     due_at: datetime = Moment()
     """The absolute time of its deletion, set at creation."""
+
+
+class Upload(TenantRow, table=True):
+    """A photo that is still arriving: what came lies sealed, and is gone a day after it began."""
+
+    __table_args__ = (
+        belongs_to("employee", "employee_id"),
+        ForeignKeyConstraint(
+            ["tenant_id", "employee_id", "consent_id"],
+            ["consent.tenant_id", "consent.employee_id", "consent.id"],
+            ondelete="CASCADE",
+        ),
+        CheckConstraint("received between 0 and length", name="upload_received"),
+    )
+
+    employee_id: UUID = Field(index=True)
+    consent_id: UUID
+    length: int
+    received: int = 0
+    path: str | None = None
+    """Of the object with what came so far; none before the first byte, and none once it is a photo."""
+    digest: str = ""
+    """What the photo's digest will be, where the browser could say it before it began."""
+    photo_id: UUID | None = None
+    """The photo that it became."""
+    created_at: datetime = Moment(default_factory=utc_now)
+    touched_at: datetime = Moment(default_factory=utc_now)
+    due_at: datetime = Moment()
 
 
 class SittingState(StrEnum):

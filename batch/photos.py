@@ -95,7 +95,11 @@ def of(session: Session, employee_id: UUID) -> list[Photo]:
 
 def accepted(session: Session, employee_id: UUID) -> list[Photo]:
     """The photos that count, oldest first."""
-    return [photo for photo in of(session, employee_id) if photo.state == PhotoState.ACCEPTED]
+    return [photo for photo in of(session, employee_id) if counts(photo)]
+
+
+def counts(photo: Photo) -> bool:
+    return photo.state == PhotoState.ACCEPTED and photo.missing_since is None
 
 
 class PhotoMissing(NotFound):
@@ -150,7 +154,7 @@ class Progress:
 
 def progress(session: Session, employee_id: UUID) -> Progress:
     photos = of(session, employee_id)
-    good = [photo for photo in photos if photo.state == PhotoState.ACCEPTED]
+    good = [photo for photo in photos if counts(photo)]
     return Progress(
         accepted=len(good),
         checking=sum(photo.state == PhotoState.CHECKING for photo in photos),
@@ -340,6 +344,7 @@ def _forgotten(session: Session, now: datetime) -> list[Photo]:
             col(Photo.tenant_id) == tenant_of(session),
             col(Photo.state) == PhotoState.CHECKING,
             col(Photo.created_at) < now - CHECK_AGAIN,
+            col(Photo.missing_since).is_(None),
         )
     ).all()
     if not waiting:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from litestar import Request
 from litestar.exceptions import InternalServerException
@@ -14,11 +17,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from batch import intake
-from likeness.errors import LikenessError, TooLarge, Unprocessable
+from likeness.errors import LikenessError, TooLarge, TooMany, Unprocessable
+from likeness.identity import Caller
+from likeness.kernel import Kernel
 
 PATIENCE = 60.0
-SLOWEST = 16 * 1024
-"""Bytes a second on average, asked for once an upload has taken a minute: a tenth of a 3G connection."""
+PROGRESS = 64 * 1024
+"""Bytes that each minute has to bring: a fiftieth of the slowest mobile connection that people still use."""
+MOST_AT_ONCE = 4
 LONGEST_VALUE = 10_000
 MOST_PARTS = 20
 AROUND = 2**20
@@ -54,10 +60,12 @@ class Form:
     filename: str = ""
 
 
-async def photo_in(request: Request[Any, Any, Any]) -> bytes:
-    """The one photo of a form. Raises what `form_in` raises, and `PhotoTooLarge`."""
+async def photo_in(request: Request[Any, Any, Any], kernel: Kernel, caller: Caller) -> bytes:
+    """The one photo of a form; permission comes first. Raises what `intake.admit` and `form_in` do, and `PhotoTooLarge`."""
+    await asyncio.to_thread(intake.admit, kernel, caller.tenant, caller.id)
     try:
-        return (await form_in(request, "photo", intake.LARGEST)).data
+        with one_of(caller.id):
+            return (await form_in(request, "photo", intake.LARGEST)).data
     except FileTooLarge:
         raise intake.PhotoTooLarge(intake.TOO_LARGE) from None
 
@@ -74,7 +82,7 @@ async def form_in(request: Request[Any, Any, Any], file_field: str, largest: int
     parts = _Parts(file_field, largest)
     try:
         parser = MultipartParser(boundary, parts.callbacks())
-        async for piece in _in_time(request.stream()):
+        async for piece in in_time(request.stream()):
             parser.write(piece)
         parser.finalize()
     except FormParserError:
@@ -84,23 +92,61 @@ async def form_in(request: Request[Any, Any, Any], file_field: str, largest: int
     return parts.form
 
 
-async def _in_time(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The stream, ended when nothing comes for a minute or too little a second."""
-    started, received = time.monotonic(), 0
+async def in_time(stream: AsyncIterator[bytes], stop: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+    """The stream, ended by progress and never by its length: a minute without `PROGRESS` bytes is too slow.
+
+    Raises `UploadTooSlow`, `UploadCut`, and `UploadCut` as well once `stop` is set.
+    """
+    came, since = 0, time.monotonic()
     while True:
-        try:
-            piece = await asyncio.wait_for(anext(stream), PATIENCE)
-        except StopAsyncIteration:
+        piece = await _next(stream, since + PATIENCE - time.monotonic(), stop)
+        if piece is None:
             return
-        except InternalServerException:  # What the framework says of a client that went away.
-            raise UploadCut("The connection broke off. Please send the file again.") from None
-        except TimeoutError:
-            raise UploadTooSlow("The connection was too slow. Please try again where it is better.") from None
-        received += len(piece)
-        taken = time.monotonic() - started
-        if taken > PATIENCE and received < taken * SLOWEST:
-            raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
+        came += len(piece)
+        if came >= PROGRESS:
+            came, since = 0, time.monotonic()
         yield piece
+
+
+async def _next(stream: AsyncIterator[bytes], patience: float, stop: asyncio.Event | None) -> bytes | None:
+    """The next piece, None at the end."""
+    arriving = asyncio.ensure_future(anext(stream, None))
+    waits: list[asyncio.Future[Any]] = [arriving]
+    if stop is not None:
+        waits.append(asyncio.ensure_future(stop.wait()))
+    try:
+        await asyncio.wait(waits, timeout=max(0.0, patience), return_when=asyncio.FIRST_COMPLETED)
+        if arriving.done():
+            return arriving.result()
+    except InternalServerException:  # What the framework says of a client that went away.
+        raise UploadCut("The connection broke off. Please send the file again.") from None
+    finally:
+        for wait in waits:
+            wait.cancel()
+    if stop is not None and stop.is_set():
+        raise UploadCut("This upload goes on over another connection.")
+    raise UploadTooSlow("The connection was too slow. Please try again where it is better.")
+
+
+class TooManyAtOnce(TooMany):
+    title = "Too many uploads at once"
+
+
+_under_way: Counter[UUID] = Counter()
+
+
+@contextmanager
+def one_of(owner: UUID) -> Iterator[None]:
+    """One of few bodies that somebody may be sending to this process, because each is held in memory."""
+    if _under_way[owner] >= MOST_AT_ONCE:
+        raise TooManyAtOnce("Several uploads of yours are under way. Let one of them arrive first.")
+    _under_way[owner] += 1
+    try:
+        yield
+    finally:
+        _under_way[owner] -= 1
+        if not _under_way[owner]:
+            del _under_way[owner]
 
 
 def _too_large(largest: int) -> str:

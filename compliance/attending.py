@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlmodel import Session, SQLModel, col, select
 
-from batch.models import Employee, Headshot, Photo
+from batch.models import Employee, Headshot, Photo, Upload
 from compliance import erasures, holds
 from compliance.models import OPEN, Erasure, Trigger
 from likeness import jobs, ledger, sweeping
@@ -46,7 +46,7 @@ def _withdrawn(session: Session) -> list[UUID]:
     under_way = select(Erasure.employee_id).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))
     has = [
         select(table.employee_id).where(col(table.tenant_id) == tenant, col(table.employee_id) == col(Employee.id))
-        for table in (Photo, Headshot)
+        for table in (Photo, Headshot, Upload)
     ]
     return list(
         session.exec(
@@ -54,7 +54,7 @@ def _withdrawn(session: Session) -> list[UUID]:
                 col(Employee.tenant_id) == tenant,
                 col(Employee.opted_out_at).is_not(None),
                 col(Employee.id).not_in(under_way),
-                has[0].exists() | has[1].exists() | _has_weights(),
+                has[0].exists() | has[1].exists() | has[2].exists() | _has_weights(),
             )
         )
     )

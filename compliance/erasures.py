@@ -22,7 +22,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from batch import employees, invitations, photos, sittings
 from batch.models import Batch, Employee, Invitation, Sitting, SittingState
-from compliance import certificates, holds, requests, rescan, stores
+from compliance import certificates, holds, inventory, requests, rescan
 from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
 from compliance.rescan import Subject
 from compliance.scan import PassedScan, Scan
@@ -224,7 +224,7 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
         if person is not None:
             _stop(session, person, now)
             erasure.traces = _traces(session, attempt.kernel, person)
-        erasure.counts = _counts(session, attempt.kernel, erasure.employee_id)
+        erasure.counts = inventory.counts(session, attempt.kernel, erasure.employee_id)
         erasure.recipients = _recipients(session, erasure.employee_id)
         erasure.settled_at = now + STUDIO_STOPS if _runs(session, erasure.employee_id) else now
         erasure.state = ErasureState.DELETING
@@ -279,43 +279,6 @@ def _subject(erasure: Erasure) -> Subject:
         workbooks=tuple(UUID(one) for one in traces.get("workbooks", [])),
         samples=traces.get("samples", {}),
     )
-
-
-def _counts(session: Session, kernel: Kernel, employee_id: UUID) -> dict[str, Any]:
-    """What there is before deletion: objects and bytes as the store lists them, times as the rows say."""
-    tenant = tenant_of(session)
-    counts: dict[str, Any] = {}
-    for due in stores.DUE:
-        stored = kernel.objects.list(f"tenants/{tenant}/employees/{employee_id}/{due.cls}")
-        table = SQLModel.metadata.tables[due.table]
-        times = session.execute(
-            table.select()
-            .with_only_columns(func.min(table.c.created_at), func.max(table.c.due_at))
-            .where(table.c.tenant_id == tenant, table.c.employee_id == employee_id)
-        ).one()
-        counts[due.cls] = {
-            "objects": len(stored),
-            "bytes": sum(one.size for one in stored),
-            "created": certificates.moment(times[0]) if times[0] else None,
-            "due": certificates.moment(times[1]) if times[1] else None,
-        }
-    counts["records"] = {"objects": _rows(session, employee_id), "bytes": 0, "created": None, "due": None}
-    return counts
-
-
-def _rows(session: Session, employee_id: UUID) -> int:
-    found = 0
-    for declared in stores.TABLES.values():
-        table = SQLModel.metadata.tables.get(declared.name)
-        if table is None or declared.fate != stores.Fate.ERASED or declared.name == "job":
-            continue
-        (person,) = declared.person
-        found += session.execute(
-            table.select()
-            .with_only_columns(func.count())
-            .where(table.c.tenant_id == tenant_of(session), table.c[person] == employee_id)
-        ).scalar_one()
-    return found
 
 
 def _recipients(session: Session, employee_id: UUID) -> list[dict[str, Any]]:

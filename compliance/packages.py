@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlmodel import Session, SQLModel, col, select
 
-from batch import consents, employees, headshots, notices, photos, sittings
+from batch import consents, employees, headshots, notices, photos, resumable, sittings
 from batch.models import Headshot
 from compliance import certificates, erasures, holds, requests
 from compliance.models import RequestKind
@@ -78,7 +78,7 @@ def _records(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
     return {
         "START-HERE.html": _start(tenant, now).encode(),
         "1-about-you.json": _json(about),
-        "4-model.json": _json(_model(session, employee_id)),
+        "4-model.json": _json(_model(session, employee_id, now)),
         "5-consent.json": _json(_consents(session, kernel, employee_id)),
         "6-what-happened.json": _json([_event(entry) for entry in entries]),
         "7-who-received-it.json": _json(
@@ -116,7 +116,7 @@ def _pictures(session: Session, employee_id: UUID) -> list[tuple[str, str, KeyCl
     return selfies + [(f"3-your-headshots/{one.id}", one.path, KeyClass.HEADSHOT) for one in made]
 
 
-def _model(session: Session, employee_id: UUID) -> dict[str, Any]:
+def _model(session: Session, employee_id: UUID, now: datetime) -> dict[str, Any]:
     """The weights themselves are of no use outside; that they exist, since when and until when, is what matters."""
     weights = SQLModel.metadata.tables["weights"]
     rows = session.execute(
@@ -139,6 +139,10 @@ def _model(session: Session, employee_id: UUID) -> dict[str, Any]:
         "photos": [
             {"id": str(one.id), "state": one.state, "findings": one.findings, "deleted_on": _moment(one.due_at)}
             for one in photos.of(session, employee_id)
+        ],
+        "photos_that_are_still_arriving": [
+            {"bytes": one.received, "begun_at": _moment(one.created_at), "deleted_on": _moment(one.due_at)}
+            for one in resumable.of(session, employee_id, now)
         ],
     }
 

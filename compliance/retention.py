@@ -122,7 +122,8 @@ def _delete(
     failed: set[UUID] = set()
     for row in rows:
         try:
-            kernel.objects.delete(row.path)
+            if row.path:  # An upload that is a photo by now has nothing of its own.
+                kernel.objects.delete(row.path)
         except Exception:  # One object's trouble keeps no other from going.
             sweeping.failed(kernel, SWEEP, tenant_of(session), row.id, now)
             failed.add(row.id)
@@ -144,14 +145,16 @@ def _delete(
 
 def retire_keys(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     """Destroys the keys of classes of which a person has nothing left; returns how many."""
-    classes = {due.cls: due for due in stores.DUE}
+    classes = {due.cls for due in stores.DUE}
     refs = [ref for ref in kernel.keys.refs(tenant) if ref.cls in classes]
     old = [ref for ref in refs if (made := kernel.keys.made_at(ref)) is None or made < now - YOUNG_KEY]
     if not old:
         return 0
     with kernel.db.transaction(tenant) as session:
         kept = holds.held(session, now)
-        owners = {cls: _owners(session, due.table) for cls, due in classes.items()}
+        owners: dict[KeyClass, set[UUID]] = {cls: set() for cls in classes}
+        for due in stores.DUE:
+            owners[due.cls] |= _owners(session, due.table)
     over = [ref for ref in old if ref.owner not in owners[ref.cls] and ref.owner not in kept]
     retired = []
 

@@ -68,7 +68,10 @@ TABLES: Mapping[str, Table] = {
                technical="id tenant_id notice_id purpose given_at withdrawn_at"),
         _table("photo", Fate.ERASED, person="employee_id",
                biometric="path digest pose fingerprint findings faces face dress",
-               technical="id tenant_id consent_id state bytes width height used_anyway created_at checked_at due_at"),
+               technical="id tenant_id consent_id state bytes width height used_anyway created_at checked_at"
+               " missing_since due_at"),
+        _table("upload", Fate.ERASED, person="employee_id", biometric="path digest",
+               technical="id tenant_id consent_id length received photo_id created_at touched_at due_at"),
         _table("sitting", Fate.ERASED, person="employee_id", plain="reshoot_reason",
                technical="id tenant_id state fence seed reshoot_of created_at changed_at failure"),
         _table("headshot", Fate.ERASED, person="employee_id", biometric="path likeness_ratio",
@@ -164,6 +167,7 @@ class Due:
 
 DUE: tuple[Due, ...] = (
     Due("photo", KeyClass.SOURCE, "photo.expired"),
+    Due("upload", KeyClass.SOURCE, "upload.forgotten"),
     Due("weights", KeyClass.MODEL, "weights.expired"),
     Due("headshot", KeyClass.HEADSHOT, "headshot.expired"),
 )

@@ -276,6 +276,7 @@ def _photos_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "progress": progress,
         "hint": words.meter(progress.hint, me.language),
         "checking": progress.checking,
+        "largest": intake.LARGEST,
         "problem": problem,
     }
     return _show(request, "visit/photos.html", me, 2, context, status=problem.status if problem else 200)
@@ -286,7 +287,7 @@ async def add_photo(request: Request[Any, Any, Any]) -> Response[Any]:
     """One photo from a plain form; scripts send theirs to the API, one by one."""
     kernel, caller = kernel_of(request), signed_in(request)
     try:
-        data = await photo_in(request)
+        data = await photo_in(request, kernel, caller)
         await asyncio.to_thread(intake.add, kernel, caller.tenant, caller.id, data, utc_now())
     except consents.ConsentMissing:
         raise

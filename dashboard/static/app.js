@@ -56,8 +56,6 @@ on(document, "drop", ".drop", (event, area) => {
   area.classList.remove("over");
   const input = area.querySelector("input[type=file]");
   if (!input || !event.dataTransfer?.files.length) return;
-  const photos = area.closest("form[data-photos]");
-  if (photos) return uploads(photos).add(event.dataTransfer.files);
   input.files = event.dataTransfer.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
@@ -65,99 +63,10 @@ on(document, "change", "form[data-send-on-choice] input[type=file]", (_, input) 
   if (input.files.length) input.form.requestSubmit();
 });
 
-// Photos go one per request. What failed on the way is tried again, and after a lost connection the list goes on; the
-// server knows photos that it has already, so sending one twice does no harm.
-const queues = new WeakMap();
-const uploads = (form) => {
-  if (!queues.has(form)) queues.set(form, new Queue(form));
-  return queues.get(form);
-};
-
-class Queue {
-  constructor(form) {
-    this.form = form;
-    this.waiting = [];
-    this.busy = false;
-    this.list = document.getElementById("queue");
-    addEventListener("online", () => this.next());
-  }
-
-  add(files) {
-    for (const file of files) {
-      const line = document.createElement("li");
-      const name = document.createElement("span");
-      const state = document.createElement("span");
-      const bar = document.createElement("progress");
-      name.textContent = file.name;
-      state.className = "soft";
-      state.textContent = this.list.dataset.waiting;
-      bar.max = 100;
-      bar.value = 0;
-      line.append(name, state, bar);
-      this.list.append(line);
-      this.waiting.push({ file, line, state, bar, tries: 0 });
-    }
-    this.next();
-  }
-
-  async next() {
-    if (this.busy || !this.waiting.length || !navigator.onLine) return;
-    this.busy = true;
-    const one = this.waiting[0];
-    const status = await this.send(one);
-    if (status >= 200 && status < 300) {
-      this.waiting.shift();
-      one.line.remove();
-      document.body.dispatchEvent(new CustomEvent("photos-changed"));
-    } else if (status === 0 || status === 429 || status >= 500) {
-      one.tries += 1;
-      one.state.textContent = this.list.dataset.again;
-      await new Promise((done) => setTimeout(done, Math.min(30000, 1000 * 2 ** one.tries)));
-    } else {
-      this.waiting.shift();
-      one.state.textContent = one.says || this.list.dataset.refused;
-      one.bar.remove();
-      setTimeout(() => one.line.remove(), 12000);
-    }
-    this.busy = false;
-    this.next();
-  }
-
-  send(one) {
-    return new Promise((done) => {
-      const request = new XMLHttpRequest();
-      request.open("POST", this.form.action);
-      request.setRequestHeader("Accept", "application/json");
-      request.timeout = 120000;
-      one.state.textContent = this.list.dataset.sending;
-      request.upload.onprogress = (event) => { if (event.lengthComputable) one.bar.value = (100 * event.loaded) / event.total; };
-      request.onload = () => {
-        try { one.says = JSON.parse(request.responseText).detail; } catch { /* an answer without words */ }
-        done(request.status);
-      };
-      request.onerror = request.ontimeout = () => done(0);
-      const body = new FormData();
-      body.append("photo", one.file, "photo");
-      request.send(body);
-    });
-  }
-}
-
-on(document, "change", "form[data-photos] input[type=file]", (_, input) => {
-  uploads(input.form).add(input.files);
-  input.value = "";
-});
-on(document, "submit", "form[data-photos]", (event, form) => {
-  event.preventDefault();
-  const chosen = [...form.querySelectorAll("input[type=file]")].flatMap((input) => [...input.files]);
-  if (chosen.length) uploads(form).add(chosen);
-  else form.querySelector("input[type=file]").click();
-});
-
 const dress = () => {
   nameTheme();
   count();
-  for (const input of document.querySelectorAll("form[data-photos] input[data-many]")) input.multiple = true;
+  for (const input of document.querySelectorAll("input[data-many]")) input.multiple = true;
 };
 dress();
 document.addEventListener("htmx:afterSettle", dress);

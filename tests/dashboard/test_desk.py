@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import re
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import openpyxl
 from litestar.testing import TestClient
 
+import dashboard
 from batch import batches, headshots, invitations
 from batch.models import Batch
 from likeness.db import PLATFORM, utc_now
@@ -278,7 +281,22 @@ def test_an_error_for_htmx_is_a_fragment_for_the_message_area(client: TestClient
     assert answer.headers["hx-retarget"] == "#messages"
 
 
+def test_what_others_wrote_is_what_they_published() -> None:
+    """Each file stands with its source, its licence and its SHA-256 in the folder's own page."""
+    folder = Path(dashboard.__file__).parent / "static/vendor"
+    said = (folder / "README.md").read_text()
+    scripts = sorted(folder.glob("*.js"))
+    assert len(scripts) >= 2
+    for script in scripts:
+        assert f"`{script.name}`" in said
+        assert sha256(script.read_bytes()).hexdigest() in said, script.name
+        assert (folder / f"{script.name.split('-')[0]}-LICENSE.txt").exists()
+
+
 def test_files_of_the_pages_are_there(client: TestClient[Any]) -> None:
-    for path in ("likeness.css", "app.js", "theme.js", "mark.svg", "vendor/htmx-2.0.11.min.js", "guidance/front.svg"):
+    for path in (
+        "likeness.css", "app.js", "photos.js", "theme.js", "mark.svg", "vendor/htmx-2.0.11.min.js",
+        "vendor/tus-4.3.1.min.js", "guidance/front.svg",
+    ):  # fmt: skip
         assert client.get(f"/static/{path}").status_code == 200, path
     assert "http" not in client.get("/static/likeness.css").text

@@ -16,7 +16,7 @@ from litestar.testing import TestClient
 from sqlalchemy import text
 from sqlmodel import SQLModel, select
 
-from batch.models import Employee, Headshot, Photo, PhotoState, Sitting, SittingState
+from batch.models import Employee, Headshot, Photo, PhotoState, Sitting, SittingState, Upload
 from compliance.models import Erasure, Hold
 from gpu_cluster.models import Run
 from likeness.app import create_app
@@ -56,7 +56,8 @@ class World:
                 **common, consent_id=consent.id, state=PhotoState.ACCEPTED, path="x", digest="d", due_at=due
             )
             sitting = Sitting(**common, seed=1, state=SittingState.DONE)
-            session.add_all([photo, sitting])
+            upload = Upload(**common, consent_id=consent.id, length=9, due_at=due)
+            session.add_all([photo, sitting, upload])
             session.flush()
             headshot = Headshot(
                 **common, sitting_id=sitting.id, look_id=look.id, number=1, path="y", bytes=1, likeness_ratio=1.0,
@@ -72,7 +73,8 @@ class World:
             )
             session.add_all([headshot, run, hold, erasure])
         self.ids = {
-            "batch_id": batch.id, "employee_id": self.employee.id, "photo_id": photo.id, "sitting_id": sitting.id,
+            "batch_id": batch.id, "employee_id": self.employee.id, "photo_id": photo.id, "upload_id": upload.id,
+            "sitting_id": sitting.id,
             "headshot_id": headshot.id, "look_id": look.id, "member_id": member.id, "hold_id": hold.id,
             "erasure_id": erasure.id, "certificate_id": erasure.id, "tenant_id": self.tenant, "run_id": run.id,
         }  # fmt: skip

@@ -1,0 +1,257 @@
+"""A real browser hands in photos where things go wrong: a file that vanished, a slow network, a tab that was closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from batch import photos, uploads
+from batch.models import Employee, Photo
+from likeness import identity
+from likeness.db import utc_now
+from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
+from tests.browser.shoot import ARGS, CHROMIUM
+from tests.browser.world import served
+from tests.handed_in import make_person
+from tests.slow_line import slow_line
+
+expect.set_options(timeout=30_000)
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
+]
+UPLOADS = "**/api/v1/visit/uploads"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(kernel: Kernel) -> Iterator[str]:
+    with served(kernel) as address:
+        yield address
+
+
+@pytest.fixture
+def alice(kernel: Kernel) -> Employee:
+    return make_person(kernel)
+
+
+@pytest.fixture
+def phone(kernel: Kernel, address: str, browser: Browser, alice: Employee) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        value = identity.start_session(session, identity.Kind.EMPLOYEE, alice.id, utc_now())
+    context.add_cookies([{"name": "likeness", "value": value, "url": address}])
+    yield context
+    context.close()
+
+
+def opened(phone: BrowserContext, address: str) -> Page:
+    page = phone.new_page()
+    page.goto(f"{address}/visit/photos")
+    until(page, "document.querySelector('#photo-file').multiple && window.tus !== undefined")
+    return page
+
+
+def until(page: Page, so: str) -> None:
+    """Playwright's own waiting for an expression is refused by the pages' policy."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(so):
+        assert time.monotonic() < deadline, so
+        page.wait_for_timeout(50)
+
+
+def slowed(page: Page, bytes_a_second: int) -> None:
+    limits = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", limits)
+
+
+def files(folder: Path, *names: str, size: int = 200_000) -> list[Path]:
+    """Bytes that are no picture: what is looked at here is the way, not the verdict."""
+    made = [folder / name for name in names]
+    for path in made:
+        path.write_bytes(os.urandom(size))
+    return made
+
+
+def mine(kernel: Kernel, person: Employee) -> list[Photo]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        return photos.of(session, person.id)
+
+
+def bytes_of(kernel: Kernel, person: Employee) -> set[bytes]:
+    key = kernel.keys.open(KeyRef(person.tenant_id, person.id, KeyClass.SOURCE))
+    return {kernel.objects.get(photo.path, key) for photo in mine(kernel, person)}
+
+
+def line(page: Page, name: str) -> Any:
+    return page.locator("#queue li", has_text=name)
+
+
+def test_a_file_that_vanished_is_said_and_the_others_go_on(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    first, gone, last = files(tmp_path, "first.jpg", "gone.jpg", "last.jpg")
+    page, held = opened(phone, address), threading.Event()
+
+    def hold(route: Route) -> None:
+        """Before anything of the first photo leaves, the second one's file disappears."""
+        if not held.is_set():
+            held.set()
+            gone.unlink()
+        route.continue_()
+
+    page.route(UPLOADS, hold)
+    page.set_input_files("#photo-file", [first, gone, last])
+    expect(line(page, "gone.jpg")).to_contain_text("This file cannot be read any more.")
+    expect(page.locator("#photos .picture")).to_have_count(2)
+    expect(page.locator("#queue li")).to_have_count(1)
+    assert bytes_of(kernel, alice) == {first.read_bytes(), last.read_bytes()}
+    # Chosen again, it takes the place of the line that said so.
+    (again,) = files(tmp_path, "gone.jpg")
+    page.set_input_files("#photo-file", [again])
+    expect(page.locator("#queue li")).to_have_count(0)
+    assert again.read_bytes() in bytes_of(kernel, alice)
+
+
+def test_a_slow_network_is_waited_for(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A photo that takes four times the server's patience arrives, because something of it always comes."""
+    monkeypatch.setattr(uploads, "PATIENCE", 3.0)
+    page, seen = opened(phone, address), []
+    page.on("request", lambda request: seen.append(request.method) if "/uploads" in request.url else None)
+    slowed(page, 48_000)
+    (photo,) = files(tmp_path, "large.jpg", size=600_000)
+    page.set_input_files("#photo-file", [photo])
+    expect(line(page, "large.jpg")).to_contain_text("sending")
+    expect(page.locator("#queue li")).to_have_count(0, timeout=60_000)
+    assert bytes_of(kernel, alice) == {photo.read_bytes()}
+    assert seen.count("PATCH") == 1  # It went through at once and was not begun again.
+
+
+def test_after_a_closed_tab_the_photos_are_named_and_go_on(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    chosen = files(tmp_path, "one.jpg", size=2_000_000) + files(tmp_path, "two.jpg", "three.jpg", "four.jpg")
+    with slow_line(address) as network:
+        page = opened(phone, network.address)
+        network.bytes_a_second = 300_000
+        page.set_input_files("#photo-file", chosen)
+        until(page, "document.querySelector('#queue progress').value > 40")
+        page.close()
+        network.cut()
+        network.bytes_a_second = 0
+        _comes_back(kernel, network.address, phone, alice, chosen)
+
+
+def _comes_back(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, chosen: list[Path]
+) -> None:
+    page, offsets = opened(phone, address), []
+    page.on("request", lambda request: offsets.append(int(request.headers["upload-offset"]))
+            if request.method == "PATCH" else None)  # fmt: skip
+    expect(page.get_by_text("These photos were not finished when the page was closed.")).to_be_visible()
+    expect(page.locator("#queue li")).to_have_count(4)
+    expect(line(page, "one.jpg")).to_contain_text("% has arrived: choose it again")
+    expect(line(page, "four.jpg")).to_contain_text("not sent yet: choose it again")
+    # Names and how far they got, and nothing of a picture.
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    assert len(kept) < 2000
+    facts = json.loads(json.loads(kept)["likeness-uploads"])
+    assert {key for file in facts["files"] for key in file} == {"name", "size", "modified", "url", "sent", "at"}
+    assert page.evaluate("indexedDB.databases()") == []
+    line(page, "four.jpg").get_by_role("button", name="Remove four.jpg").click()
+    page.set_input_files("#photo-file", chosen[:3])
+    expect(page.locator("#queue li")).to_have_count(0)
+    expect(page.get_by_text("These photos were not finished")).to_be_hidden()
+    assert bytes_of(kernel, alice) == {path.read_bytes() for path in chosen[:3]}
+    assert sorted(offsets)[:2] == [0, 0]
+    assert max(offsets) > 20_000
+    assert page.evaluate("localStorage.getItem('likeness-uploads')") is None
+
+
+def test_the_servers_own_sentence_stays_until_it_is_dismissed(
+    address: str, phone: BrowserContext, tmp_path: Path
+) -> None:
+    page = opened(phone, address)
+    empty, huge = tmp_path / "empty.jpg", tmp_path / "huge.jpg"
+    empty.touch()
+    with huge.open("wb") as file:
+        file.truncate(26 * 2**20)
+    page.set_input_files("#photo-file", [empty, huge])
+    expect(line(page, "empty.jpg")).to_contain_text("This file is empty.")
+    expect(line(page, "huge.jpg")).to_contain_text("This photo is larger than 25 MB.")
+    line(page, "empty.jpg").get_by_role("button", name="Remove empty.jpg").click()
+    expect(page.locator("#queue li")).to_have_count(1)
+
+
+def test_a_lost_connection_is_tried_again_by_itself(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    page, tries = opened(phone, address), []
+
+    def broken(route: Route) -> None:
+        tries.append(route.request.method)
+        if len(tries) == 1:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route(UPLOADS, broken)
+    (photo,) = files(tmp_path, "face.jpg")
+    page.set_input_files("#photo-file", [photo])
+    expect(line(page, "face.jpg")).to_contain_text("connection lost, trying again")
+    expect(page.locator("#queue li")).to_have_count(0)
+    assert bytes_of(kernel, alice) == {photo.read_bytes()}
+
+
+def test_the_next_person_at_this_browser_finds_no_names(
+    kernel: Kernel, address: str, phone: BrowserContext, tmp_path: Path
+) -> None:
+    page = opened(phone, address)
+    page.route(UPLOADS, lambda route: route.abort())
+    page.set_input_files("#photo-file", files(tmp_path, "private.jpg"))
+    expect(line(page, "private.jpg")).to_contain_text("connection lost")
+    page.close()
+    other = make_person(kernel)
+    with kernel.db.transaction(other.tenant_id) as session:
+        value = identity.start_session(session, identity.Kind.EMPLOYEE, other.id, utc_now())
+    phone.add_cookies([{"name": "likeness", "value": value, "url": address}])
+    page = opened(phone, address)
+    expect(page.locator("#queue li")).to_have_count(0)
+    assert page.evaluate("localStorage.getItem('likeness-uploads')") is None
+
+
+def test_without_scripts_a_photo_is_sent_by_the_form(
+    kernel: Kernel, address: str, browser: Browser, alice: Employee, tmp_path: Path
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        value = identity.start_session(session, identity.Kind.EMPLOYEE, alice.id, utc_now())
+    context.add_cookies([{"name": "likeness", "value": value, "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/visit/photos")
+    (photo,) = files(tmp_path, "plain.jpg")
+    page.set_input_files("#photo-file", [photo])
+    page.get_by_role("button", name="Send this photo").click()
+    expect(page.locator("#photos .picture")).to_have_count(1)
+    assert bytes_of(kernel, alice) == {photo.read_bytes()}
+    context.close()
