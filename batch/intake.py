@@ -222,19 +222,26 @@ def notice_missing(kernel: Kernel, now: datetime) -> None:
     The person is told and can add the photo again; nothing is deleted for it, because a store that was away comes back.
     """
     for tenant in tenants.all_ids(kernel):
+        try:
+            _notice_missing_of(kernel, tenant, now)
+        except Exception:  # As in `sweep_orphans`.
+            log.exception("photos could not be looked for", extra={"tenant": str(tenant)})
+
+
+def _notice_missing_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
+    with kernel.db.transaction(tenant) as session:
+        pictured = session.exec(
+            select(Photo.id, Photo.path, Photo.missing_since).where(
+                col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.REJECTED
+            )
+        ).all()
+    present = {found.path for found in kernel.objects.list(f"tenants/{tenant}/employees")} if pictured else set()
+    for photo_id, path, since in pictured:
+        # Asked once more, because a check may have put another object in its place since the list was made.
+        if (path in present) == (since is None) or kernel.objects.exists(path) == (since is None):
+            continue
         with kernel.db.transaction(tenant) as session:
-            pictured = session.exec(
-                select(Photo.id, Photo.path, Photo.missing_since).where(
-                    col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.REJECTED
-                )
-            ).all()
-        present = {found.path for found in kernel.objects.list(f"tenants/{tenant}/employees")} if pictured else set()
-        for photo_id, path, since in pictured:
-            # Asked once more, because a check may have put another object in its place since the list was made.
-            if (path in present) == (since is None) or kernel.objects.exists(path) == (since is None):
-                continue
-            with kernel.db.transaction(tenant) as session:
-                _mark(session, photo_id, path, now if since is None else None)
+            _mark(session, photo_id, path, now if since is None else None)
 
 
 def _mark(session: Session, photo_id: UUID, path: str, missing_since: datetime | None) -> None:
