@@ -10,10 +10,11 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from batch import addresses, employees, invitations, workbook
+from batch import addresses, employees, invitations, mailing, workbook
 from batch import funnel as funnels
 from batch.employees import EmployeeProfile
 from batch.funnel import Line, Stage
+from batch.mailing import MailNote
 from batch.merging import KEY_THREADS
 from batch.models import AddressChange, Batch, Employee
 from likeness import jobs, ledger
@@ -45,6 +46,8 @@ class RosterLine:
     manager_email: str | None
     address_waits_until: datetime | None = None
     """Another address was imported for them, and they have until then to say whether it is theirs."""
+    mail: MailNote | None = None
+    """What there is to say of the newest mail to them."""
 
 
 def get(session: Session, batch_id: UUID) -> Batch:
@@ -118,9 +121,11 @@ def people(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> 
         select(Employee).where(col(Employee.tenant_id) == tenant_of(session), col(Employee.batch_id) == batch_id)
     )
     by_id = {employee.id: employee for employee in sealed}
-    waiting = addresses.pending(session)
+    waiting, mails = addresses.pending(session), mailing.notes(session, batch_id)
     return [
-        _roster_line(keys, line, by_id[line.employee_id], waiting.get(line.employee_id))
+        _roster_line(
+            keys, line, by_id[line.employee_id], waiting.get(line.employee_id), mails.get(line.employee_id)
+        )
         for line in everybody
         if line.employee_id in by_id
     ]
@@ -155,7 +160,9 @@ def lines(session: Session, batch_id: UUID, now: datetime) -> list[Line]:
     return funnels.lines(session, now, batch_id=batch_id)
 
 
-def _roster_line(keys: KeyFolder, line: Line, employee: Employee, change: AddressChange | None) -> RosterLine:
+def _roster_line(
+    keys: KeyFolder, line: Line, employee: Employee, change: AddressChange | None, mail: MailNote | None
+) -> RosterLine:
     who = EmployeeProfile(full_name="", email="")
     with suppress(Gone):
         who = employees.profile(keys, employee)
@@ -172,4 +179,5 @@ def _roster_line(keys: KeyFolder, line: Line, employee: Employee, change: Addres
         site=who.site,
         manager_email=who.manager_email,
         address_waits_until=change.until if change else None,
+        mail=mail if line.stage != Stage.OPTED_OUT else None,
     )

@@ -288,32 +288,6 @@ def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> i
     return len(ended)
 
 
-@jobs.every(timedelta(seconds=10))
-def note_deliveries(kernel: Kernel, now: datetime) -> None:
-    """What became of the mails, written on the invitations: bounces show within a minute."""
-    tenants.for_each(kernel, _note_deliveries)
-
-
-def _note_deliveries(session: Session) -> None:
-    session.execute(DELIVERIES, {"tenant": tenant_of(session)})
-
-
-# A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address.
-DELIVERIES = text(
-    """
-    update invitation i set delivered_at = m.sent_at, bounced_at = case when m.sent_at is null then m.failed_at end
-    from (
-        select l.invitation_id, max(mail.sent_at) as sent_at, max(mail.failed_at) as failed_at
-        from link l join mail on mail.tenant_id = l.tenant_id and mail.id = l.mail_id
-        where l.tenant_id = :tenant and (mail.sent_at is not null or mail.failed_at is not null)
-        group by l.invitation_id
-    ) m
-    where i.tenant_id = :tenant and i.id = m.invitation_id and i.delivered_at is null and i.opened_at is null
-      and (m.sent_at is not null or i.bounced_at is null)
-    """
-)
-
-
 @jobs.every(timedelta(minutes=15))
 def remind(kernel: Kernel, now: datetime) -> None:
     """At most three reminders a person, three days apart or a day before the batch is due, on weekdays by day."""

@@ -173,6 +173,8 @@ def _mails(session: Session, kernel: Kernel, employee_id: UUID) -> list[dict[str
             "template": mail.template,
             "written_at": _moment(mail.created_at),
             "sent_at": _moment(mail.sent_at),
+            "handed_to_the_mail_server_at": _moment(mail.handed_at),
+            "outcome": mail.outcome,
             "subject": letter.subject if (letter := read(kernel.keys, mail)) else None,
         }
         for mail in found

@@ -86,7 +86,7 @@ TABLES: Mapping[str, Table] = {
                technical="id tenant_id sitting_id kind bytes created_at due_at"),
         # What names the person without hanging under them.
         _table("mail", Fate.ERASED, person="owner_id", identifying="sealed",
-               technical="id tenant_id template campaign created_at sent_at failed_at"),
+               technical="id tenant_id template campaign created_at sent_at failed_at outcome code tried_at handed_at"),
         _table("web_session", Fate.ERASED, person="subject_id",
                technical="id tenant_id token_hash kind created_at expires_at issuer issuer_session"),
         _table("sign_in_link", Fate.ERASED, person="subject_id",

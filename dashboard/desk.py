@@ -19,10 +19,11 @@ from litestar.params import Body, FromPath
 from litestar.response import Redirect
 from sqlmodel import Session
 
-from batch import batches, employees, funnel, headshots, imports, invitations
+from batch import batches, employees, funnel, headshots, imports, invitations, mailing
 from batch.batches import RosterLine
 from batch.funnel import Stage
 from batch.headshots import Released
+from batch.mailing import MailNote
 from batch.models import Batch
 from dashboard import swatches
 from dashboard.pages import page
@@ -76,6 +77,7 @@ class Needy:
     stage: Stage
     since: datetime
     photos: int
+    mail: MailNote | None
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,18 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
         batch = batches.get(session, batch_id)
         lines = funnel.lines(session, now, batch_id=batch_id)
         people = [] if live else batches.people(session, kernel.keys, batch_id, now)
-        attention = [_needy(session, kernel, line) for line in funnel.attention(lines, now)[:MOST_SHOWN]]
+        mails = mailing.notes(session, batch_id)
+        needy = funnel.attention(lines, now)
+        asked = {line.employee_id for line in needy}
+        needy += [
+            line
+            for line in lines
+            if line.employee_id not in asked
+            and line.stage != funnel.Stage.OPTED_OUT
+            and (note := mails.get(line.employee_id))
+            and note.send_again
+        ]
+        attention = [_needy(session, kernel, line, mails.get(line.employee_id)) for line in needy[:MOST_SHOWN]]
         released = len(headshots.released(session, batch_id, now))
         usual = usual_seconds(session)
     counts = funnel.counts(lines)
@@ -214,11 +227,11 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
     return show(request, member, "desk/batch.html", context, problem.status if problem else 200)
 
 
-def _needy(session: Session, kernel: Kernel, line: funnel.Line) -> Needy:
+def _needy(session: Session, kernel: Kernel, line: funnel.Line, mail: MailNote | None) -> Needy:
     name = None
     with suppress(Gone):
         name = employees.profile(kernel.keys, employees.get(session, line.employee_id)).full_name
-    return Needy(line.employee_id, name, line.stage, line.since, line.photos)
+    return Needy(line.employee_id, name, line.stage, line.since, line.photos, mail)
 
 
 def _found(request: Request[Any, Any, Any], people: list[RosterLine]) -> dict[str, Any]:

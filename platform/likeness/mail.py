@@ -1,18 +1,17 @@
 """Mail: written in the transaction that causes it, sent by a job, at most once for each (owner, template, campaign).
 
 Address, subject and text are sealed under the key of the person it is for, so an erasure also closes what a mail said.
+What an SMTP server answered is written on the row (`smtp.py`); where it did not answer at the end, the row says that
+nobody knows, and only a person may decide to write again.
 Without an SMTP server mails stay in the mailbox that the embedded profile shows as a page.
 """
 
 from __future__ import annotations
 
 import json
-import smtplib
-import ssl
 from dataclasses import dataclass
-from datetime import datetime
-from email.message import EmailMessage
-from urllib.parse import unquote, urlsplit
+from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import UniqueConstraint, select
@@ -21,15 +20,21 @@ from sqlmodel import Field, Session
 
 from likeness import jobs
 from likeness.db import Moment, TenantRow, of_tenant, tenant_of, utc_now
-from likeness.errors import Gone, Unavailable
+from likeness.errors import Gone, LikenessError
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.lanes import Lane
+from likeness.smtp import Answer, Outcome, hand_over
 
-SMTP_TIMEOUT_SECONDS = 20
+KEEP_TRYING = timedelta(days=3)
+"""A mail that no server has taken by then is given up, and its row says so."""
 
 
-class MailServerUnsafe(Unavailable):
-    """A password would be sent in clear."""
+class MailServerAway(jobs.LaneBlocked):
+    """Nothing can be sent right now; every mail waits, and that is no failed try of any."""
+
+
+class AskedToWait(LikenessError):
+    """The server wants this mail later."""
 
 
 class Mail(TenantRow, table=True):
@@ -40,10 +45,16 @@ class Mail(TenantRow, table=True):
     template: str
     campaign: str
     sealed: bytes | None
-    """Sealed JSON of `to`, `subject` and `text`; None once an SMTP server has taken it."""
+    """Sealed JSON of `to`, `subject` and `text`; None once it was handed to an SMTP server."""
     created_at: datetime = Moment()
     sent_at: datetime | None = Moment(default=None, nullable=True)
     failed_at: datetime | None = Moment(default=None, nullable=True)
+    outcome: str | None = None
+    """What came of the last try, one of `smtp.Outcome`; None before the first and without a server."""
+    code: str | None = None
+    tried_at: datetime | None = Moment(default=None, nullable=True)
+    handed_at: datetime | None = Moment(default=None, nullable=True)
+    """When its text began to leave; an answer that says that nothing was taken removes it."""
 
 
 @dataclass(frozen=True)
@@ -101,62 +112,66 @@ def mailbox(session: Session) -> list[Mail]:
     )
 
 
-@jobs.actor(lane=Lane.MAIL, attempts=40)
+@jobs.actor(lane=Lane.MAIL, attempts=40, lease=timedelta(minutes=5))
 def deliver(attempt: jobs.Attempt, mail_id: str) -> None:
-    """Sends one mail. What the server refuses for good is written on the row, as is what fails for three hours."""
-    settings = attempt.kernel.settings
+    """Sends one mail and writes what came of it on its row: at most once, whatever breaks in between.
+
+    Raises `AskedToWait` and `MailServerAway` for another try.
+    """
+    kernel, now = attempt.kernel, utc_now()
     with attempt.transaction() as session:
         mail = _mail(session, UUID(mail_id))
-    letter = read(attempt.kernel.keys, mail) if mail and mail.sent_at is None else None
-    refused = False
-    if letter and settings.smtp_url:
-        try:
-            _smtp(settings.smtp_url, settings.mail_from, letter, mail_id)
-        except (smtplib.SMTPException, OSError) as error:
-            # Codes from 500 on are for good; others, greylisting among them, ask for another try.
-            codes = [code for code, _ in getattr(error, "recipients", {}).values()]
-            refused = attempt.last or any(code >= 500 for code in codes)
-            if not refused:
-                raise
-    with attempt.finishing() as session:
-        mail = _mail(session, UUID(mail_id))
-        if mail is None or mail.sent_at is not None:
+    if mail is None or mail.sent_at or mail.failed_at or mail.outcome == Outcome.UNKNOWN:
+        return
+    if mail.handed_at:
+        # The program ended between the text and the answer: nobody knows, and a second copy is no way to find out.
+        _note(attempt, mail, Answer(Outcome.UNKNOWN), now, ends=True)
+        return
+    letter = read(kernel.keys, mail)
+    if letter is None or not kernel.settings.smtp_url:
+        with attempt.finishing() as session:
+            if kept := _mail(session, UUID(mail_id)):
+                kept.sent_at, kept.failed_at = (now, None) if letter else (None, now)
+        return
+    answer = hand_over(
+        kernel.settings.smtp_url, kernel.settings.mail_from, letter, mail.id,
+        timeout=kernel.settings.smtp_timeout, handing=partial(_mark, attempt, mail.id),
+    )  # fmt: skip
+    wait = answer.outcome in (Outcome.LATER, Outcome.AWAY)
+    too_late = now - mail.created_at > KEEP_TRYING or (answer.outcome == Outcome.LATER and attempt.last)
+    _note(attempt, mail, answer, utc_now(), ends=not wait or too_late)
+    if answer.outcome == Outcome.LATER and not too_late:
+        raise AskedToWait
+    if answer.outcome in (Outcome.AWAY, Outcome.UNKNOWN) and not too_late:
+        # Silence after the text has ended this mail; the others wait a moment rather than fall into it as well.
+        raise MailServerAway
+
+
+def _mark(attempt: jobs.Attempt, mail_id: UUID) -> None:
+    """Durable before the text leaves, so that no crash and no second worker can send it again."""
+    with attempt.transaction() as session:
+        if mail := _mail(session, mail_id):
+            mail.handed_at = utc_now()
+
+
+def _note(attempt: jobs.Attempt, mail: Mail, answer: Answer, now: datetime, *, ends: bool) -> None:
+    with attempt.finishing() if ends else attempt.transaction() as session:
+        kept = _mail(session, mail.id)
+        if kept is None:
             return
-        if refused or letter is None:
-            mail.failed_at = utc_now()
-            return
-        mail.sent_at = utc_now()
-        if settings.smtp_url:
-            mail.sealed = None
+        kept.outcome, kept.code, kept.tried_at = answer.outcome, answer.code or None, now
+        if answer.outcome == Outcome.SENT:
+            kept.sent_at = now
+        elif answer.outcome != Outcome.UNKNOWN:
+            kept.handed_at = None
+            kept.failed_at = now if ends else None
+        else:
+            kept.handed_at = kept.handed_at or now
+        if answer.outcome in (Outcome.SENT, Outcome.UNKNOWN):
+            kept.sealed = None
 
 
 def _mail(session: Session, mail_id: UUID) -> Mail | None:
     return session.execute(
         select(Mail).where(Mail.tenant_id == tenant_of(session), Mail.id == mail_id)  # type: ignore[arg-type]
     ).scalar_one_or_none()
-
-
-def _smtp(url: str, sender: str, letter: Letter, mail_id: str) -> None:
-    message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = sender, letter.to, letter.subject
-    # A stable id lets receivers drop the copy when a server accepted the mail but its answer was lost.
-    message["Message-ID"] = f"<{mail_id}@likeness>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text)
-    parts = urlsplit(url)
-    host, port = parts.hostname or "localhost", parts.port
-    if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(
-            host, port or 465, timeout=SMTP_TIMEOUT_SECONDS, context=ssl.create_default_context()
-        )
-    else:
-        server = smtplib.SMTP(host, port or 25, timeout=SMTP_TIMEOUT_SECONDS)
-    with server:
-        server.ehlo()
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls(context=ssl.create_default_context())
-        elif parts.scheme == "smtp" and parts.username and host not in ("localhost", "127.0.0.1", "::1"):
-            raise MailServerUnsafe(f"{host} offers no TLS, so its password and the links would travel in clear.")
-        if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
-        server.send_message(message)

@@ -43,6 +43,10 @@ class Settings(BaseSettings):
         " believed when they say whom they speak for (`X-Forwarded-For`, `X-Forwarded-Proto`).",
     )
     smtp_url: str = Field("", description="`smtp://user:password@host:587`; empty keeps mails in the mailbox page.")
+    smtp_timeout: float = Field(
+        20.0, description="Seconds that the mail server may take for each line, and half of what it may take for the text.",
+        ge=0.1, le=50,
+    )  # fmt: skip
     mail_from: str = Field("Likeness <likeness@localhost>", description="The sender of every mail.")
     ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
     studios: int = Field(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from batch import consents, employees, invitations
+from batch import consents, employees, invitations, mailing
 from batch.funnel import Stage
 from batch.models import Employee, Invitation, Link
 from likeness import jobs, mail
@@ -201,13 +201,13 @@ def test_what_became_of_the_mail_shows(kernel: Kernel, alice: Employee) -> None:
         session.execute(
             update(Mail).where(col(Mail.tenant_id) == bounced.tenant_id).values(sent_at=None, failed_at=utc_now())
         )
-    invitations.note_deliveries(kernel, utc_now())
+    mailing.note_deliveries(kernel, utc_now())
     assert stage(kernel, alice) == Stage.DELIVERED
     assert stage(kernel, bounced) == Stage.BOUNCED
     with kernel.db.transaction(bounced.tenant_id) as session:
         invitations.resend(session, bounced.id, utc_now() + timedelta(minutes=3), caller="member:x")
     run_jobs(kernel, tenant=bounced.tenant_id)
-    invitations.note_deliveries(kernel, utc_now())
+    mailing.note_deliveries(kernel, utc_now())
     assert stage(kernel, bounced) == Stage.DELIVERED
 
 
