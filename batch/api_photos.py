@@ -10,7 +10,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, post
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
 
 from batch import decisions, delivery, employees, headshots, intake, photos, sittings
@@ -142,6 +142,7 @@ class SittingShown:
     created_at: datetime | None = None
     changed_at: datetime | None = None
     reshoot: bool = False
+    recipe: str = ""
 
 
 def sitting_shown(sitting: Sitting | None) -> SittingShown:
@@ -154,14 +155,16 @@ def sitting_shown(sitting: Sitting | None) -> SittingShown:
         created_at=sitting.created_at,
         changed_at=sitting.changed_at,
         reshoot=sitting.reshoot_of is not None,
+        recipe=sitting.recipe,
     )
 
 
 @post("/visit/sitting", guards=EMPLOYEE, status_code=201, sync_to_thread=True)
-def hand_in(request: Request[Any, Any, Any]) -> SittingShown:
+def hand_in(request: Request[Any, Any, Any], recipe: FromQuery[str | None] = None) -> SittingShown:
+    """`recipe` is one of `progress.recipes`; without it the company's first that has enough photos."""
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        return sitting_shown(sittings.submit(session, caller.id, utc_now()))
+        return sitting_shown(sittings.submit(session, caller.id, utc_now(), recipe))
 
 
 @get("/visit/sitting", guards=EMPLOYEE, sync_to_thread=True)
@@ -353,13 +356,16 @@ def show_released(
 
 
 @get("/batches/{batch_id:uuid}/archive", guards=DESK, sync_to_thread=True)
-def download(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Stream:
-    """A ZIP of what was released, with `manifest.csv`, made while it is sent."""
+def download(request: Request[Any, Any, Any], batch_id: FromPath[UUID], preset: FromQuery[str] = "square") -> Stream:
+    """A ZIP of what was released, with `manifest.csv`, made while it is sent.
+
+    Studio portraits are cut to `preset`: square, portrait (4:5), circle, or directory (648 px).
+    """
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         require(session, caller, Role.HR)
     return streaming.download(
-        lambda: delivery.archive(kernel, caller.tenant, batch_id, utc_now(), caller=str(caller)),
+        lambda: delivery.archive(kernel, caller.tenant, batch_id, utc_now(), caller=str(caller), format_name=preset),
         tenant=caller.tenant,
         filename="headshots.zip",
         media_type="application/zip",

@@ -152,7 +152,7 @@ def show_notice(request: Request[Any, Any, Any], language: FromQuery[str] = "") 
             language=notice.language,
             text=notice.text,
             digest=notice.digest,
-            purposes={str(purpose): words for purpose, words in consents.PURPOSES[notice.language].items()},
+            purposes={str(purpose): words for purpose, words in consents.words(session, notice.language).items()},
         )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from batch import employees, notices, texts
+from batch import employees, notices, texts, ways
 from batch.models import ACTIVE, Consent, Employee, Notice, Purpose, Sitting, SittingState
 from likeness import ledger, mail
 from likeness.db import tenant_of
@@ -27,16 +27,19 @@ CONTEXT = "consent/signature"
 PURPOSES = {
     "en": {
         Purpose.HEADSHOTS: "My selfies may be used to train a model of me alone and to make my headshots.",
+        Purpose.PORTRAIT: "My photos may be cut out and set on my company's backdrop. No model of me is made for this.",
         Purpose.BIOMETRIC: "My face may be measured, in memory only, to check photos and headshots.",
     },
     "de": {
         Purpose.HEADSHOTS: "Mit meinen Selfies darf ein Modell allein von mir trainiert werden,"
         " um meine Porträts zu erstellen.",
+        Purpose.PORTRAIT: "Meine Fotos dürfen freigestellt und vor den Hintergrund meiner Firma gesetzt werden."
+        " Dafür entsteht kein Modell von mir.",
         Purpose.BIOMETRIC: "Mein Gesicht darf zur Prüfung der Fotos und Porträts vermessen werden,"
         " und zwar nur im Arbeitsspeicher.",
     },
 }
-"""The words beside the two boxes, neither of which is ever ticked in advance."""
+"""The words beside the boxes, none of which is ever ticked in advance."""
 
 
 class ConsentMissing(Forbidden):
@@ -70,7 +73,7 @@ def give(
         raise NoticeOutdated("This notice was changed meanwhile. Please read the new one.")
     signature = one_line(typed_name, 200, "name")
     key = keys.open(employees.profile_ref(employee.tenant_id, employee.id))
-    for purpose in _known(purposes):
+    for purpose in _known(purposes, ways.asked(tenants.get(session))):
         values = {
             "id": uuid4(),
             "tenant_id": employee.tenant_id,
@@ -114,14 +117,27 @@ def standing(session: Session, employee_id: UUID) -> set[Purpose]:
 
 
 def require(session: Session, employee_id: UUID) -> Consent:
-    """The consent that new photos and sittings rest on: both purposes, under the notice as it is now.
-
-    Raises `ConsentMissing`.
+    """The consent that new photos and sittings rest on: to at least one way of making headshots that the company
+    offers, and to the check that comes with each, under the notice as it is now. Raises `ConsentMissing`.
     """
-    given = {c.purpose: c for c in _standing(session, employee_id, notices.version(tenants.get(session)))}
-    if not given.keys() >= set(Purpose):
-        raise ConsentMissing("Please read the notice and answer both questions first.")
-    return given[Purpose.HEADSHOTS]
+    tenant = tenants.get(session)
+    given = {c.purpose: c for c in _standing(session, employee_id, notices.version(tenant))}
+    agreed = [given[purpose] for purpose in ways.asked(tenant) if purpose in given and purpose != Purpose.BIOMETRIC]
+    if not agreed or Purpose.BIOMETRIC not in given:
+        raise ConsentMissing("Please read the notice and answer its questions first.")
+    return agreed[0]
+
+
+def words(session: Session, language: str) -> dict[Purpose, str]:
+    """The words beside each box that this company's people are shown."""
+    return {purpose: PURPOSES[language][purpose] for purpose in ways.asked(tenants.get(session))}
+
+
+def recipes(session: Session, employee_id: UUID) -> list[str]:
+    """The ways of making headshots that the company offers and the person agreed to, the company's order."""
+    tenant = tenants.get(session)
+    given = {consent.purpose for consent in _standing(session, employee_id, notices.version(tenant))}
+    return [recipe for recipe in tenant.recipes if ways.purpose_of(recipe) in given]
 
 
 def is_current(session: Session, employee_id: UUID) -> bool:
@@ -153,8 +169,8 @@ def signature(keys: KeyFolder, consent: Consent) -> str:
     )
 
 
-def _known(purposes: Collection[Purpose | str]) -> list[Purpose]:
-    if not purposes or not set(purposes) <= set(Purpose):
+def _known(purposes: Collection[Purpose | str], asked_about: Collection[Purpose]) -> list[Purpose]:
+    if not purposes or not set(purposes) <= set(asked_about):
         raise PurposeMissing("Tick what you agree to, or decline.")
     return sorted({Purpose(purpose) for purpose in purposes})
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from batch import employees, photos
 from batch.models import Photo, PhotoState
-from batch.photos import ASKED
+from batch.ways import MODEL
 from likeness import jobs
 from likeness.db import after_commit
 from likeness.errors import Conflict, Unprocessable
@@ -61,7 +61,7 @@ class Trouble:
     @property
     def helpable(self) -> bool:
         """Twelve uploads without eight good ones: then somebody at HR can wave through what is usable."""
-        return self.uploads >= MANY_UPLOADS and self.accepted < ASKED and self.advised > 0
+        return self.uploads >= MANY_UPLOADS and self.accepted < MODEL.asked and self.advised > 0
 
 
 def trouble(session: Session, employee_id: UUID) -> Trouble:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from io import RawIOBase
 from uuid import UUID
 
 from sqlmodel import Session, col, select
 
-from batch import employees, headshots, workbook
+from batch import employees, framing, headshots, workbook
 from batch.employees import EmployeeProfile
 from batch.headshots import Released
 from batch.models import Batch
@@ -40,22 +40,36 @@ class BatchMissing(NotFound):
     """There is no such batch."""
 
 
-def archive(kernel: Kernel, tenant: UUID, batch_id: UUID, now: datetime, *, caller: str) -> Iterator[bytes]:
+def archive(
+    kernel: Kernel, tenant: UUID, batch_id: UUID, now: datetime, *, caller: str, format_name: str = "square"
+) -> Iterator[bytes]:
     """A ZIP of the released headshots and a manifest, in pieces. Raises `BatchMissing` before the first piece.
 
     Names are `department/full-name.png`; names that would be the same are numbered. Pictures are stored as they are,
-    because they do not compress.
+    because they do not compress. Studio portraits are cut to the format that was asked for, in one frame for the whole
+    company. Raises `PresetUnknown` as well.
     """
+    preset = framing.preset(format_name)
     with kernel.db.transaction(tenant) as session:
         check_batch(session, batch_id)
         found = headshots.released(session, batch_id, now)
         looks = {look.id: look.name for look in session.exec(select(Look).where(col(Look.tenant_id) == tenant))}
+        loosened = framing.of_company(session)
     people = list(dict.fromkeys(item.employee.id for item in found))
-    return _pieces(kernel, tenant, batch_id, people, looks, caller)
+    def cut(item: Released) -> bytes:
+        return framing.framed(headshots.opened(kernel, item.headshot), item.headshot, preset, loosened)
+
+    return _pieces(kernel, tenant, batch_id, people, looks, caller, cut)
 
 
 def _pieces(
-    kernel: Kernel, tenant: UUID, batch_id: UUID, people: Iterable[UUID], looks: dict[UUID, str], caller: str
+    kernel: Kernel,
+    tenant: UUID,
+    batch_id: UUID,
+    people: Iterable[UUID],
+    looks: dict[UUID, str],
+    caller: str,
+    cut: Callable[[Released], bytes],
 ) -> Iterator[bytes]:
     sent = _Sent()
     names = _Names()
@@ -64,7 +78,7 @@ def _pieces(
         for person in people:
             for item, profile in _hand_over(kernel, tenant, batch_id, person, caller):
                 try:
-                    picture = headshots.opened(kernel, item.headshot)
+                    picture = cut(item)
                 except (NotFound, Gone):  # Deleted a moment ago: its object or its key is gone.
                     continue
                 name = names.give(profile.department or "", profile.full_name, headshots.kind(picture))

@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import Session
 
+from batch import ways
 from likeness.db import tenant_of
 
-NEEDED_PHOTOS = 6
+NEEDED_PHOTOS = ways.MODEL.needed
 QUEUED_TOO_LONG = timedelta(hours=24)
 STEP_TOO_LONG = timedelta(hours=1)
 

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from batch import photos
+from batch import framing, photos
 from batch.models import ACTIVE, Employee, Headshot, Release, Sitting, SittingState
+from batch.presets import PRESETS
 from likeness import ledger
 from likeness.db import on_rollback, tenant_of
 from likeness.errors import Conflict, NotFound, Unprocessable
@@ -80,8 +81,10 @@ def record(
     number: int,
     path: str,
     size: int,
-    likeness_ratio: float,
+    likeness_ratio: float | None,
     now: datetime,
+    question: str | None = None,
+    loosening: float | None = None,
 ) -> Headshot:
     """The row of an object that a run has written; its last day is set here."""
     headshot = Headshot(
@@ -93,6 +96,8 @@ def record(
         path=path,
         bytes=size,
         likeness_ratio=likeness_ratio,
+        question=question,
+        loosening=loosening,
         created_at=now,
         due_at=now + timedelta(days=tenants.get(session).headshot_days),
     )
@@ -163,11 +168,12 @@ def picture(kernel: Kernel, tenant: UUID, employee_id: UUID, headshot_id: UUID, 
     """For its owner. Raises `HeadshotMissing`."""
     with kernel.db.transaction(tenant) as session:
         headshot = get(session, employee_id, headshot_id, now)
-    return opened(kernel, headshot)
+        loosened = framing.of_company(session)
+    return framing.framed(opened(kernel, headshot), headshot, PRESETS["square"], loosened)
 
 
 def opened(kernel: Kernel, headshot: Headshot) -> bytes:
-    """The picture of a headshot that the caller may see."""
+    """The picture as it is kept, of a headshot that the caller may see."""
     return kernel.objects.get(headshot.path, kernel.keys.open(_ref(headshot.tenant_id, headshot.employee_id)))
 
 
@@ -315,7 +321,8 @@ def picture_for_desk(
         if not found:
             raise HeadshotMissing("There is no such headshot.")
         ledger.record(session, "headshot.viewed", caller=caller, subject=found[0].employee.id, objects=[headshot_id])
-    return opened(kernel, found[0].headshot)
+        loosened = framing.of_company(session)
+    return framing.framed(opened(kernel, found[0].headshot), found[0].headshot, PRESETS["square"], loosened)
 
 
 def _record(session: Session, event: str, employee_id: UUID, headshot_id: UUID) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKeyCons
 from sqlmodel import Field
 
 from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
+from tenants.models import CUTOUT
 
 
 class Batch(TenantRow, table=True):
@@ -137,6 +138,8 @@ class Notice(TenantRow, table=True):
 class Purpose(StrEnum):
     HEADSHOTS = "headshots"
     """Selfies are used to train this person's own model and to render their headshots."""
+    PORTRAIT = "portrait"
+    """Photos are cut out and set on the company's backdrop; nothing is trained."""
     BIOMETRIC = "biometric"
     """Face measures are taken in memory to check that the headshots look like the person."""
 
@@ -268,6 +271,8 @@ class Sitting(TenantRow, table=True):
     fence: int = 0
     """Counts the claims: who writes a result must still hold the number it claimed with."""
     seed: int
+    recipe: str = CUTOUT
+    """How the headshots are made: CUTOUT, or the base that a model of this person is trained on."""
     reshoot_of: UUID | None = None
     reshoot_reason: str | None = None
     created_at: datetime = Moment(default_factory=utc_now)
@@ -292,7 +297,12 @@ class Headshot(TenantRow, table=True):
     number: int
     path: str
     bytes: int
-    likeness_ratio: float
+    likeness_ratio: float | None = None
+    """Of a picture that a model made; None for the person's own photo, which needs no comparison."""
+    question: str | None = None
+    """What the person should look at before they release a studio portrait: a name of `cutout.check.LIMITS`."""
+    loosening: float | None = None
+    """By how much the company's frame has to be loosened for this person's hair. None: no frame is cut from it."""
     favourite_at: datetime | None = Moment(default=None, nullable=True)
     created_at: datetime = Moment(default_factory=utc_now)
     due_at: datetime = Moment()

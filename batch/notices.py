@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from batch import texts
+from batch import texts, ways
 from batch.models import Notice
 from batch.texts import LANGUAGES as LANGUAGES
 from likeness import ledger
@@ -22,7 +22,7 @@ from likeness.errors import NotFound
 from tenants import tenants
 from tenants.models import Tenant
 
-EDITION = "2026-12"
+EDITION = "2027-01"
 """Changes with our words in `texts/notice.*.txt`."""
 
 WORDS = {
@@ -86,7 +86,7 @@ def get(session: Session, notice_id: UUID) -> Notice:
 
 
 def version(tenant: Tenant) -> str:
-    terms = [tenant.name, tenant.contact, tenant.authority, tenant.source_days, tenant.headshot_days]
+    terms = [tenant.name, tenant.contact, tenant.authority, tenant.source_days, tenant.headshot_days, ways.kind(tenant)]
     return f"{EDITION}.{sha256(json.dumps(terms).encode()).hexdigest()[:12]}"
 
 
@@ -99,6 +99,7 @@ def terms(tenant: Tenant, language: str) -> dict[str, str]:
     words = WORDS[texts.language_for(language)]
     return {
         "controller": tenant.name,
+        **ways.words(tenant, texts.language_for(language)),
         "contact": words["contact"].format(contact=tenant.contact) if tenant.contact else words["no contact"],
         "source": _after(tenant.source_days, language),
         "headshots": _after(tenant.headshot_days, language),

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, inspection
+from batch import consents, inspection, ways
 from batch.consents import ConsentMissing
 from batch.employees import EmployeeMissing
 from batch.funnel import NEEDED_PHOTOS
@@ -31,7 +31,7 @@ from likeness.lanes import Lane
 from likeness.objects import Objects, person_path
 from tenants import tenants
 
-NEEDED, ASKED = NEEDED_PHOTOS, 8
+NEEDED = NEEDED_PHOTOS
 COMPARED = 3
 """With how many of the others a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
 CHECK_AGAIN = timedelta(minutes=2)
@@ -144,8 +144,10 @@ class Progress:
     accepted: int
     checking: int
     hint: str
-    needed: int = NEEDED
-    asked: int = ASKED
+    needed: int
+    asked: int
+    recipes: tuple[str, ...] = ()
+    """What may be made of them now: ways that the person agreed to and that have enough photos."""
 
     @property
     def enough(self) -> bool:
@@ -153,12 +155,17 @@ class Progress:
 
 
 def progress(session: Session, employee_id: UUID) -> Progress:
-    photos = of(session, employee_id)
+    photos, agreed = of(session, employee_id), consents.recipes(session, employee_id)
+    ways_to = [ways.photos_for(recipe) for recipe in agreed] or [ways.MODEL]
+    needed, asked = min(each.needed for each in ways_to), max(each.asked for each in ways_to)
     good = [photo for photo in photos if counts(photo)]
     return Progress(
         accepted=len(good),
         checking=sum(photo.state == PhotoState.CHECKING for photo in photos),
-        hint=inspection.meter([p.pose for p in good], [_colour(p.dress) for p in good], asked=ASKED),
+        hint=inspection.meter([p.pose for p in good], [_colour(p.dress) for p in good], asked=asked),
+        needed=needed,
+        asked=asked,
+        recipes=tuple(recipe for recipe in agreed if ways.photos_for(recipe).needed <= len(good)),
     )
 
 

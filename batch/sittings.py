@@ -16,13 +16,14 @@ from uuid import UUID
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, photos
+from batch import consents, photos, ways
 from batch.consents import ConsentMissing
 from batch.models import ACTIVE, Consent, Employee, Photo, Sitting, SittingState
 from likeness import ledger
 from likeness.db import tenant_of
 from likeness.errors import Conflict, NotFound, Unprocessable
 from tenants import credits
+from tenants.models import CUTOUT
 
 FREE_RESHOOTS = 2
 REFUND_AFTER_FAILURES = 3
@@ -42,8 +43,14 @@ class SittingMissing(NotFound):
     """There is no such sitting, or it is somebody else's."""
 
 
+class RecipeNotOffered(Unprocessable):
+    """The company does not offer this way of making headshots, or the person did not agree to it."""
+
+    title = "Choose how your headshots are made"
+
+
 class TooFewPhotos(Conflict):
-    """A sitting starts from six accepted photos."""
+    """A sitting starts from six accepted photos, a studio portrait from one."""
 
     title = "More photos are needed"
 
@@ -54,10 +61,12 @@ class AlreadyDone(Conflict):
     title = "Your headshots are made already"
 
 
-def submit(session: Session, employee_id: UUID, now: datetime) -> Sitting:
+def submit(session: Session, employee_id: UUID, now: datetime, recipe: str | None = None) -> Sitting:
     """Hands the photos in: a sitting that is ready for the cluster. Handing in twice gives the same sitting.
 
-    Raises `ConsentMissing`, `TooFewPhotos`, `AlreadyDone` and, when the company has none left, `NoCredits`.
+    Without a recipe it is the company's first that the person agreed to and that has enough photos.
+    Raises `ConsentMissing`, `RecipeNotOffered`, `TooFewPhotos`, `AlreadyDone` and, when the company has none left,
+    `NoCredits`.
     """
     photos.permitted(session, employee_id)
     latest = latest_of(session, employee_id)
@@ -65,9 +74,10 @@ def submit(session: Session, employee_id: UUID, now: datetime) -> Sitting:
         return latest
     if latest and latest.state == SittingState.DONE:
         raise AlreadyDone("Your headshots are made. If none of them is you, ask for a reshoot.")
-    _enough_photos(session, employee_id, now)
+    chosen = _enough_photos(session, employee_id, now, recipe)
     credits.reserve(session, employee_id)
-    return _begin(session, Sitting(tenant_id=tenant_of(session), employee_id=employee_id, seed=_seed()), now)
+    sitting = Sitting(tenant_id=tenant_of(session), employee_id=employee_id, seed=_seed(), recipe=chosen)
+    return _begin(session, sitting, now)
 
 
 class NothingToReshoot(Conflict):
@@ -80,7 +90,9 @@ class ReasonMissing(Unprocessable):
     title = "Say what was wrong with the headshots"
 
 
-def reshoot(session: Session, employee_id: UUID, reason: str, now: datetime) -> Sitting | None:
+def reshoot(
+    session: Session, employee_id: UUID, reason: str, now: datetime, recipe: str | None = None
+) -> Sitting | None:
     """Another sitting, free twice. The headshots of the one before stay until one of the new ones is released.
 
     None when both free reshoots are used up: then the credit is refunded, and the headshots there are stay.
@@ -98,11 +110,12 @@ def reshoot(session: Session, employee_id: UUID, reason: str, now: datetime) -> 
     if _reshoots(session, employee_id) >= FREE_RESHOOTS:
         credits.refund(session, employee_id)
         return None
-    _enough_photos(session, employee_id, now)
+    chosen = _enough_photos(session, employee_id, now, recipe)
     sitting = Sitting(
         tenant_id=tenant_of(session),
         employee_id=employee_id,
         seed=_seed(),
+        recipe=chosen,
         reshoot_of=latest.id,
         reshoot_reason=reason,
     )
@@ -137,8 +150,9 @@ def get(session: Session, sitting_id: UUID) -> Sitting:
     return found
 
 
-def ready(session: Session, limit: int) -> list[Sitting]:
-    """The tenant's sittings that wait for the cluster, oldest first; nobody restricted or without consent."""
+def ready(session: Session, limit: int, *, portraits: bool = False) -> list[Sitting]:
+    """The tenant's sittings that wait for the cluster, oldest first; nobody restricted or without consent. Studio
+    portraits need no GPU and are taken apart from those that train a model."""
     agreed = select(Consent.id).where(
         col(Consent.tenant_id) == col(Sitting.tenant_id),
         col(Consent.employee_id) == col(Sitting.employee_id),
@@ -154,6 +168,7 @@ def ready(session: Session, limit: int) -> list[Sitting]:
             .where(
                 col(Sitting.tenant_id) == tenant_of(session),
                 col(Sitting.state) == SittingState.READY,
+                col(Sitting.recipe) == CUTOUT if portraits else col(Sitting.recipe) != CUTOUT,
                 col(Employee.restricted_at).is_(None),
                 agreed.exists(),
             )
@@ -269,11 +284,20 @@ def _step(session: Session, sitting_id: UUID, fence: int, states: Collection[str
     return employee_id
 
 
-def _enough_photos(session: Session, employee_id: UUID, now: datetime) -> None:
+def _enough_photos(session: Session, employee_id: UUID, now: datetime, recipe: str | None) -> str:
+    """The recipe of the sitting that begins."""
+    agreed = consents.recipes(session, employee_id)
+    if recipe is not None:
+        if recipe not in agreed:
+            raise RecipeNotOffered("Your company does not offer this, or you have not agreed to it.")
+        agreed = [recipe]
     # A photo whose time is up is gone for the person, also when the sweep has not come by yet.
     count = sum(photo.due_at > now for photo in photos.accepted(session, employee_id))
-    if count < photos.NEEDED:
-        raise TooFewPhotos(f"{count} of your photos are accepted and {photos.NEEDED} are needed. Please add some more.")
+    for one in agreed:
+        if count >= ways.photos_for(one).needed:
+            return one
+    needed = min((ways.photos_for(one).needed for one in agreed), default=ways.MODEL.needed)
+    raise TooFewPhotos(f"{count} of your photos are accepted and {needed} are needed. Please add some more.")
 
 
 def _count(session: Session, employee_id: UUID, state: SittingState) -> int:

@@ -19,7 +19,7 @@ from litestar.params import Body, FromPath
 from litestar.response import Redirect
 from sqlmodel import Session
 
-from batch import batches, employees, funnel, headshots, imports, invitations, mailing
+from batch import batches, employees, framing, funnel, headshots, imports, invitations, mailing
 from batch.batches import RosterLine
 from batch.funnel import Stage
 from batch.headshots import Released
@@ -297,8 +297,10 @@ def show_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> 
         batch = batches.get(session, batch_id)
         released = headshots.released(session, batch_id, utc_now())
         named = {one: looks.get(session, one) for one in {item.headshot.look_id for item in released}}
+        loosened = framing.of_company(session)
     shown = [_shown(kernel, item, named[item.headshot.look_id]) for item in released]
-    return show(request, member, "desk/headshots.html", {"batch": batch, "released": shown})
+    about = {"portraits": any(item.headshot.loosening is not None for item in released), "loosened": loosened}
+    return show(request, member, "desk/headshots.html", {"batch": batch, "released": shown} | about)
 
 
 def _shown(kernel: Kernel, item: Released, look: Look) -> Shown:

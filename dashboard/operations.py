@@ -185,6 +185,7 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
             contact=data.get("contact", ""),
             authority=data.get("authority", ""),
             employee_quota=_number(data, "employee_quota", 500),
+            recipes=tenants.offers(kernel.settings.recipe),
         )
         granted = _number(data, "credits", 0)
         with kernel.db.transaction(tenant) as session:

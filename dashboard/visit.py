@@ -16,7 +16,7 @@ from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
-from batch import consents, decisions, employees, headshots, intake, invitations, notices, photos, sittings, texts
+from batch import consents, decisions, employees, headshots, intake, invitations, notices, photos, sittings, texts, ways
 from batch.api_visit import enter
 from batch.employees import EmployeeProfile
 from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
@@ -24,6 +24,7 @@ from batch.uploads import photo_in
 from compliance import erasures, holds
 from dashboard import words
 from dashboard.pages import back, page, signed
+from gpu_cluster.cutout.limits import LIMITS
 from gpu_cluster.models import Run, RunState, Weights
 from likeness.db import tenant_of, utc_now
 from likeness.errors import LikenessError
@@ -42,6 +43,10 @@ MaybeForm = Annotated[dict[str, str] | None, Body(media_type=RequestEncodingType
 # How much of the whole each state is, when its own steps are not counted: training takes most of the time.
 SHARE = {SittingState.READY: (0, 0), SittingState.TRAINING: (5, 75), SittingState.RENDERING: (75, 92),
          SittingState.JUDGING: (92, 99)}  # fmt: skip
+
+
+# What the person is asked to look at in a studio portrait, as the self-check names it.
+QUESTIONS = {name: limit.sentence for name, limit in LIMITS.items()}
 
 
 @dataclass(frozen=True)
@@ -204,8 +209,9 @@ def _consent_page(request: Request[Any, Any, Any], problem: LikenessError | None
     with kernel.db.transaction(caller.tenant) as session:
         me = standing(session, kernel, caller.id, utc_now())
         notice = notices.current(session, me.language)
-    purposes = {str(purpose): text for purpose, text in consents.PURPOSES[notice.language].items()}
-    context = {"notice": notice, "purposes": purposes, "problem": problem}
+        purposes = consents.words(session, notice.language)
+        kind = ways.kind(me.tenant)
+    context = {"notice": notice, "purposes": purposes, "kind": kind, "problem": problem}
     return _show(request, "visit/consent.html", me, 1, context, status=problem.status if problem else 200)
 
 
@@ -226,15 +232,15 @@ def give_consent(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
         return _consent_page(request, problem)
     if not complete:
         return _consent_page(request, HalfAnswer(
-            "Your answer is recorded. Headshots need both: they cannot be made without checking that they look like you."
+            "Your answer is recorded. Headshots need one way of making them and the face measurements that go with it."
         ))  # fmt: skip
     return Redirect("/visit/photos", status_code=303)
 
 
 class HalfAnswer(LikenessError):
-    """One purpose was agreed to and not the other, which is a whole answer but makes no headshots."""
+    """What was agreed to is a whole answer but makes no headshots."""
 
-    status, title = 200, "One of the two is not ticked"
+    status, title = 200, "Something that headshots need is not ticked"
 
 
 @post("/visit/decline", sync_to_thread=True, guards=EMPLOYEE)
@@ -334,12 +340,12 @@ def _with_fates(response: Response[Any]) -> Response[Any]:
 
 
 @post("/visit/sitting", sync_to_thread=True, guards=EMPLOYEE)
-def submit(request: Request[Any, Any, Any]) -> Response[Any]:
-    caller = signed_in(request)
+def submit(request: Request[Any, Any, Any], data: MaybeForm = None) -> Response[Any]:
+    caller, recipe = signed_in(request), (data or {}).get("recipe") or None
     try:
         with kernel_of(request).db.transaction(caller.tenant) as session:
-            sittings.submit(session, caller.id, utc_now())
-    except sittings.TooFewPhotos as problem:
+            sittings.submit(session, caller.id, utc_now(), recipe)
+    except (sittings.TooFewPhotos, sittings.RecipeNotOffered) as problem:
         return _photos_page(request, problem)
     return Redirect("/visit/making", status_code=303)
 
@@ -412,6 +418,7 @@ def show_headshots(request: Request[Any, Any, Any]) -> Response[Any]:
 def _headshots_page(request: Request[Any, Any, Any], *, refunded: bool = False) -> Response[Any]:
     me, made, given, named = _made(request)
     context = {"headshots": made, "given": given, "looks": named, "alone": False, "refunded": refunded}
+    context["questions"] = QUESTIONS
     return _show(request, "visit/headshots.html", me, 4, context)
 
 
@@ -443,6 +450,7 @@ def show_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) 
         "given": given,
         "looks": named,
         "alone": True,
+        "questions": QUESTIONS,
     }
     return _show(request, "visit/headshot.html", me, 4, context)
 

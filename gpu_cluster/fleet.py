@@ -29,6 +29,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from gpu_cluster import session_folder
 from gpu_cluster.orders import Order, Outcome, Progress
 from gpu_cluster.session_folder import SessionFolder
+from tenants.models import CUTOUT
 
 log = logging.getLogger(__name__)
 logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
@@ -74,13 +75,44 @@ class RemoteStudio:
         self._studio.cancel(sitting)
 
 
+class RemoteDarkroom:
+    """Studio portraits in a process of their own, which needs one processor and no GPU."""
+
+    def __init__(self) -> None:
+        from gpu_cluster.cutout.darkroom import Darkroom
+
+        self._darkroom = Darkroom()
+
+    def work(self, order: Order) -> list[Outcome]:
+        return self._darkroom.work(order)
+
+    def progress(self) -> dict[UUID, Progress]:
+        return self._darkroom.progress()
+
+    def cancel(self, sitting: UUID) -> None:
+        self._darkroom.cancel(sitting)
+
+
+def _portraits(order: Order) -> bool:
+    return bool(order.recipe["name"] == CUTOUT)
+
+
 class Fleet:
     """Studios on a Ray cluster, or on this machine's processors when `address` is empty."""
 
-    def __init__(self, address: str, recipe: dict[str, Any], licences: tuple[str, ...], studios: int = 1) -> None:
+    def __init__(
+        self,
+        address: str,
+        recipe: dict[str, Any] | None,
+        licences: tuple[str, ...],
+        studios: int = 1,
+        darkrooms: int = 1,
+    ) -> None:
+        """`recipe` is None where there is no base, and studio portraits alone are made."""
         self.recipe, self.licences = recipe, licences
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1
+        self.darkrooms = darkrooms
         self._folder: SessionFolder | None = None
         self._working: dict[UUID, Working] = {}
         self._spare: Any = None
@@ -98,6 +130,9 @@ class Fleet:
         self._actor = ray.remote(  # type: ignore[call-overload]
             num_gpus=1 if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
         )(RemoteStudio)
+        self._darkroom = ray.remote(  # type: ignore[call-overload]
+            num_gpus=0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
+        )(RemoteDarkroom)
         self.prepare()
 
     def _start_local_ray(self) -> None:
@@ -119,9 +154,10 @@ class Fleet:
         """Whether a part of this machine's own Ray has died, or the way to the cluster's: then a new fleet is needed."""
         return not (ray.is_initialized() and all(_lives(process) for process in self._local))
 
-    def free(self) -> int:
-        """How many more orders may run at once."""
-        return self.slots - len(self._working)
+    def free(self, *, portraits: bool = False) -> int:
+        """How many more orders of this kind may run at once."""
+        working = sum(_portraits(order) == portraits for order in self.working())
+        return (self.darkrooms if portraits else self.slots) - working
 
     def working(self) -> list[Order]:
         return [work.order for work in self._working.values()]
@@ -129,10 +165,14 @@ class Fleet:
     def prepare(self) -> None:
         """Starts loading a studio that has no order yet, so that the next order finds the base model warm."""
         # On a cluster a studio that waits would hold a GPU, and keep its node from being given back.
-        if self._spare is None and not self.gpus:
+        if self._spare is None and not self.gpus and self.recipe is not None:
             self._spare = self._actor.remote(self.recipe, self.licences, "cpu")
 
     def start(self, order: Order) -> None:
+        if _portraits(order):
+            darkroom = self._darkroom.remote()
+            self._working[order.id] = Working(order, darkroom, darkroom.work.remote(order))
+            return
         self.prepare()
         studio = self._spare or self._actor.remote(self.recipe, self.licences, "cuda")
         self._spare = None

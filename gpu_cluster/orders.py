@@ -16,6 +16,8 @@ class LookShot:
     dress: str
     framing: str
     light: str
+    wall: str = ""
+    """What stands behind a studio portrait."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class Picture:
     number: int
     path: str
     bytes: int
-    likeness_ratio: float
+    likeness_ratio: float | None
+    question: str | None = None
+    loosening: float | None = None
+    """For studio portraits alone, see `Headshot`."""
 
 
 @dataclass

@@ -250,7 +250,7 @@ class Studio:
             outcome.pictures.append(Picture(look.look, number, path, size, verdict.likeness_ratio))
         outcome.made, outcome.passed = len(verdicts), len(good)
         if outcome.pictures:
-            ratios = [picture.likeness_ratio for picture in outcome.pictures]
+            ratios = [picture.likeness_ratio or 0.0 for picture in outcome.pictures]
             outcome.likeness_ratio = round(sum(ratios) / len(ratios), 4)
         else:
             outcome.failure = (

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlmodel import Session, col, select, update
@@ -28,6 +29,7 @@ from likeness.db import after_commit, tenant_of, utc_now
 from likeness.errors import OutcomeUnknown
 from likeness.kernel import Kernel
 from tenants import looks, tenants
+from tenants.models import CUTOUT
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ def _round(kernel: Kernel, now: datetime) -> None:
         _interrupted.discard(id(kernel.settings))
     if fleet is None:
         sweep_scratch()
-        if id(kernel.settings) not in _wanted and not any(_ready(kernel)):
+        if id(kernel.settings) not in _wanted and not any(_waits(kernel)):
             return
         fleet = _fleets[id(kernel.settings)] = open_fleet(kernel)
     for finished in fleet.finished():
@@ -84,17 +86,18 @@ def _round(kernel: Kernel, now: datetime) -> None:
             settle(kernel, finished.order, person, outcome)
     _watch(kernel, fleet, now)
     # A node that goes down ends its studios first; what it took now would be lost a second time.
-    while fleet.free() > 0 and not fleet.lost():
-        order = _take(kernel, fleet, now)
-        if order is None:
-            break
-        fleet.start(order)
+    for portraits in (True, False):
+        while fleet.free(portraits=portraits) > 0 and not fleet.lost():
+            order = _take(kernel, fleet, now, portraits=portraits)
+            if order is None:
+                break
+            fleet.start(order)
 
 
 def open_fleet(kernel: Kernel) -> Fleet:
     settings = kernel.settings
-    recipe, licences = named(settings.recipe).as_dict(), tuple(sorted(settings.licences))
-    return Fleet(settings.ray_address, recipe, licences, settings.studios)
+    recipe = None if settings.recipe == CUTOUT else named(settings.recipe).as_dict()
+    return Fleet(settings.ray_address, recipe, tuple(sorted(settings.licences)), settings.studios, settings.darkrooms)
 
 
 def warm_up(kernel: Kernel) -> None:
@@ -165,17 +168,18 @@ def _keep(
     _note_figures(run, outcome)
     _close_run(run, RunState.SUCCEEDED, now, None)
     _drop_checkpoint(session, kernel, person.sitting)
-    session.add(
-        Weights(
-            tenant_id=order.tenant,
-            employee_id=person.employee,
-            sitting_id=person.sitting,
-            kind="adapter",
-            path=outcome.adapter_path,
-            bytes=outcome.adapter_bytes,
-            due_at=_weights_due(session, person, now),
+    if outcome.adapter_path:  # A studio portrait has no model behind it.
+        session.add(
+            Weights(
+                tenant_id=order.tenant,
+                employee_id=person.employee,
+                sitting_id=person.sitting,
+                kind="adapter",
+                path=outcome.adapter_path,
+                bytes=outcome.adapter_bytes,
+                due_at=_weights_due(session, person, now),
+            )
         )
-    )
     for picture in outcome.pictures:
         headshots.record(
             session,
@@ -186,6 +190,8 @@ def _keep(
             path=picture.path,
             size=picture.bytes,
             likeness_ratio=picture.likeness_ratio,
+            question=picture.question,
+            loosening=picture.loosening,
             now=now,
         )
     return True
@@ -197,32 +203,38 @@ def _weights_due(session: Session, person: Person, now: datetime) -> datetime:
     return min([latest, *(photo.due_at for photo in photos.accepted(session, person.employee))])
 
 
-def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
-    """Claims the next order: the tenant with the fewest sittings in work comes first, then who waits longest."""
+def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Order | None:
+    """Claims the next order: the tenant with the fewest sittings in work comes first, then who waits longest.
+
+    An order is of one kind: studio portraits, or models on the base that this installation has.
+    """
+    settings = kernel.settings
+    if not portraits and settings.recipe == CUTOUT:
+        return None  # What waits for a base waits until an operator configures one; `check` says so.
+    recipe = {"name": CUTOUT} if portraits else named(settings.recipe).as_dict()
     running = Counter({order.tenant: 0 for order in fleet.working()})
     for order in fleet.working():
         running[order.tenant] += len(order.people)
-    waiting = sorted(_ready(kernel), key=lambda item: (running[item[0]], item[1]))
+    waiting = sorted(_ready(kernel, portraits=portraits), key=lambda item: (running[item[0]], item[1]))
     for tenant, _ in waiting:
         with kernel.db.transaction(tenant) as session:
             shots = tuple(
-                LookShot(look.id, look.backdrop, look.dress, look.framing, look.light)
+                LookShot(look.id, look.backdrop, look.dress, look.framing, look.light, look.wall)
                 for look in looks.list_looks(session)
             )
             if not shots:
                 continue
-            ready = sittings.ready(session, PACK)
-            if len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
+            ready = sittings.ready(session, PACK, portraits=portraits)
+            if not portraits and len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
                 continue
-            people = [p for sitting in ready if (p := _claim(session, sitting, kernel, now))]
+            people = [p for sitting in ready if (p := _claim(session, sitting, recipe, now))]
         if people:
-            settings = kernel.settings
             return Order(
                 id=uuid4(),
                 tenant=tenant,
                 people=tuple(people),
                 looks=shots,
-                recipe=named(settings.recipe).as_dict(),
+                recipe=recipe,
                 objects_url=settings.objects_address(),
                 key_folder=str(settings.keys_path()),
                 licences=tuple(sorted(settings.licences)),
@@ -230,7 +242,7 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime) -> Order | None:
     return None
 
 
-def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) -> Person | None:
+def _claim(session: Session, sitting: Sitting, recipe: dict[str, Any], now: datetime) -> Person | None:
     try:
         paths = tuple(photo.path for photo in sittings.photos_for(session, sitting))
     except ConsentMissing:
@@ -240,15 +252,14 @@ def _claim(session: Session, sitting: Sitting, kernel: Kernel, now: datetime) ->
     fence = sittings.claim(session, sitting.id, now)
     if fence is None:
         return None
-    recipe = named(kernel.settings.recipe)
     session.add(
         Run(
             tenant_id=tenant_of(session),
             employee_id=sitting.employee_id,
             sitting_id=sitting.id,
             fence=fence,
-            recipe=recipe.as_dict(),
-            steps=recipe.steps,
+            recipe=recipe,
+            steps=recipe.get("steps", 0),
             started_at=now,
             heartbeat_at=now,
         )
@@ -265,13 +276,20 @@ def _checkpoint(session: Session, sitting_id: UUID) -> Weights | None:
     ).first()
 
 
-def _ready(kernel: Kernel) -> Iterator[tuple[UUID, datetime]]:
+def _ready(kernel: Kernel, *, portraits: bool) -> Iterator[tuple[UUID, datetime]]:
     """Tenants with a READY sitting, each with the time since when its oldest one waits."""
     for tenant in tenants.all_ids(kernel):
         with kernel.db.transaction(tenant) as session:
-            first = sittings.ready(session, 1)
+            first = sittings.ready(session, 1, portraits=portraits)
         if first:
             yield tenant, first[0].created_at
+
+
+def _waits(kernel: Kernel) -> Iterator[tuple[UUID, datetime]]:
+    """Tenants with a READY sitting that this installation can make."""
+    yield from _ready(kernel, portraits=True)
+    if kernel.settings.recipe != CUTOUT:
+        yield from _ready(kernel, portraits=False)
 
 
 def _watch(kernel: Kernel, fleet: Fleet, now: datetime) -> None:

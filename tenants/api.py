@@ -41,6 +41,7 @@ class TenantShown:
     source_days: int
     headshot_days: int
     employee_quota: int
+    recipes: list[str]
     credits: int
 
 
@@ -58,6 +59,8 @@ class TenantTerms(Struct, forbid_unknown_fields=True):
     authority: str | UnsetType = UNSET
     source_days: int | UnsetType = UNSET
     headshot_days: int | UnsetType = UNSET
+    recipes: list[str] | UnsetType = UNSET
+    """What its people may choose: `cutout`, and the base that this installation has."""
 
 
 class NewTenant(Struct, forbid_unknown_fields=True):
@@ -188,6 +191,8 @@ def change_tenant(request: Request[Any, Any, Any], data: JSONBody[TenantTerms]) 
     """A changed term makes a new notice, which everybody is asked about anew before anything else is taken."""
     caller = signed_in(request)
     terms = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
+    if "recipes" in terms and not set(terms["recipes"]) <= set(tenants.offers(kernel_of(request).settings.recipe)):
+        raise tenants.TermsRefused("This installation cannot make headshots in that way.")
     with kernel_of(request).db.transaction(caller.tenant) as session:
         access.require(session, caller, Role.LEGAL)
         return _tenant_shown(tenants.change(session, caller=str(caller), **terms), credits.balance(session))
@@ -209,7 +214,12 @@ def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> 
         access.require(session, caller, Role.OPERATOR)
     members.check_new(data.admin_email, data.admin_name)
     tenant = tenants.found(
-        kernel, data.name, contact=data.contact, authority=data.authority, employee_quota=data.employee_quota
+        kernel,
+        data.name,
+        contact=data.contact,
+        authority=data.authority,
+        employee_quota=data.employee_quota,
+        recipes=tenants.offers(kernel.settings.recipe),
     )
     with kernel.db.transaction(tenant) as session:
         member = members.invite_member(
@@ -336,6 +346,7 @@ def _tenant_shown(tenant: Tenant, balance: int) -> TenantShown:
         source_days=tenant.source_days,
         headshot_days=tenant.headshot_days,
         employee_quota=tenant.employee_quota,
+        recipes=tenant.recipes,
         credits=balance,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
@@ -9,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from likeness import ledger
 from likeness.db import tenant_of, utc_now
-from likeness.errors import Conflict, NotFound
+from likeness.errors import Conflict, NotFound, Unprocessable
 from tenants.models import Look
 from tenants.plain import one_line
 
@@ -20,6 +21,7 @@ DEFAULT: tuple[dict[str, str], ...] = (
         "dress": "navy suit",
         "framing": "close-up",
         "light": "soft light",
+        "wall": "gradient:#c3cad2",
     },
     {
         "name": "Studio white",
@@ -27,6 +29,7 @@ DEFAULT: tuple[dict[str, str], ...] = (
         "dress": "light blue shirt",
         "framing": "head and shoulders",
         "light": "studio light",
+        "wall": "#f3f4f5",
     },
     {
         "name": "Studio dark",
@@ -34,13 +37,21 @@ DEFAULT: tuple[dict[str, str], ...] = (
         "dress": "black turtleneck",
         "framing": "close-up",
         "light": "warm light",
+        "wall": "gradient:#5b626c",
     },
 )
 LONGEST = 80
+WALL = re.compile(r"(?:gradient:)?#[0-9a-fA-F]{6}|office")
+# Walls of studio portraits for the backdrops that are named most; every other begins with the first look's.
+WALLS = {"light grey": "gradient:#c3cad2", "white": "#f3f4f5", "dark grey": "gradient:#5b626c", "office": "office"}
 
 
 class LookMissing(NotFound):
     """The company has no such look, or retired it."""
+
+
+class WallRefused(Unprocessable):
+    """What stands behind a studio portrait is a colour, a gradient of one, or the drawn office."""
 
 
 class LastLook(Conflict):
@@ -73,9 +84,18 @@ def get(session: Session, look_id: UUID) -> Look:
 
 
 def add(
-    session: Session, name: str, backdrop: str, dress: str, framing: str, light: str, *, caller: str = ledger.SYSTEM
+    session: Session,
+    name: str,
+    backdrop: str,
+    dress: str,
+    framing: str,
+    light: str,
+    *,
+    wall: str = "",
+    caller: str = ledger.SYSTEM,
 ) -> Look:
-    words = _words(name, backdrop, dress, framing, light)
+    """Raises `LookTaken`, `WallRefused` and `TextRefused`."""
+    words = _words(name, backdrop, dress, framing, light, wall)
     if any(look.name == words["name"] for look in list_looks(session)):
         raise LookTaken(f"There is a look “{words['name']}” already.")
     return _next_version(session, words, caller)
@@ -89,13 +109,14 @@ def revise(
     dress: str,
     framing: str,
     light: str,
+    wall: str = "",
     caller: str = ledger.SYSTEM,
 ) -> Look:
     """The next version takes the old one's place; what was made with the old one keeps naming it."""
     old = _in_use(session, look_id)
     old.retired_at = utc_now()
     session.add(old)
-    return _next_version(session, _words(old.name, backdrop, dress, framing, light), caller)
+    return _next_version(session, _words(old.name, backdrop, dress, framing, light, wall), caller)
 
 
 def retire(session: Session, look_id: UUID, *, caller: str = ledger.SYSTEM) -> None:
@@ -126,6 +147,7 @@ def _next_version(session: Session, words: dict[str, str], caller: str) -> Look:
         dress=words["dress"],
         framing=words["framing"],
         light=words["light"],
+        wall=words["wall"],
     )
     try:
         with session.begin_nested():
@@ -136,6 +158,9 @@ def _next_version(session: Session, words: dict[str, str], caller: str) -> Look:
     return look
 
 
-def _words(name: str, backdrop: str, dress: str, framing: str, light: str) -> dict[str, str]:
+def _words(name: str, backdrop: str, dress: str, framing: str, light: str, wall: str) -> dict[str, str]:
+    wall = wall.strip() or WALLS.get(backdrop.strip().lower(), WALLS["light grey"])
+    if not WALL.fullmatch(wall):
+        raise WallRefused("Write a colour as #c8ccd0, a gradient as gradient:#c8ccd0, or office.")
     typed = {"name": name, "backdrop": backdrop, "dress": dress, "framing": framing, "light": light}
-    return {word: one_line(text, LONGEST, word) for word, text in typed.items()}
+    return {word: one_line(text, LONGEST, word) for word, text in typed.items()} | {"wall": wall}

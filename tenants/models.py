@@ -11,6 +11,9 @@ from sqlmodel import Field, SQLModel
 
 from likeness.db import Moment, TenantRow, of_tenant, utc_now
 
+CUTOUT = "cutout"
+"""The recipe that makes no model of anybody: the person's own photos, cut out and set on the company's backdrop."""
+
 
 class Role(StrEnum):
     HR = "hr"
@@ -37,6 +40,8 @@ class Tenant(SQLModel, table=True):
     """Days until selfies and weights are gone; a tenant may shorten only."""
     headshot_days: int = 30
     employee_quota: int = 500
+    recipes: list[str] = Field(default_factory=lambda: [CUTOUT], sa_column=Column(JSON, nullable=False))
+    """What the company offers its people, the one it prefers first: CUTOUT, or the base that the installation has."""
     created_at: datetime = Moment(default_factory=utc_now)
     left_at: datetime | None = Moment(default=None, nullable=True)
 
@@ -61,6 +66,8 @@ class Look(TenantRow, table=True):
     name: str
     version: int = 1
     backdrop: str
+    wall: str = "gradient:#c3cad2"
+    """What stands behind a studio portrait: `#rrggbb`, `gradient:#rrggbb` or `office`."""
     dress: str
     framing: str
     light: str

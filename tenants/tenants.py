@@ -17,16 +17,21 @@ from likeness.identity import forget_ended
 from likeness.kernel import Kernel
 from likeness.keys import KeyFolder
 from tenants import looks
-from tenants.models import Tenant
+from tenants.models import CUTOUT, Tenant
 from tenants.plain import one_line
 
 log = logging.getLogger(__name__)
 
-TERMS = ("name", "contact", "authority", "source_days", "headshot_days", "employee_quota")
+TERMS = ("name", "contact", "authority", "source_days", "headshot_days", "employee_quota", "recipes")
 
 
 class TenantMissing(NotFound):
     """There is no such company, or it left."""
+
+
+def offers(base: str) -> list[str]:
+    """What a new company offers where models are trained on this base, or there is none."""
+    return [CUTOUT] if base == CUTOUT else [base, CUTOUT]
 
 
 class TermsRefused(Unprocessable):
@@ -114,6 +119,8 @@ def _apply(tenant: Tenant, terms: dict[str, Any]) -> None:
         if name in ("name", "contact", "authority"):
             value = one_line(value, 200, name, needed=name == "name")
         setattr(tenant, name, value)
+    if not tenant.recipes or len(set(tenant.recipes)) != len(tenant.recipes):
+        raise TermsRefused("A company offers at least one way of making headshots, and each once.")
     if not 0 <= tenant.source_days <= 7:
         raise TermsRefused("Selfies are deleted after 7 days at the latest.")
     if not 1 <= tenant.headshot_days <= 30:

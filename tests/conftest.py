@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The drawn people of the tests have models on the base that ships, as in the demo.
+os.environ.setdefault("LIKENESS_RECIPE", "portrait-small")
 
 from likeness.kernel import Kernel, assemble
 from likeness.migrations import migrate

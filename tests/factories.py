@@ -18,11 +18,12 @@ from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
 from likeness.web import cookie_name
 from tenants import credits, members, tenants
-from tenants.models import Member, Role
+from tenants.models import CUTOUT, Member, Role
 
 
 def make_tenant(kernel: Kernel, *, with_credits: int = 1000, **changes: Any) -> UUID:
-    terms = {"name": "Zebra Works", "contact": "privacy@zebra.example", "employee_quota": 20_000} | changes
+    terms: dict[str, Any] = {"name": "Zebra Works", "contact": "privacy@zebra.example", "employee_quota": 20_000}
+    terms |= {"recipes": ["portrait-small", CUTOUT]} | changes
     tenant = tenants.found(kernel, **terms)
     if with_credits:
         with kernel.db.transaction(tenant) as session:

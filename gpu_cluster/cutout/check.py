@@ -1,6 +1,6 @@
-"""Whether a portrait may be shown as it is, has to be looked at by the person first, or is refused, and what they read."""
+"""What a portrait is measured by, for the verdict in `limits`."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -9,76 +9,6 @@ from batch.landmarks import CHIN, HAIRLINE, Detection, Face
 from batch.presets import CANVAS, FACE
 from batch.views import Bools, Floats, View
 from gpu_cluster.cutout.light import to_lab
-
-Verdict = Literal["ship", "look", "refuse"]
-
-
-class Limit(NamedTuple):
-    """A measure past `look` is shown with a question, past `refuse` not at all. One sentence and one action each."""
-
-    measure: str
-    look: float
-    refuse: float
-    sentence: str
-    action: str
-
-
-NEVER = float("inf")
-# Found on 103 photographs that were chosen to be hard and on 95 photographs of well-known people. `stray` and `unsure`
-# are as strict as they are because what they find is seldom seen on a phone and always seen in print.
-LIMITS = {
-    "no_face": Limit("no_face", 0.5, 0.5, "We could not find a face in this photo.", "Choose one facing the camera."),
-    "other_person": Limit(
-        "touching", 0.5, 0.5, "Another person is too close to you in this photo.", "Choose a photo with only you."
-    ),
-    "too_small": Limit(
-        "enlarged", 2.4, 4.5, "Your face is small in this photo and becomes blurred.", "Move closer to the camera."
-    ),
-    "turned": Limit(
-        "turned", 28, 42, "Your face is turned far to the side.", "Turn a little towards the camera."
-    ),
-    "head_cut": Limit(
-        "crown_cut", 0.03, 0.10, "The photo ends above your face and cuts your head.",
-        "Hold the phone further away: shoulders and all your hair in the picture.",
-    ),
-    "too_close": Limit(
-        "gap", 0.07, 0.15, "Your shoulders are not all in the photo.",
-        "Hold the phone further away: shoulders and all your hair in the picture.",
-    ),
-    "same_colour": Limit(
-        "same_colour", 0.38, 0.60, "Your hair or clothes and the background are the same colour.",
-        "Stand before a wall of another colour.",
-    ),
-    "beside": Limit(
-        "beside", 10, 30, "Somebody or something is right beside your head.", "Choose a photo with only you."
-    ),
-    "outline": Limit(
-        "apart", 0.045, 0.12, "We are not sure where you end and the background begins.", "Stand before a plain wall."
-    ),
-    "soft": Limit("soft", 4.4, 9, "The edge of your hair is not clear.", "Stand before a plain wall."),
-    "unsure": Limit("unsure", 3.5, 10, "The edge of your body is not clear.", "Stand before a plain wall."),
-    "leak": Limit("leak", 0.8, 3, "Part of the background may have stayed.", "Stand before a plain wall."),
-    "lost": Limit("lost", 0.8, 4, "Part of you may be missing.", "Stand before a plain wall."),
-    "stray": Limit(
-        "stray", 0.08, NEVER, "Something behind you may have stayed at your edge.", "Stand before a plain wall."
-    ),
-    "holes": Limit("holes", 0.3, 1.2, "There are holes in the picture of you.", "Stand before a plain wall."),
-    "cast": Limit("cast", 12, 40, "Coloured light falls on your face.", "Turn towards a window."),
-    "hair_over_frame": Limit(
-        "over_top", 0.06, NEVER, "Your hair goes beyond the frame.", "Hold the phone further away."
-    ),
-    "eyes_shut": Limit("shut", 0.5, NEVER, "An eye looks closed.", "Choose a photo with open eyes."),
-    "somebody_near": Limit("near", 0.5, NEVER, "There was somebody else in the photo.", "Check that only you are left."),
-}  # fmt: skip
-
-
-def verdict(measures: dict[str, float]) -> tuple[Verdict, tuple[str, ...]]:
-    """What is done with a portrait of these measures, and the names of the limits it is past, the worst first."""
-    refused = [name for name, limit in LIMITS.items() if measures.get(limit.measure, 0.0) > limit.refuse]
-    doubted = [
-        name for name, limit in LIMITS.items() if name not in refused and measures.get(limit.measure, 0.0) > limit.look
-    ]
-    return ("refuse" if refused else "look" if doubted else "ship"), (*refused, *doubted)
 
 
 def cut_quality(

@@ -12,9 +12,9 @@ from PIL import Image
 from batch import landmarks
 from batch.presets import CANVAS, PRESETS
 from batch.views import Floats
-from gpu_cluster.cutout import alpha, check, frame, light, segment
+from gpu_cluster.cutout import alpha, check, frame, light, limits, segment
 from gpu_cluster.cutout.backdrop import composed
-from gpu_cluster.cutout.check import LIMITS, Verdict
+from gpu_cluster.cutout.limits import LIMITS, Verdict
 from gpu_cluster.cutout.sight import Sight
 
 # The inner part of the face that is person whatever the mask says.
@@ -77,5 +77,5 @@ def portrait(sight: Sight, own: Floats | None) -> Portrait:
         measures["skin_moved"] = float(np.linalg.norm(after - seen))
     loosening = frame.room_needed(outline)
     colour, outline = frame.beyond(colour, outline, inside)
-    verdict, reasons = check.verdict(measures)
+    verdict, reasons = limits.verdict(measures)
     return Portrait(verdict, reasons, measures, colour, outline, loosening)

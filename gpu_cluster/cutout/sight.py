@@ -12,8 +12,8 @@ from batch.landmarks import Detection, Face
 from batch.presets import CANVAS, FACE, PRESETS
 from batch.views import Floats, View
 from gpu_cluster.cutout import light
-from gpu_cluster.cutout.check import LIMITS
 from gpu_cluster.cutout.frame import placing
+from gpu_cluster.cutout.limits import LIMITS
 
 # A portrait needs no more than this; larger photos only cost time.
 LONGEST = 2400

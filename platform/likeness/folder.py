@@ -16,7 +16,7 @@ from batch.inspection import Finding, Inspection
 from batch.views import Floats
 from gpu_cluster.cutout import sight
 from gpu_cluster.cutout.backdrop import backdrop, of_picture
-from gpu_cluster.cutout.check import LIMITS
+from gpu_cluster.cutout.limits import LIMITS
 from gpu_cluster.cutout.portrait import Portrait, portrait
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")

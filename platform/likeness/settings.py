@@ -52,7 +52,14 @@ class Settings(BaseSettings):
     studios: int = Field(
         8, description="Sittings' orders that may run on the cluster at once, each on one GPU.", ge=1, le=1024
     )
-    recipe: str = Field("portrait-small", description="The recipe new sittings are trained with.")
+    darkrooms: int = Field(
+        1, description="Orders of studio portraits that may run at once, each on one processor without a GPU.", ge=1, le=64
+    )
+    recipe: str = Field(
+        "cutout",
+        description="The base that models of people are trained on; `cutout` where there is none: then everybody gets"
+        " studio portraits of their own photos.",
+    )
     accepted_licences: str = Field(
         "", description="Comma-separated model licences that the operator has read and accepted, e.g. `OpenRAIL++`."
     )

@@ -82,7 +82,7 @@ class Visitor:
                 shots = select(Headshot.likeness_ratio).where(
                     col(Headshot.tenant_id) == self.company.tenant, col(Headshot.sitting_id) == sitting.id
                 )
-                self.ratios = list(session.exec(shots))
+                self.ratios = [ratio for ratio in session.exec(shots) if ratio is not None]
         return sitting.state in ENDED
 
     def choose_and_release(self) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from batch import landmarks, presets
 from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS
-from gpu_cluster.cutout import check, frame, light, sight
+from gpu_cluster.cutout import frame, light, limits, sight
 from gpu_cluster.cutout.backdrop import NoBackdrop, backdrop, of_picture
 from gpu_cluster.cutout.portrait import Portrait, portrait
 from gpu_cluster.cutout.sight import Sight
@@ -128,14 +128,14 @@ def test_two_people_are_one_or_refused(photo: Image.Image) -> None:
 
 
 def test_a_turned_away_face_is_refused_with_one_sentence() -> None:
-    verdict, reasons = check.verdict({"turned": 50, "soft": 5})
+    verdict, reasons = limits.verdict({"turned": 50, "soft": 5})
     assert (verdict, reasons) == ("refuse", ("turned", "soft"))
-    assert check.verdict({"turned": 30}) == ("look", ("turned",))
-    assert check.verdict({"turned": 10}) == ("ship", ())
+    assert limits.verdict({"turned": 30}) == ("look", ("turned",))
+    assert limits.verdict({"turned": 10}) == ("ship", ())
 
 
 def test_sentences_are_short_and_say_what_to_do() -> None:
-    for limit in check.LIMITS.values():
+    for limit in limits.LIMITS.values():
         assert len(limit.sentence.split()) <= 15
         assert limit.action.endswith(".")
         assert limit.look <= limit.refuse
