@@ -102,10 +102,11 @@ to (b) or to both.
             "portrait": """Sie werden nach zwei Dingen gefragt, nach jedem einzeln. Nichts ist für Sie angekreuzt.
 (a) Studioporträt: Sie geben etwa drei Fotos ab, eines genügt. Ihre eigenen Fotos werden freigestellt, gleich gerahmt,
     im Licht leicht angeglichen und vor einen Hintergrund von {controller} gesetzt. Es entsteht kein Modell von Ihnen,
-    nichts wird trainiert, und kein Teil Ihres Gesichts wird von einem Computer gezeichnet: Was man sieht, war auf Ihrem Foto.
+    nichts wird trainiert, und kein Teil Ihres Gesichts wird von einem Computer gezeichnet: Was man sieht, war auf Ihrem
+    Foto.
 (b) Gesichtsmaße: """,
-            "both": """Sie werden nach drei Dingen gefragt, nach jedem einzeln. Nichts ist für Sie angekreuzt. Sie können (a),
-(b) oder beidem zustimmen.
+            "both": """Sie werden nach drei Dingen gefragt, nach jedem einzeln. Nichts ist für Sie angekreuzt. Sie können
+(a), (b) oder beidem zustimmen.
 (a) Porträts: Mit etwa acht Selfies, die Sie abgeben, wird ein kleines Modell allein von Ihnen trainiert, mit dem Ihre
     Porträts entstehen.
 (b) Studioporträt: Sie geben etwa drei Fotos ab, eines genügt. Ihre eigenen Fotos werden freigestellt, gleich gerahmt,
