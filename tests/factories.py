@@ -11,19 +11,19 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from batch import consents, employees, notices
-from batch.models import Batch, Consent, Employee, Purpose
+from batch.models import Batch, Consent, Employee
 from likeness import claims, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
 from likeness.web import cookie_name
 from tenants import credits, members, tenants
-from tenants.models import CUTOUT, Member, Role
+from tenants.models import Member, Role
 
 
 def make_tenant(kernel: Kernel, *, with_credits: int = 1000, **changes: Any) -> UUID:
     terms: dict[str, Any] = {"name": "Zebra Works", "contact": "privacy@zebra.example", "employee_quota": 20_000}
-    terms |= {"recipes": ["portrait-small", CUTOUT]} | changes
+    terms |= {"recipes": ["portrait-small"]} | changes
     tenant = tenants.found(kernel, **terms)
     if with_credits:
         with kernel.db.transaction(tenant) as session:
@@ -67,8 +67,9 @@ def make_employee(session: Session, kernel: Kernel, *, batch: Batch | None = Non
 
 
 def give_consent(session: Session, kernel: Kernel, employee: Employee, now: datetime | None = None) -> list[Consent]:
-    notice = notices.current(session, "en")
-    return consents.give(session, kernel.keys, employee.id, set(Purpose), notice.id, "Nadia Ümit", now or utc_now())
+    """To everything that the company asks about."""
+    notice, purposes = notices.current(session, "en"), consents.words(session, "en")
+    return consents.give(session, kernel.keys, employee.id, list(purposes), notice.id, "Nadia Ümit", now or utc_now())
 
 
 def sign_in(client: TestClient[Any], kernel: Kernel, tenant: UUID, kind: Kind, subject: UUID) -> None:

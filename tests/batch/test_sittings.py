@@ -86,8 +86,7 @@ def test_the_database_holds_one_active_sitting_for_each_person(kernel: Kernel, a
         session.add(Sitting(tenant_id=alice.tenant_id, employee_id=alice.id, seed=1))
 
 
-def test_five_photos_are_too_few_and_so_are_photos_whose_time_is_up(kernel: Kernel) -> None:
-    alice = make_person(kernel, recipes=["portrait-small"])
+def test_five_photos_are_too_few_and_so_are_photos_whose_time_is_up(kernel: Kernel, alice: Employee) -> None:
     make_photos(kernel, alice, 5)
     with pytest.raises(sittings.TooFewPhotos, match="5 of your photos"):
         submit(kernel, alice)

@@ -82,7 +82,7 @@ def test_each_purpose_is_stored_alone_and_both_lead_to_the_photos(client: TestCl
     assert notice
     answer = {"notice_id": notice[1], "typed_name": "Nadia Ümit"}
     half = client.post("/visit/consent", data=answer | {"headshots": "yes"})
-    assert "One of the two is not ticked" in half.text
+    assert "Something that headshots need is not ticked" in half.text
     with kernel.db.transaction(person.tenant_id) as session:
         assert consents.standing(session, person.id) == {Purpose.HEADSHOTS}
     whole = client.post("/visit/consent", data=answer | {"biometric": "yes"}, follow_redirects=False)

@@ -143,7 +143,7 @@ def test_from_one_photo_to_the_download(darkroom: Kernel, client: TestClient[Any
 
 def test_somebody_who_wants_no_model_gets_a_portrait_beside_those_who_do(kernel: Kernel) -> None:
     """In a company that offers both, the answer to each question decides what may be made."""
-    tenant = make_tenant(kernel)
+    tenant = make_tenant(kernel, recipes=["portrait-small", "cutout"])
     photo = Image.new("RGB", (64, 64))
     with_model = person(kernel, tenant, [photo] * 6, {Purpose.HEADSHOTS, Purpose.BIOMETRIC})
     without = person(kernel, tenant, [photo], PORTRAIT)
