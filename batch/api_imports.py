@@ -194,10 +194,10 @@ def _problems(request: Request[Any, Any, Any], batch_id: UUID, how: workbook.How
 
 @post("/batches/{batch_id:uuid}/undo", guards=DESK, status_code=200, sync_to_thread=True)
 def undo(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> UndoResult:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
         access.require(session, caller, Role.HR)
-        return imports.undo(session, batch_id, utc_now(), caller=str(caller))
+        return imports.undo(session, kernel.keys, batch_id, utc_now(), caller=str(caller))
 
 
 def _must_be_hr(kernel: Kernel, caller: Caller) -> None:

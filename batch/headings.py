@@ -337,12 +337,12 @@ def _near(word: str) -> Meaning | None:
 def reversed_name(heading: str) -> bool:
     """The heading says that the last name stands before the first: "Name, Vorname"."""
     parts = [KNOWN.get(word, ("", 0))[0] for word in words_of(heading)]
-    given = next((at for at, field in enumerate(parts) if field == "given_name"), None)
+    if "given_name" not in parts:
+        # "Apellidos y nombre": what is just called name is the first one there.
+        parts = ["given_name" if field == "bare_name" else field for field in parts]
+    given = parts.index("given_name") if "given_name" in parts else None
     family = next((at for at, field in enumerate(parts) if field in ("family_name", "bare_name")), None)
-    spelt = folded(heading)
-    if spelt in _LAST_FIRST:
-        return True
-    return given is not None and family is not None and family < given
+    return folded(heading) in _LAST_FIRST or (given is not None and family is not None and family < given)
 
 
 _LAST_FIRST = frozenset(

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from batch import batches, headings, invitations, raw_workbooks, workbook
+from batch import batches, corrections, headings, invitations, raw_workbooks, workbook
 from batch.batches import BatchMissing
 from batch.child import ChildFailed
 from batch.funnel import Stage
-from batch.merging import Merge
+from batch.merging import Judged, Merge, Verdict
 from batch.models import Batch, Employee
 from batch.workbook import How, Problem, Reading, WorkbookUnreadable
 from likeness import jobs, ledger
@@ -33,7 +34,7 @@ from likeness.objects import Objects
 from tenants import quotas
 from tenants.plain import one_line
 
-UNDO_WITHIN = timedelta(minutes=15)
+UNDO_WITHIN = corrections.KEPT_FOR
 # Of how many earlier imports the company's answers are remembered.
 REMEMBERED = 50
 
@@ -74,6 +75,12 @@ class Preview:
 
     reading: Reading
     digest: str
+    judged: Sequence[Judged]
+    missing: Sequence[Employee]
+    """Who is on the roster and not in the file; nothing happens to them."""
+
+    def of(self, *verdicts: Verdict) -> list[Judged]:
+        return [one for one in self.judged if one.verdict in verdicts]
 
 
 @dataclass(frozen=True)
@@ -91,10 +98,17 @@ class ImportResult:
 
 @dataclass(frozen=True)
 class UndoResult:
-    """`kept` have opened their invitation already or answered it."""
+    """`removed` were added by the import, `restored` were corrected by it and are as before.
+
+    `kept` have opened their invitation already or answered it; `still_corrected` were corrected again since, or consented
+    at their new address. `mailed` are those of the removed to whom a mail had gone: its link no longer works.
+    """
 
     removed: int
+    restored: int
     kept: int
+    still_corrected: int
+    mailed: int
 
 
 def drop(
@@ -188,9 +202,12 @@ def commit(
     if reading.questions:
         raise QuestionsOpen(f"{reading.questions[0].message} Say which one, and import then.")
     quotas.check(session, adding=len(merge.new))
+    corrected = merge.of(Verdict.CORRECTED, Verdict.ADDRESS_ASKED)
+    before = {one.employee.id: one.employee.profile for one in corrected if one.employee is not None}
     created = merge.write(batch, now, caller=caller)
+    corrections.remember(session, batch, before, now)
     invited = invitations.invite_all(session, created, now, send_at=send_at) if invite else []
-    if created or batch.imported_at is None:
+    if created or merge.updated or batch.imported_at is None:
         batch.imported_at = now
     _remember(batch, reading, how)
     session.add(batch)
@@ -217,10 +234,10 @@ def problem_rows(session: Session, keys: KeyFolder, objects: Objects, batch_id: 
     return workbook.failed_rows(replace(whole, problems=found.reading.problems))
 
 
-def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> UndoResult:
-    """Removes whom the last import added, unless they opened their invitation. Raises `TooLateToUndo`.
+def undo(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, caller: str) -> UndoResult:
+    """Removes whom the last import added, unless they opened their invitation, and takes its corrections back.
 
-    Their rows go at once; their keys are destroyed by a job, which a crash cannot lose.
+    Their rows go at once; their keys are destroyed by a job, which a crash cannot lose. Raises `TooLateToUndo`.
     """
     batch = batches.locked(session, batch_id)
     if batch.imported_at is None or now - batch.imported_at > UNDO_WITHIN:
@@ -236,19 +253,27 @@ def undo(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> Und
         )
     )
     untouched = (Stage.ADDED, Stage.INVITED, Stage.DELIVERED, Stage.BOUNCED)
-    gone = [line.employee_id for line in everybody if line.employee_id in fresh and line.stage in untouched]
+    leaving = [line for line in everybody if line.employee_id in fresh and line.stage in untouched]
+    gone = [line.employee_id for line in leaving]
     invitations.revoke(session, gone, now)
     for table, column in ((Mail, Mail.owner_id), (Employee, Employee.id)):
         session.execute(delete(table).where(col(table.tenant_id) == batch.tenant_id, col(column).in_(gone)))
     for start in range(0, len(gone), 100):
         part = [str(one) for one in gone[start : start + 100]]
         jobs.send(session, batches.destroy_keys, *part, key=f"undo:{part[0]}")
-    if len(gone) == len(everybody):
+    restored, still = corrections.take_back(session, keys, batch, now, caller=caller)
+    if len(gone) == len(everybody) and not still:
         # The same file may be dropped anew, which then makes a new batch.
         batch.undone_at, batch.workbook_digest, batch.workbook_due_at = now, None, now
         session.add(batch)
     ledger.record(session, "batch.undone", caller=caller, objects=[batch.id])
-    return UndoResult(removed=len(gone), kept=len(everybody) - len(gone))
+    return UndoResult(
+        removed=len(gone),
+        restored=restored,
+        kept=len(fresh) - len(gone),
+        still_corrected=still,
+        mailed=sum(line.stage in (Stage.DELIVERED, Stage.BOUNCED) for line in leaving),
+    )
 
 
 def _laid_over(session: Session, keys: KeyFolder, batch: Batch, reading: Reading) -> tuple[Merge, Preview]:
@@ -268,7 +293,7 @@ def _laid_over(session: Session, keys: KeyFolder, batch: Batch, reading: Reading
     digest = ".".join(
         hmac.digest(seal, json.dumps(what, ensure_ascii=False).encode(), "sha256").hex()[:32] for what in (read, done)
     )
-    return merge, Preview(merge.reading, digest)
+    return merge, Preview(merge.reading, digest, merge.judged, merge.missing)
 
 
 def _refuse_other_than_shown(merge: Merge, shown: str, digest: str) -> None:

@@ -63,6 +63,7 @@ class Merge:
         self.index_key = keys.index_key(self.tenant)
         roster = session.exec(select(Employee).where(col(Employee.tenant_id) == self.tenant)).all()
         by_id = {one.id: one for one in roster}
+        self._roster = roster
         self._by_key = {one.key_index: one for one in roster if one.key_index is not None}
         self._by_email = {one.email_index: one for one in roster}
         self._protected, self._pending = addresses.protected(session), addresses.pending(session)
@@ -90,6 +91,12 @@ class Merge:
 
     def of(self, *verdicts: Verdict) -> list[Judged]:
         return [one for one in self.judged if one.verdict in verdicts]
+
+    @property
+    def missing(self) -> list[Employee]:
+        """Who is on the roster and in no row of the file that could be read. Nothing happens to them."""
+        named = {one.employee.id for one in self.judged if one.employee is not None}
+        return [one for one in self._roster if one.id not in named]
 
     @property
     def new(self) -> list[RosterRow]:

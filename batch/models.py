@@ -85,6 +85,22 @@ class AddressChange(TenantRow, table=True):
     outcome: str | None = None
 
 
+class Correction(TenantRow, table=True):
+    """What a person's line said before an import corrected it, kept as long as that import can be undone."""
+
+    __table_args__ = (belongs_to("employee", "employee_id"), belongs_to("batch", "batch_id"))
+
+    employee_id: UUID = Field(index=True)
+    batch_id: UUID = Field(index=True)
+    at: datetime = Moment()
+    due_at: datetime = Moment()
+    """When it is deleted, undone or not."""
+    before: bytes
+    """The profile as it was, sealed under the person's profile key."""
+    after_digest: bytes
+    """Of the sealed profile as the import left it: whatever was said since is not undone."""
+
+
 class Invitation(TenantRow, table=True):
     """A person is asked to take part. At most one stands at a time; the mails that lead to it are its links."""
 

@@ -44,8 +44,8 @@ _children = Children(
     "batch.roster",
     "parse",
     warm="warm_up",
+    # Started anew, a child takes most of a second to import what reads workbooks, and a preview reads one at each choice.
     limits=Limits(memory=512 * 2**20, processor_seconds=60, wall_seconds=90),
-    keep=False,
 )
 
 

@@ -62,6 +62,8 @@ TABLES: Mapping[str, Table] = {
                " reminded_at"),
         _table("address_change", Fate.ERASED, person="employee_id", identifying="email_index sealed",
                technical="id tenant_id asked_by asked_at until token_hash ended_at outcome"),
+        _table("correction", Fate.ERASED, person="employee_id", identifying="before after_digest",
+               technical="id tenant_id batch_id at due_at"),
         _table("link", Fate.ERASED, person="employee_id",
                technical="id tenant_id invitation_id token_hash mail_id created_at expires_at used_at"),
         _table("consent", Fate.ERASED, person="employee_id", identifying="signature",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -142,7 +142,8 @@ def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], act:
                 case "revoke":
                     counted = {"revoked": batches.revoke(session, batch_id, now, caller=str(caller))}
                 case "undo":
-                    counted = {"removed": imports.undo(session, batch_id, now, caller=str(caller)).removed}
+                    undone = imports.undo(session, kernel_of(request).keys, batch_id, now, caller=str(caller))
+                    counted = asdict(undone) | {"undone": 1}
                 case _:
                     raise batches.BatchMissing("There is nothing like that to do with a batch.")
     except LikenessError as problem:
@@ -159,9 +160,20 @@ def to_batch(batch_id: UUID, **counted: int) -> Response[Any]:
 SAID = {
     "created": ("1 person added", "{} people added"),
     "updated": ("1 corrected", "{} corrected"),
+    "asked": ("1 asked about a new address first", "{} asked about their new addresses first"),
     "invited": ("1 invited", "{} invited"),
     "revoked": ("1 invitation revoked", "{} invitations revoked"),
     "removed": ("1 person removed again", "{} people removed again"),
+    "restored": ("1 correction taken back", "{} corrections taken back"),
+    "kept": (
+        "1 person stays, because they have opened their invitation",
+        "{} people stay, because they have opened their invitations",
+    ),
+    "still_corrected": (
+        "1 correction stays, because it was changed or confirmed since",
+        "{} corrections stay, because they were changed or confirmed since",
+    ),
+    "mailed": ("1 mail had been sent; its link no longer works", "{} mails had been sent; their links no longer work"),
     "reminded": ("A fresh link is on its way", "{} fresh links are on their way"),
 }
 
@@ -171,9 +183,12 @@ def _said(request: Request[Any, Any, Any]) -> str:
     parts = []
     for name, (one, many) in SAID.items():
         count = str(request.query_params.get(name, ""))[:7]
-        if count.isdecimal() and (int(count) or name in ("created", "revoked", "removed")):
+        if count.isdecimal() and (int(count) or name in ("created", "revoked")):
             parts.append(one if int(count) == 1 else many.format(int(count)))
-    return ", ".join(parts) + "." if parts else ""
+    if request.query_params.get("undone") and not parts:
+        return "There was nothing left to undo."
+    # What an undo did and did not is a sentence each.
+    return (". " if request.query_params.get("undone") else ", ").join(parts) + "." if parts else ""
 
 
 @get("/desk/batches/{batch_id:uuid}", sync_to_thread=True, guards=DESK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -16,22 +17,27 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
-from batch import batches, imports, workbook
+from batch import batches, employees, imports, workbook
 from batch.api_imports import LARGEST_WORKBOOK
 from batch.delimited import ENCODINGS
 from batch.excel import LAST_ROW
+from batch.headings import FIELDS
 from batch.imports import WorkbookRefused
+from batch.merging import Judged, Verdict
+from batch.models import Employee
 from batch.uploads import Form as Upload
 from batch.uploads import form_in
 from batch.workbook import How
 from dashboard.desk import DESK, Form, batches_page, excel, hr, show, to_batch
 from likeness.db import utc_now
-from likeness.errors import LikenessError, Unprocessable
+from likeness.errors import Gone, LikenessError, Unprocessable
+from likeness.kernel import Kernel
 from likeness.web import kernel_of, signed_in
 from tenants import credits
 
 # What the address of a preview says about reading, beside the letters of columns.
 HOW = ("sheet", "header_row", "hidden_rows", "encoding")
+MOST_SHOWN = 100
 LETTER = re.compile("[A-Z]{1,2}")
 CHOICES = {
     "employee_key": "Employee number",
@@ -131,6 +137,7 @@ def _preview_page(
             problem, asked = refused, {}
             shown = imports.preview(session, kernel.keys, kernel.objects, batch_id)
         balance = credits.balance(session)
+        missing = [_name(kernel, employee) for employee in shown.missing[:MOST_SHOWN]]
     reading = shown.reading
     unclear = bool(reading.questions) or any(one.code == "missing_column" for one in reading.problems)
     context = {
@@ -138,6 +145,12 @@ def _preview_page(
         "shown": shown,
         "reading": reading,
         "balance": balance,
+        "new": shown.of(Verdict.NEW),
+        "corrected": [(one, _changes(one)) for one in shown.of(Verdict.CORRECTED, Verdict.ADDRESS_ASKED)],
+        "unchanged": shown.of(Verdict.UNCHANGED),
+        "missing": missing,
+        "warnings": [one for one in reading.problems if one.severity == "warning"],
+        "most_shown": MOST_SHOWN,
         "problem": problem,
         "doubted": {label for question in reading.questions for label in question.columns},
         "choices": CHOICES,
@@ -146,6 +159,20 @@ def _preview_page(
     }
     template = "desk/columns.html" if unclear or asked.get("step") == "columns" else "desk/preview.html"
     return show(request, member, template, context, problem.status if problem else 200)
+
+
+def _name(kernel: Kernel, employee: Employee) -> str:
+    with suppress(Gone):
+        return employees.profile(kernel.keys, employee).full_name
+    return ""
+
+
+def _changes(judged: Judged) -> list[tuple[str, str, str]]:
+    """What would change about a person: the field in words, the old value, the new one."""
+    if judged.before is None or judged.after is None:
+        return []
+    pairs = [(field, getattr(judged.before, field), getattr(judged.after, field)) for field in FIELDS]
+    return [(CHOICES[field], old or "(nothing)", new or "(nothing)") for field, old, new in pairs if old != new]
 
 
 def _how(asked: Mapping[str, str]) -> How:
@@ -189,7 +216,7 @@ def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form
         if problem.status not in (409, 422):
             raise
         return _preview_page(request, batch_id, data, problem)
-    counted = {"created": result.created, "updated": result.updated, "invited": result.invited}
+    counted = {"created": result.created, "updated": result.updated, "asked": result.asked, "invited": result.invited}
     return to_batch(batch_id, **counted)
 
 

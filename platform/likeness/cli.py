@@ -121,6 +121,40 @@ def check() -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
+@click.option("--sheet", help="Which sheet, if not the first visible one with people. A hidden one has to be named.")
+@click.option("--header-row", type=click.IntRange(1, 1_048_576), help="In which row the headings stand.")
+@click.option("--column", "columns", multiple=True, metavar="FIELD=HEADING", help="Which column holds a field.")
+@click.option("--hidden-rows", is_flag=True, help="Read rows too that are hidden or filtered out.")
+@click.option("--encoding", help="How a CSV file is written, for example cp1252.")
+def workbook(
+    file: Path,
+    as_json: bool,
+    sheet: str | None,
+    header_row: int | None,
+    columns: tuple[str, ...],
+    hidden_rows: bool,
+    encoding: str | None,
+) -> None:
+    """Say what Likeness reads in the workbook FILE: people, columns, problems and warnings; without a server."""
+    from batch.workbook import How, WorkbookUnreadable, read
+    from likeness import spreadsheet
+
+    if wrong := [one for one in columns if "=" not in one]:
+        raise click.BadParameter(f"Write {wrong[0]!r} as FIELD=HEADING.", param_hint="--column")
+    mapping = {name.strip(): heading.strip() for name, _, heading in (one.partition("=") for one in columns)}
+    try:
+        reading = read(file.read_bytes(), file.name, How(sheet, header_row, mapping, hidden_rows, encoding))
+    except WorkbookUnreadable as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(spreadsheet.plain(reading), ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(spreadsheet.lines(reading)))
+
+
+@main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
 def inspect(folder: Path, as_json: bool) -> None:

@@ -201,8 +201,8 @@ def test_what_nobody_touched_can_be_undone_for_a_quarter_of_an_hour(kernel: Kern
         give_consent(session, kernel, touched)
     with kernel.db.transaction(tenant) as session:
         with pytest.raises(imports.TooLateToUndo):
-            imports.undo(session, batch.id, utc_now() + timedelta(minutes=16), caller="member:x")
-        done = imports.undo(session, batch.id, utc_now(), caller="member:x")
+            imports.undo(session, kernel.keys, batch.id, utc_now() + timedelta(minutes=16), caller="member:x")
+        done = imports.undo(session, kernel.keys, batch.id, utc_now(), caller="member:x")
     assert (done.removed, done.kept) == (2, 1)
     run_jobs(kernel, tenant=tenant)
     with kernel.db.transaction(tenant) as session:
@@ -219,9 +219,9 @@ def test_an_undone_file_can_come_again(kernel: Kernel) -> None:
     tenant, other = make_tenant(kernel), make_tenant(kernel)
     batch, _ = imported(kernel, tenant, person(1))
     with kernel.db.transaction(other) as session, pytest.raises(batches.BatchMissing):
-        imports.undo(session, batch.id, utc_now(), caller="member:x")
+        imports.undo(session, kernel.keys, batch.id, utc_now(), caller="member:x")
     with kernel.db.transaction(tenant) as session:
-        assert imports.undo(session, batch.id, utc_now(), caller="member:x").removed == 1
+        assert imports.undo(session, kernel.keys, batch.id, utc_now(), caller="member:x").removed == 1
     with pytest.raises(batches.BatchMissing):
         commit(kernel, tenant, batch.id)
     again, result = imported(kernel, tenant, person(1))

@@ -70,10 +70,10 @@ def test_from_the_workbook_to_the_photos(kernel: Kernel, address: str, browser: 
     expect(page.get_by_role("heading", name="No batch yet")).to_be_visible()
     page.set_input_files("#workbook", {"name": "people.xlsx", "mimeType": "application/octet-stream",
                                        "buffer": workbook_of(["Nadia Ümit"])})  # fmt: skip
-    expect(page.get_by_role("heading", name="This is what the file says")).to_be_visible()
+    expect(page.get_by_role("heading", name="This is what will change")).to_be_visible()
     expect(page.get_by_text("This is not an e-mail address.")).to_be_visible()
     page.get_by_text("Import and invite now").click()
-    page.get_by_role("button", name=re.compile("Import 2 people")).click()
+    page.get_by_role("button", name=re.compile("Import 2 new")).click()
     expect(page.get_by_text("2 people added, 2 invited.")).to_be_visible()
     run_jobs(kernel, tenant=tenant)
     page.get_by_role("searchbox", name="Search").fill("nadia")

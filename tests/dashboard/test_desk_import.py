@@ -1,0 +1,137 @@
+"""The pages of an import: which column is what, what will change, and what an undo did."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar.testing import TestClient
+
+from batch import workbook
+from likeness.kernel import Kernel
+from tests.dashboard.markup import check
+from tests.factories import make_tenant, sign_in_member
+
+CASES = Path(__file__).parents[1] / "cases"
+HEADINGS = ("Employee ID", "Full name", "E-mail", "Department")
+EVA = ("1", "Eva Neu", "eva@acme.example", "Design")
+
+
+@pytest.fixture
+def tenant(kernel: Kernel, client: TestClient[Any]) -> UUID:
+    tenant = make_tenant(kernel)
+    sign_in_member(client, kernel, tenant)
+    return tenant
+
+
+def dropped(client: TestClient[Any], data: bytes) -> str:
+    """The address of the preview."""
+    answer = client.post("/desk/batches", files={"workbook": ("people.xlsx", data)}, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def page_at(client: TestClient[Any], path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status, answer.text
+    check(path, answer.text, dict(answer.headers))
+    return answer.text
+
+
+def hidden(page: str) -> dict[str, str]:
+    """What the form of the import sends along without being asked."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page))
+
+
+def words(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
+
+
+def test_the_sheet_that_was_chosen_is_imported(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    preview = dropped(client, (CASES / "06_two_sheets.xlsx").read_bytes())
+    assert "Hamburg" in words(page_at(client, preview))
+    shown = page_at(client, f"{preview}?sheet=Hamburg&header_row=1")
+    assert "Import 6 new" in words(shown)
+    commit = preview.replace("/preview", "/commit")
+    other = client.post(commit, data={"invite": "later", "digest": hidden(shown)["digest"]})
+    assert other.status_code == 409
+    assert "Nothing was imported" in other.text
+    done = client.post(commit, data={"invite": "later", **hidden(shown)})
+    assert "6 people added" in done.text
+    assert "Hamburg Person 6" in done.text
+    assert "Berlin" not in done.text
+
+
+def test_headings_that_nobody_knows_are_asked_about_with_samples(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    data = workbook.export(("Wer", "Wohin", "Gehalt"), [("Eva Neu", "eva@acme.example", "E13")])
+    preview = dropped(client, data)
+    page = page_at(client, preview)
+    assert "Which column is what?" in page
+    for sample in ("Eva Neu", "eva@acme.example", "E13"):
+        assert sample in page
+    assert "Import 1 new" not in words(page)
+    twice = page_at(client, f"{preview}?A=full_name&B=email&C=email", 422)
+    assert "Choose one of them" in twice
+    chosen = page_at(client, f"{preview}?A=full_name&B=email&C=-")
+    assert "Import 1 new" in words(chosen)
+    done = client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(chosen)})
+    assert "1 person added" in done.text
+    again = workbook.export(("Wer", "Wohin", "Gehalt"), [("Hans Alt", "hans@acme.example", "E13")])
+    assert "as you said for an earlier file with the same headings" in page_at(client, dropped(client, again))
+
+
+def test_two_columns_that_could_be_meant_are_asked_about(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    data = workbook.export(("Name", "E-Mail 1", "E-Mail 2"), [("Eva Neu", "a@acme.example", "b@acme.example")])
+    page = page_at(client, dropped(client, data))
+    assert "Several columns could hold the e-mail addresses" in page
+    assert page.count("please check") == 2
+
+
+def test_the_preview_says_what_will_change_and_undo_says_what_it_did(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    lines = [EVA, ("2", "Hans Alt", "hans@acme.example", "Sales"), ("3", "Ina Klar", "ina@acme.example", "Sales")]
+    first = page_at(client, preview := dropped(client, workbook.export(HEADINGS, lines)))
+    client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(first)})
+    lines = [("1", "Eva Neu", "eva@acme.example", "Legal"), lines[1], ("4", "Uli Fern", "uli@acme.example", ""),
+             ("5", "Nowhere", "nowhere", "")]  # fmt: skip
+    preview = dropped(client, workbook.export(HEADINGS, lines))
+    page = page_at(client, preview)
+    said = words(page)
+    for sentence in ("1 person is new", "1 person is corrected", "1 person is unchanged", "1 row is left out",
+                     "1 person of your list is not among these rows", "Ina Klar", "Import 1 new, correct 1"):  # fmt: skip
+        assert sentence in said, sentence
+    assert "Department: Design → Legal" in re.sub(" +", " ", said)
+    done = client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(page)})
+    assert "1 person added, 1 corrected." in done.text
+    undone = client.post(preview.replace("/preview", "/undo"))
+    assert "1 person removed again. 1 correction taken back." in undone.text
+    again = client.post(preview.replace("/preview", "/undo"))
+    assert again.status_code == 409 or "nothing left to undo" in again.text
+
+
+def test_hidden_rows_are_read_when_they_are_asked_for(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    preview = dropped(client, (CASES / "07_filtered_hidden_rows.xlsx").read_bytes())
+    page = page_at(client, preview)
+    assert "4 hidden or filtered rows were left out." in page
+    assert "Import 8 new" in words(page)
+    with_them = page_at(client, f"{preview}?hidden_rows=yes")
+    assert "Import 12 new" in words(with_them)
+    assert hidden(with_them)["hidden_rows"] == "yes"
+
+
+def test_the_choices_of_another_company_and_of_strangers(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    preview = dropped(client, workbook.export(HEADINGS, [EVA]))
+    sign_in_member(client, kernel, make_tenant(kernel))
+    for path in (preview, f"{preview}?A=full_name&B=email", preview.replace("/preview", "/bad-rows")):
+        assert client.get(path).status_code == 404
+    for odd in ("header_row=0", "header_row=99999999999", "header_row=x", "sheet=%00", "encoding=ebcdic", "AA=email"):
+        ours = dropped(client, workbook.export(HEADINGS, [EVA]))
+        assert client.get(f"{ours}?{odd}").status_code in (200, 422), odd
