@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,9 @@ from litestar import Request, Response, delete, get, post
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.response import Stream
+from sqlmodel import Session
 
-from batch import decisions, delivery, employees, headshots, intake, photos, sittings
+from batch import decisions, delivery, employees, headshots, intake, photos, sets, sittings
 from batch.decisions import Trouble
 from batch.models import ACTIVE, Headshot, Photo, Sitting
 from batch.photos import Progress
@@ -48,9 +49,20 @@ class PhotoShown:
 
 
 @dataclass
+class SomebodyShown:
+    """One of the people on the photos about whom it is not known whether they are the person."""
+
+    photos: list[UUID]
+    counts: bool
+
+
+@dataclass
 class PhotoSet:
+    """`who` asks "which of these are you?", and is empty when there is nothing to ask."""
+
     photos: list[PhotoShown]
     progress: Progress
+    who: list[SomebodyShown]
 
 
 def photo_shown(photo: Photo) -> PhotoShown:
@@ -91,10 +103,33 @@ async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
 def list_photos(request: Request[Any, Any, Any]) -> PhotoSet:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        return PhotoSet(
-            photos=[photo_shown(photo) for photo in photos.of(session, caller.id)],
-            progress=photos.progress(session, caller.id),
-        )
+        return _set_shown(session, caller.id)
+
+
+def _set_shown(session: Session, employee_id: UUID) -> PhotoSet:
+    handed_in = photos.of(session, employee_id)
+    return PhotoSet(
+        photos=[photo_shown(photo) for photo in handed_in],
+        progress=photos.progress(session, employee_id),
+        who=[SomebodyShown([photo.id for photo in one.photos], one.counts) for one in sets.unclear(handed_in)],
+    )
+
+
+@dataclass
+class WhoAnswer:
+    """Ids of the photos that show the person, and of those that show somebody else; other photos are left as they are."""
+
+    mine: list[UUID]
+    not_mine: list[UUID] = field(default_factory=list)
+
+
+@post("/visit/photos/who", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
+def say_who(request: Request[Any, Any, Any], data: JSONBody[WhoAnswer]) -> PhotoSet:
+    """The answer can be given again at any time until the photos are handed in."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        decisions.say_who(session, caller.id, data.mine, data.not_mine)
+        return _set_shown(session, caller.id)
 
 
 @get("/visit/photos/{photo_id:uuid}/picture", guards=EMPLOYEE, sync_to_thread=True)
@@ -380,6 +415,7 @@ def _picture(picture: bytes) -> Response[bytes]:
 routes: list[Any] = [
     hand_in_photo,
     list_photos,
+    say_who,
     show_photo,
     use_photo_anyway,
     choose_face,

@@ -1,12 +1,11 @@
-"""Finds faces in a picture: where, how large, which way they look, and the 128 numbers that tell people apart.
+"""Faces in a picture: where, how large, which way they look, and the numbers that tell people and looks apart.
 
-Everything here runs in a limited child process. Only three parts of dlib are used, all free for commercial use: the
-HOG detector for faces that look more or less at the camera, the 5-point landmarks (corners of the eyes, base of the
-nose) and the recognition network. The 68-point landmarks that come in the same package are not: their licence forbids
-commercial use.
+Everything here runs in a limited child process. Faces and their points are found by `landmarks`; of dlib only the
+recognition network is used, which is free for commercial use.
 """
 
 import importlib.util
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,141 +15,164 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from batch import landmarks
+from batch.landmarks import LEFT_INNER, LEFT_OUTER, NOSE_BASE, RIGHT_INNER, RIGHT_OUTER, Detection
+from batch.views import Floats, View, placed
+
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# The detector sees faces from 80 px on, and a selfie's face is a tenth of its side or more: 800 px are enough at first.
-# Another scale finds some that fall between two of its steps. A face that fills the frame is found only with room
-# around it, so the edges are drawn out by a quarter next. Last,
-# 1,600 px find small faces. The passes cost 0.06, 0.03, 0.13 and 0.2 s.
-PASSES = ((800, 0.0), (600, 0.0), (800, 0.25), (1600, 0.0))
-# Faces that look at the camera score 1 to 3, folds of clothing up to 0.3. A picture's only face may be less certain
-# than a second one, or one that lies on its side.
-CERTAIN, SURE = 0.2, 0.5
+# The detector works on 256 px and looks at tiles of this copy; a face of the 16th of its side is still found.
+SEEN_SIDE = 1_280
+# Points are exact to a 200th of the face: a smaller one is measured in the whole picture, not in the copy.
+MEASURED = 200
+# A picture's faces may lie on their side, when the phone did not write how it was held; then only sure ones count.
+SURE = 0.75
+ASKEW = 60.0
+# What turns a face upright that lies so many quarter turns clockwise.
+LYING = {1: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_270, 2: Image.Transpose.ROTATE_180}
 # Next to somebody's large face, people in the background are not asked about.
 BYSTANDER = 0.4
-# The detector's box ends at brows and chin. The "face" whose pixels we count is the square that the recognition
-# network is shown, from hair to chin: the box with a quarter of its side added on each side.
+# The "face" whose pixels we count is the square that the recognition network is shown, from the hair to the chin.
+SQUARE = 1.27
+"""Its side by the height from hairline to chin."""
 PADDING = 0.25
-
-
-class Models(NamedTuple):
-    detector: Any
-    landmarks: Any
-    recognition: Any
+LOOK_SIDE = 64
 
 
 @cache
-def models() -> Models:
-    """Loads the models; raises FileNotFoundError where they are not installed."""
+def recognition() -> Any:
+    """Loads the network; raises FileNotFoundError where it is not installed."""
     # The package is found but not imported: it needs pkg_resources, which is gone from current setuptools.
     found = importlib.util.find_spec("face_recognition_models")
     if found is None or not found.submodule_search_locations:
         raise FileNotFoundError("face_recognition_models")
     folder = Path(next(iter(found.submodule_search_locations))) / "models"
-    return Models(
-        dlib.get_frontal_face_detector(),
-        dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat")),
-        dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat")),
-    )
+    return dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
 
 
 class Face(NamedTuple):
-    """One face in one picture. `pixels` is the side of its square; `turn` runs from -1 (left) to 1 (right)."""
+    """One face in one picture, with its points in that picture's pixels."""
 
     box: Box
-    score: float
-    pixels: int
-    turn: float
-    points: Any
+    """Hairline to chin and cheek to cheek, inside the picture."""
+    mesh: landmarks.Face
+
+    @property
+    def pixels(self) -> int:
+        """The side of its square: the same in every frame around it, within about 1 %."""
+        return round(SQUARE * self.mesh.height)
+
+    @property
+    def turn(self) -> float:
+        """How far the nose stands from the middle of the eyes, along their line: 0 front, ±1 at an eye's corner;
+        negative when it points to the left edge of the picture."""
+        right, left = self.mesh.right_eye, self.mesh.left_eye
+        across = left - right
+        span = float(across @ across)
+        nose = self.mesh.points[NOSE_BASE, :2]
+        return float((nose - (left + right) / 2) @ across) / span * 2 if span else 0.0
 
 
 class Found(NamedTuple):
-    """The picture, turned if its faces lay on their side, and the faces from left to right."""
+    """The picture, turned if its faces lay on their side; the people who took part from left to right, and others."""
 
     image: Image.Image
     faces: list[Face]
+    bystanders: list[Face]
     turned: bool
 
 
 def find(image: Image.Image) -> Found:
-    # The passes shrink this one instead of the whole picture, which takes a tenth of a second each time.
-    small = _shrunk(image, max(side for side, _ in PASSES))
-    for side, margin in PASSES:
-        boxes = _boxes(small, side, margin, CERTAIN)
-        if boxes:
-            return Found(image, _faces(image, small, boxes), False)
-    for turn in (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180):
+    scale = max(1.0, max(image.size) / SEEN_SIDE)
+    small = image
+    if scale > 1:
+        small = image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=2.0)
+    seen = landmarks.detections(small)
+    lies = LYING.get(_quarter(max(seen, key=lambda one: one.height))) if seen else None
+    if seen and lies is None:
+        return _found(image, small, seen, turned=False)
+    for turn in (lies,) if lies is not None else LYING.values():
         turned = small.transpose(turn)
-        boxes = _boxes(turned, *PASSES[0], SURE)
-        if boxes:
-            whole = image.transpose(turn)
-            return Found(whole, _faces(whole, turned, boxes), True)
-    return Found(image, [], False)
+        sure = [one for one in landmarks.detections(turned) if one.score >= SURE]
+        if sure:
+            found = _found(image.transpose(turn), turned, sure, turned=True)
+            if found.faces:
+                return found
+    return Found(image, [], [], False)
 
 
-def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    scale = max(image.size) / side
-    if scale <= 1:
-        return image
-    return image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0)
+def _quarter(seen: Detection) -> int:
+    """How many quarter turns clockwise a face lies on its side; a head that is only held askew stays as it is."""
+    right, left = seen.keys[0], seen.keys[1]
+    roll = math.degrees(math.atan2(left[1] - right[1], left[0] - right[0]))
+    return round(roll / 90) % 4 if abs(roll) > ASKEW else 0
 
 
-def _boxes(image: Image.Image, side: int, margin: float, least: float) -> list[tuple[Box, float]]:
-    """What the detector sees with the longest side brought to `side`, in the image's own pixels, with its score."""
-    scale = max(max(image.size) / side, 0.5)  # Enlarging more than twice finds nothing new.
-    seen = np.asarray(image.resize((round(image.width / scale), round(image.height / scale)), reducing_gap=3.0))
-    room = round(margin * side)
-    roomy = np.pad(seen, ((room, room), (room, room), (0, 0)), mode="edge")
-    boxes, scores, _ = models().detector.run(np.ascontiguousarray(roomy), 0, 0.0)
-    found = []
-    for box, score in zip(boxes, scores, strict=True):
-        left, top, right, bottom = (
-            round((edge - room) * scale) for edge in (box.left(), box.top(), box.right(), box.bottom())
-        )
-        if score >= least:
-            found.append(((left, top, right, bottom), score))
-    return found
+def _found(image: Image.Image, small: Image.Image, seen: list[Detection], *, turned: bool) -> Found:
+    people = [face for one in seen if (face := _face(image, small, one))]
+    largest = max((face.pixels for face in people), default=0)
+    took_part = sorted((face for face in people if face.pixels >= BYSTANDER * largest), key=lambda face: face.box)
+    others = [face for face in people if face.pixels < BYSTANDER * largest]
+    return Found(image, took_part, others, turned)
 
 
-def _faces(image: Image.Image, small: Image.Image, boxes: list[tuple[Box, float]]) -> list[Face]:
-    """The faces of those boxes in `small` that are somebody's who took part, in the whole picture's pixels."""
+def _face(image: Image.Image, small: Image.Image, seen: Detection) -> Face | None:
     scale = max(image.size) / max(small.size)
-    found = [
-        face_at(image, (round(left * scale), round(top * scale), round(right * scale), round(bottom * scale)), score)
-        for (left, top, right, bottom), score in boxes
-    ]
-    best, largest = max(face.score for face in found), max(face.pixels for face in found)
-    faces = [face for face in found if face.score == best or face.score >= SURE]
-    return sorted((face for face in faces if face.pixels >= BYSTANDER * largest), key=lambda face: face.box)
+    if scale > 1 and seen.height < MEASURED:
+        mesh = landmarks.mesh(image, Detection(seen.box * scale, seen.score, seen.keys * scale))
+    else:
+        mesh = landmarks.mesh(small, seen)
+        mesh = mesh and scaled(mesh, scale)
+    return face_of(mesh, image.size) if mesh else None
 
 
-def face_at(image: Image.Image, edges: Box, score: float = 0.0) -> Face:
-    """The face in a box of the detector, which may reach beyond the picture."""
-    points = models().landmarks(np.asarray(image), dlib.rectangle(*edges))
-    side = max(edges[2] - edges[0], edges[3] - edges[1])
-    inside = (max(0, edges[0]), max(0, edges[1]), min(image.width, edges[2]), min(image.height, edges[3]))
-    return Face(inside, score, round(side * (1 + 2 * PADDING)), _turn(points), points)
+def scaled(mesh: landmarks.Face, scale: float) -> landmarks.Face:
+    found = Detection(mesh.found.box * scale, mesh.found.score, mesh.found.keys * scale)
+    return landmarks.Face(found, mesh.points * scale)
 
 
-def _turn(points: Any) -> float:
-    """How far the nose stands from the middle of the eyes, along the line of the eyes: 0 front, ±1 at an eye's corner.
-
-    Negative when the nose points to the left edge of the picture.
-    """
-    at = np.array([(point.x, point.y) for point in points.parts()], dtype=float)
-    right, left, nose = (at[0] + at[1]) / 2, (at[2] + at[3]) / 2, at[4]
-    across = right - left
-    span = float(across @ across)
-    return 0.0 if span == 0 else float((nose - (left + right) / 2) @ across) / span * 2
+def face_of(mesh: landmarks.Face, size: tuple[int, int]) -> Face:
+    left, top, right, bottom = mesh.box
+    return Face(
+        (max(0, round(left)), max(0, round(top)), min(size[0], round(right)), min(size[1], round(bottom))), mesh
+    )
 
 
-def chip(image: Image.Image, face: Face, side: int = 150) -> Pixels:
-    """The face alone, upright, as the recognition network is shown it."""
-    cut: Pixels = dlib.get_face_chip(np.asarray(image), face.points, size=side, padding=PADDING)
-    return cut
+def upright(face: Face, side: int, heights: float) -> View:
+    """A view of the face with its eyes level, so many face heights wide. The eyes decide alone where it lies, because
+    a mouth that opens moves the points around it."""
+    mesh = face.mesh
+    roll = math.radians(mesh.roll)
+    tall = mesh.interocular * 1.98
+    down = np.array([-math.sin(roll), math.cos(roll)])
+    return placed((mesh.right_eye + mesh.left_eye) / 2 + 0.22 * tall * down, roll, heights * tall / side, side)
 
 
-def embedding(pixels: Pixels) -> tuple[float, ...]:
+def grey(pixels: Floats) -> Floats:
+    """Brightness from 0 to 255 of pixels from 0 to 1."""
+    brightness: Floats = pixels @ np.array((0.299, 0.587, 0.114), np.float32) * 255
+    return brightness
+
+
+def look(image: Image.Image, face: Face) -> bytes:
+    """The face alone, small and grey: by it two pictures of one look are known, whatever is around the face."""
+    seen = grey(upright(face, LOOK_SIDE, 0.95).take(image))
+    return bytes(np.clip(np.round(seen), 0, 255).astype(np.uint8).tobytes())
+
+
+def embedding(image: Image.Image, face: Face) -> tuple[float, ...]:
     """128 numbers; two photographs of one person lie less than 0.6 apart."""
-    return tuple(round(float(number), 6) for number in models().recognition.compute_face_descriptor(pixels))
+    corners = face.mesh.points[[LEFT_OUTER, LEFT_INNER, RIGHT_OUTER, RIGHT_INNER, NOSE_BASE], :2]
+    # The network sees 150 px: of a large picture only the part around the face is given to dlib, and made small first.
+    around = 1.2 * face.pixels
+    middle = corners.mean(0)
+    scale = max(1.0, face.pixels / 400)
+    left, top = (round(float(edge)) for edge in middle - around)
+    part = image.crop((left, top, left + round(2 * around), top + round(2 * around)))
+    if scale > 1:
+        part = part.resize((round(part.width / scale), round(part.height / scale)), reducing_gap=2.0)
+    points = [dlib.point(round(float(x)), round(float(y))) for x, y in (corners - (left, top)) / scale]
+    shape = dlib.full_object_detection(dlib.rectangle(0, 0, part.width, part.height), points)
+    chip = dlib.get_face_chip(np.asarray(part), shape, size=150, padding=PADDING)
+    return tuple(round(float(number), 6) for number in recognition().compute_face_descriptor(chip))

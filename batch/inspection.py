@@ -1,25 +1,24 @@
 """The verdict on one photo: strict about whose face it is, kind about how good the picture is.
 
 Rejected is for six reasons only; everything else is mended or advice. Three of the six are found here: the file is
-unreadable, there is no face, the face is too small. The other three need more than one photo or a model that is not
-installed: `compare` tells another person, `same_file` an exact duplicate, and for nudity and minors there is no model
-here, so nothing is said about them. Sunglasses, hats and filters cannot be told with the models in use either; they
-are not guessed at. Head cover is never flagged.
+unreadable, there is no face, the face is too small. An exact duplicate is known by its bytes when it comes in, another
+person by the whole set (`groups`, `sets`), and never for good. For nudity and minors there is no model here, so nothing
+is said about them. Sunglasses, hats and filters cannot be told with the models in use either; they are not guessed at.
+Head cover is never flagged.
 """
 
-import hashlib
+import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, Literal
 
 from batch.child import ChildFailed, Children, Limits
 
-Kind = Literal["reject", "advice", "mended"]
+Kind = Literal["reject", "advice", "mended", "set"]
+"""What a finding does: it ends the photo, it can be overruled, it says what was done, or it is about the set."""
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
-Likeness = Literal["same person", "another person", "not sure"]
 
 # What no installed model can judge; pages and reports say so instead of implying that it was checked.
 NOT_JUDGED = ("sunglasses", "hat", "filter", "nudity", "minor")
@@ -57,21 +56,25 @@ FINDINGS: dict[str, Finding] = {
     "no_face": Finding("no_face", "reject", "We could not find a face in this photo.", "Take one facing the camera"),
     "small_face": Finding("small_face", "reject", "Your face is too small in this photo.", "Move closer to the camera"),
     "several_faces": Finding("several_faces", "mended", "There are several people in this photo.", "Tap your own face"),
+    "some_small": Finding(
+        "some_small", "mended", "Faces that are too small cannot be chosen.", "Come closer if one of them is you"
+    ),
+    "covered": Finding("covered", "mended", "We painted over other people's faces.", "Nothing to do"),
     "cropped": Finding("cropped", "mended", "We cut the photo around your face.", "Nothing to do"),
     "turned": Finding("turned", "mended", "We turned the photo upright.", "Nothing to do"),
     "heic": Finding("heic", "mended", "We converted the photo from HEIC.", "Nothing to do"),
     "blurred": Finding("blurred", "advice", "This photo looks blurred.", "Hold still and try again"),
-    "too_dark": Finding("too_dark", "advice", "This photo is very dark.", "Turn towards a window"),
+    "too_dark": Finding("too_dark", "advice", "Your face is very dark in this photo.", "Turn towards a window"),
+    "half_dark": Finding("half_dark", "advice", "Half of your face lies in the dark.", "Turn towards a window"),
     "too_bright": Finding("too_bright", "advice", "Parts of your face are burnt out to white.", "Avoid direct light"),
     "far_side": Finding("far_side", "advice", "Your face is turned far to the side.", "Turn back a little"),
 }
-# For the caller, which alone knows the other photos of the person.
+# About the set, which this file does not know: said while they hold, and taken back when the set changes.
 ANOTHER_PERSON = Finding(
-    "another_person", "reject", "This looks like another person than your other photos.", "Choose one of yourself"
+    "another_person", "set", "This may be another person than on your other photos.", "Say whether this is you"
 )
-DUPLICATE = Finding("duplicate", "reject", "You have already uploaded this photo.", "Choose another photo")
 NEAR_DUPLICATE = Finding(
-    "near_duplicate", "mended", "This is nearly the same as another photo; they count as one.", "Add a different one"
+    "near_duplicate", "set", "Nearly the same as another photo; the better one counts.", "Add a different one"
 )
 
 
@@ -80,12 +83,12 @@ class Inspection:
     """What one photo shows.
 
     `accepted` is true when nothing rejects it and one face is chosen; with several faces it is false until the person
-    taps one of `boxes` and the photo is inspected again with `choose_face`. `picture` is a JPEG made from the pixels
-    alone, upright, sRGB, without any metadata, at most 2,048 px long; boxes are (left, top, right, bottom) in it.
-    `face_pixels` is the side of the square from hair to chin in that picture, 1.5 times the detector's box. `pose` is
-    the way the nose points as seen in the picture. `fingerprint` is a signed 64-bit number.
+    taps one of `boxes` and the photo is inspected again with `tapped`. `picture` is a JPEG made from the pixels alone,
+    upright, sRGB, without any metadata, at most 2,048 px long unless a small face is still to be tapped in it; boxes
+    are (left, top, right, bottom) in it. `face_pixels` is the side of the square from hair to chin in that picture,
+    1.27 times the height from hairline to chin. `pose` is the way the nose points as seen in the picture.
 
-    `embedding` tells people apart and is biometric: it stays in memory and is never stored.
+    `embedding` tells people apart and `look` shows the face: both stay in memory and are never stored.
     """
 
     accepted: bool
@@ -97,8 +100,8 @@ class Inspection:
     face_box: Box | None = None
     face_pixels: int = 0
     pose: str = ""
-    fingerprint: int = 0
     embedding: tuple[float, ...] | None = None
+    look: bytes = b""
     boxes: tuple[Box, ...] = ()
     dress: Colour | None = None
 
@@ -116,15 +119,13 @@ _children = Children(
 )
 
 
-def inspect(
-    data: bytes, *, choose_face: int | None = None, min_face_pixels: int = 256, measure: bool = True
-) -> Inspection:
+def inspect(data: bytes, *, tapped: Box | None = None, min_face_pixels: int = 256, measure: bool = True) -> Inspection:
     """Judges one photo in a child process. A crash there is the finding "unreadable"; raises InspectorDown.
 
-    `choose_face` is an index into the `boxes` of the inspection that gave these bytes as its `picture`.
+    `tapped` is one of the `boxes` of the inspection that gave these bytes as its `picture`.
     With `measure=False` no embedding is made, for people who have not consented to face measures.
     """
-    about = {"choose_face": choose_face, "min_face_pixels": min_face_pixels, "measure": measure}
+    about = {"tapped": tapped, "min_face_pixels": min_face_pixels, "measure": measure}
     try:
         facts, picture = _children.run(about, data)
         return _inspection(facts, picture)
@@ -140,7 +141,7 @@ def _inspection(facts: dict[str, Any], picture: bytes) -> Inspection:
     findings = tuple(FINDINGS[code] for code in facts["codes"])
     if not picture:
         return Inspection(accepted=False, findings=findings)
-    boxes = tuple(_box(box) for box in facts["boxes"])
+    boxes = tuple(box(edges) for edges in facts["boxes"])
     red, green, blue = facts.get("dress") or (0, 0, 0)
     embedding = tuple(float(number) for number in facts.get("embedding") or ())
     return Inspection(
@@ -155,59 +156,16 @@ def _inspection(facts: dict[str, Any], picture: bytes) -> Inspection:
         face_box=boxes[0] if len(boxes) == 1 else None,
         face_pixels=int(facts.get("face_pixels", 0)),
         pose=str(facts.get("pose", ""))[:10],
-        fingerprint=int(facts["fingerprint"]),
         embedding=embedding or None,
+        look=base64.b64decode(str(facts.get("look", ""))),
         boxes=boxes,
         dress=(int(red), int(green), int(blue)) if facts.get("dress") else None,
     )
 
 
-def _box(edges: Sequence[Any]) -> Box:
+def box(edges: Sequence[Any]) -> Box:
     left, top, right, bottom = (int(edge) for edge in edges)
     return left, top, right, bottom
-
-
-def same_file(data: bytes) -> str:
-    """The SHA-256 by which an exact duplicate is known."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def alike(one: int, other: int) -> bool:
-    """Whether two fingerprints are of nearly the same picture: at most 6 of 64 bits differ."""
-    return ((one ^ other) & (2**64 - 1)).bit_count() <= 6
-
-
-@dataclass(frozen=True)
-class Apart:
-    """How far apart two pictures' embeddings may lie to be of one person, and from where on they are of two."""
-
-    same: float
-    another: float
-
-
-# dlib's own rule is 0.6; it is right for 99.4 % of the pairs of Labeled Faces in the Wild. Between the two nothing is
-# said, because a wrong "another person" insults somebody and costs an upload.
-PHOTOGRAPHS = Apart(same=0.55, another=0.6)
-# The drawn people of the demo all have one draughtsman. Of 30 people with 8 pictures each, the median distance to the
-# own others is below 0.33 (p95), to somebody else's above 0.40 (p1).
-DRAWINGS = Apart(same=0.36, another=0.42)
-
-
-def compare(embedding: Sequence[float], others: Sequence[Sequence[float]], *, limits: Apart = PHOTOGRAPHS) -> Likeness:
-    """Whether a photo shows the person of the others: by the median distance, so that one stray photo among the
-    others does not decide. "not sure" without others, and for a photo that lies far outside a set that is very tight
-    otherwise."""
-    if not others:
-        return "not sure"
-    far = median(math.dist(embedding, other) for other in others)
-    if far > limits.another:
-        return "another person"
-    if far > limits.same:
-        return "not sure"
-    pairs = [math.dist(one, other) for at, one in enumerate(others) for other in others[:at]]
-    if len(others) >= 3 and far > 0.25 and far > 2 * max(pairs):
-        return "not sure"
-    return "same person"
 
 
 # Training wants both sides; the rest may look where it likes.

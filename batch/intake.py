@@ -86,8 +86,9 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
 
 
 def _held(objects: Objects, photo: Photo) -> bool:
-    """Whether a photo is known with its picture; that of a rejected one was deleted, and its verdict is the answer."""
-    return photo.state == PhotoState.REJECTED or objects.exists(photo.path)
+    """Whether a photo is known with its picture. That of a rejected one was deleted: handed in again, it is checked
+    again, because a verdict may have followed from other photos that are gone, or from rules that are."""
+    return photo.state != PhotoState.REJECTED and objects.exists(photo.path)
 
 
 def _look_again(kernel: Kernel, tenant: UUID, employee_id: UUID, path: str) -> Photo:
@@ -112,7 +113,7 @@ def _write_down(
     consent = photos.permitted(session, employee_id)
     known = _known(session, employee_id, digest)
     if known and lost and (known.id, known.path) == (lost.id, lost.path):
-        return _fill(session, known, path, data)
+        return _fill(session, known, path, data, now)
     if known:
         return known
     photo = Photo(
@@ -132,12 +133,15 @@ def _write_down(
     return photo
 
 
-def _fill(session: Session, photo: Photo, path: str, data: bytes) -> Photo:
-    """A photo whose picture was lost gets it back, and is checked like a new one."""
+def _fill(session: Session, photo: Photo, path: str, data: bytes, now: datetime) -> Photo:
+    """A photo whose picture was lost, or deleted with its rejection, gets it back and is checked like a new one."""
+    if photo.state == PhotoState.REJECTED:
+        photo.due_at = now + timedelta(days=tenants.get(session).source_days)
     photo.path, photo.bytes, photo.state, photo.findings, photo.faces, photo.face = (
         path, len(data), PhotoState.CHECKING, [], [], None
     )  # fmt: skip
-    photo.used_anyway, photo.missing_since, photo.checked_at = False, None, None
+    photo.used_anyway, photo.waved, photo.missing_since, photo.checked_at = False, False, None, None
+    photo.is_me, photo.person, photo.twin_of = None, None, None
     session.add(photo)
     session.flush()
     jobs.send(session, photos.check, str(photo.id), key=f"{photo.id}:{uuid4()}")

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
@@ -187,6 +187,10 @@ class PhotoState(StrEnum):
     ADVISED = "advised"
     """Usable, but a better one is easy to take; it counts once the person says to use it anyway."""
     ACCEPTED = "accepted"
+    ASIDE = "aside"
+    """It seems to show somebody else than the photos that count; kept until the person has said who it is."""
+    SPARE = "spare"
+    """Nearly the same as another photo, which is the better one and counts for both."""
     REJECTED = "rejected"
 
 
@@ -214,7 +218,6 @@ class Photo(TenantRow, table=True):
     width: int = 0
     height: int = 0
     pose: str = ""
-    fingerprint: int = Field(default=0, sa_type=BigInteger)
     findings: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     faces: list[list[int]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     """Where the faces are, for tapping one's own: left, top, right, bottom in pixels; never what they look like."""
@@ -223,6 +226,15 @@ class Photo(TenantRow, table=True):
     dress: list[int] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     """The colour of what is worn, red, green and blue, for the advice to wear something else once."""
     used_anyway: bool = False
+    waved: bool = False
+    """HR let it count without seeing it."""
+    person: int | None = None
+    """Which of the people on this person's photos it shows: a number that means nothing outside of the set, given anew
+    at each comparison; None when it was not compared."""
+    is_me: bool | None = None
+    """What the person said about it: it shows them, or somebody else."""
+    twin_of: UUID | None = None
+    """The better photo of nearly the same moment."""
     created_at: datetime = Moment(default_factory=utc_now)
     checked_at: datetime | None = Moment(default=None, nullable=True)
     missing_since: datetime | None = Moment(default=None, nullable=True)

@@ -1,39 +1,41 @@
 """Photos: the selfies a person handed in, and their checks. Before comes `intake.py`, and after it `decisions.py`.
 
 A photo is inspected in a limited child process, and replaced by a clean picture made from its pixels alone. While the
-inspector is down it says "checking": it never passes and never fails unseen. Face measures that tell whether it is the
-same person as on the other photos are taken in memory, for that comparison, and are gone with it.
+inspector is down it says "checking": it never passes and never fails unseen. After each photo the whole set is compared
+anew (`sets.py`), by face measures that are kept in memory only (`measures.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, inspection, ways
+from batch import consents, inspection, sets, ways
 from batch.consents import ConsentMissing
 from batch.employees import EmployeeMissing
 from batch.funnel import NEEDED_PHOTOS
-from batch.inspection import Finding, Inspection
+from batch.inspection import Inspection
+from batch.measures import KNOWN, Measure
 from batch.models import Consent, Employee, Photo, PhotoState, Purpose
 from likeness import jobs, ledger, sweeping
 from likeness.db import tenant_of
 from likeness.errors import Conflict, NotFound
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.keys import DataKey, KeyClass, KeyRef
+from likeness.keys import KeyClass, KeyRef
 from likeness.lanes import Lane
-from likeness.objects import Objects, person_path
+from likeness.objects import person_path
+from likeness.storage import ObjectMissing
 from tenants import tenants
 
 NEEDED = NEEDED_PHOTOS
-COMPARED = 3
-"""With how many of the others a new one is compared until one agrees; each costs one more inspection, 0.5 s."""
 CHECK_AGAIN = timedelta(minutes=2)
 
 
@@ -139,7 +141,10 @@ def picture(kernel: Kernel, tenant: UUID, employee_id: UUID, photo_id: UUID, now
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the set is: what counts, what is still being looked at, and what it lacks in one sentence."""
+    """How far the set is: what counts, what is still being looked at, and what it lacks in one sentence.
+
+    `who` is true while nobody has said which of several people it is; headshots wait for that.
+    """
 
     accepted: int
     checking: int
@@ -148,10 +153,11 @@ class Progress:
     asked: int
     recipes: tuple[str, ...] = ()
     """What may be made of them now: ways that the person agreed to and that have enough photos."""
+    who: bool = False
 
     @property
     def enough(self) -> bool:
-        return self.accepted >= self.needed
+        return self.accepted >= self.needed and not self.who
 
 
 def progress(session: Session, employee_id: UUID) -> Progress:
@@ -166,6 +172,7 @@ def progress(session: Session, employee_id: UUID) -> Progress:
         needed=needed,
         asked=asked,
         recipes=tuple(recipe for recipe in agreed if ways.photos_for(recipe).needed <= len(good)),
+        who=sets.must_ask(photos),
     )
 
 
@@ -180,41 +187,111 @@ class Overtaken(Conflict):
     """Another photo of the person was accepted while this one was compared without it."""
 
 
+OVERTAKEN = 5
+"""Tries to compare a set that others add to at the same time; each costs what the new ones cost to measure."""
+
+
 @jobs.actor(lane=Lane.PHOTOS, attempts=5, lease=timedelta(seconds=45))
 def check(attempt: jobs.Attempt, photo_id: str) -> None:
-    """Inspects a photo, puts the clean picture in the place of what came, and writes the verdict.
+    """Inspects a photo, puts the clean picture in the place of what came, writes the verdict, and compares the set.
 
     A failed attempt leaves the photo "checking"; when the last one has failed, `check_again` sends a new job.
     """
-    for _ in range(3):
-        try:
-            return _check(attempt, UUID(photo_id))
-        except Overtaken:
-            continue  # The first photos of a person arrive together: each must be compared with one that was accepted.
-    raise Overtaken
-
-
-def _check(attempt: jobs.Attempt, photo_id: UUID) -> None:
     kernel = attempt.kernel
     with attempt.transaction() as session:
-        photo = _to_check(session, photo_id)
-        peers = _usable(session, photo.employee_id)[-COMPARED:] if photo and _comparable(session, photo) else []
+        photo = _to_check(session, UUID(photo_id))
+        comparable = photo is not None and _comparable(session, photo.employee_id)
     if photo is None:
         return
     key = kernel.keys.open(source_key(attempt.tenant, photo.employee_id))
-    seen = _inspected(kernel.objects.get(photo.path, key), photo)
-    findings = list(seen.findings)
-    if seen.accepted and _another_person(kernel.objects, key, seen, peers):
-        findings.append(inspection.ANOTHER_PERSON)
-    state = _state(seen, findings)
+    seen = _inspected(kernel.objects.get(photo.path, key), photo, measure=comparable)
+    state = sets.state_of(seen)
     clean = ""
     if state != PhotoState.REJECTED and seen.picture:
         clean = person_path(attempt.tenant, photo.employee_id, KeyClass.SOURCE, uuid4())
         kernel.objects.put(clean, seen.picture, key)
-    with attempt.finishing(lambda: kernel.objects.delete(clean) if clean else None) as session:
-        left = _write_verdict(session, photo, peers, state, findings, seen, clean)
+    measured = {photo.id: sets.measure_of(seen)} if comparable and state in sets.COMPARED else {}
+    left = _finish(
+        attempt,
+        photo.employee_id,
+        measured,
+        write=lambda session: _write_verdict(session, photo, state, seen, clean),
+        undo=lambda: kernel.objects.delete(clean) if clean else None,
+    )
     for path in left:
         kernel.objects.delete(path)
+
+
+@jobs.actor(lane=Lane.PHOTOS, attempts=5, lease=timedelta(seconds=45))
+def compare(attempt: jobs.Attempt, employee_id: str) -> None:
+    """Compares a set anew after it changed otherwise than by a new photo."""
+    with contextlib.suppress(EmployeeMissing):  # Erased since: there is nothing left to compare.
+        _finish(attempt, UUID(employee_id), {}, write=lambda session: [], undo=lambda: None)
+
+
+def _finish(
+    attempt: jobs.Attempt,
+    employee_id: UUID,
+    measured: Mapping[UUID, Measure],
+    *,
+    write: Callable[[Session], list[str]],
+    undo: Callable[[], None],
+) -> list[str]:
+    """Ends the job with what it writes and with the set as it then is, compared: both commit together.
+
+    Measuring is slow and happens before the transaction; if the set has grown meanwhile, it is measured again. `undo`
+    is run when nothing of it was committed for certain.
+    """
+    for photo_id, measure in measured.items():
+        KNOWN.keep(employee_id, photo_id, measure)
+    for _ in range(OVERTAKEN):
+        known = {**_measured(attempt, employee_id), **measured}
+        rolled_back: list[bool] = []
+        try:
+            with attempt.finishing(partial(rolled_back.append, True)) as session:
+                hold(session, employee_id)
+                left = write(session)
+                _arrange(session, employee_id, known)
+            return left
+        except Overtaken:
+            continue
+        except BaseException:
+            if rolled_back:
+                undo()
+            raise
+    undo()
+    raise Overtaken
+
+
+def _arrange(session: Session, employee_id: UUID, known: Mapping[UUID, Measure]) -> None:
+    photos = of(session, employee_id)
+    if not _comparable(session, employee_id):
+        KNOWN.forget(employee_id)
+        return
+    known = KNOWN.of(employee_id, {photo.id for photo in photos}) | dict(known)
+    if any(photo.id not in known for photo in sets.compared(photos)):
+        raise Overtaken
+    for photo in sets.arrange(photos, known):
+        record(session, f"photo.{photo.state}", photo)
+
+
+def _measured(attempt: jobs.Attempt, employee_id: UUID) -> dict[UUID, Measure]:
+    """Measures of all photos that take part, from memory; those that this process has not seen are opened for it."""
+    with attempt.transaction() as session:
+        photos = sets.compared(of(session, employee_id)) if _comparable(session, employee_id) else []
+        waiting = {photo.id for photo in of(session, employee_id) if photo.state == PhotoState.CHECKING}
+    known = KNOWN.of(employee_id, {photo.id for photo in photos} | waiting)
+    for photo in photos:
+        if photo.id not in known:
+            key = attempt.kernel.keys.open(source_key(attempt.tenant, employee_id))
+            try:
+                data = attempt.kernel.objects.get(photo.path, key)
+            except ObjectMissing:
+                known[photo.id] = Measure()  # Nothing can be said about it; who deletes it ends this as well.
+                continue
+            known[photo.id] = sets.measure_of(inspection.inspect(data))
+            KNOWN.keep(employee_id, photo.id, known[photo.id])
+    return known
 
 
 def _to_check(session: Session, photo_id: UUID) -> Photo | None:
@@ -227,78 +304,19 @@ def _to_check(session: Session, photo_id: UUID) -> Photo | None:
     ).first()
 
 
-def _inspected(data: bytes, photo: Photo) -> Inspection:
+def _inspected(data: bytes, photo: Photo, *, measure: bool) -> Inspection:
     """Looks for the face that was tapped by its place: in the clean picture another number of faces may be found."""
-    seen = inspection.inspect(data)
-    if photo.face is None:
-        return seen
-    tapped = photo.faces[photo.face]
-    overlaps = [_overlap(tapped, box) for box in seen.boxes]
-    # A face that is not there is no face's index, and the person is asked again.
-    index = overlaps.index(max(overlaps)) if any(overlaps) else -1
-    return inspection.inspect(data, choose_face=index)
+    tapped = photo.faces[photo.face] if photo.face is not None else None
+    return inspection.inspect(data, tapped=inspection.box(tapped) if tapped else None, measure=measure)
 
 
-def _overlap(one: Sequence[int], other: Sequence[int]) -> int:
-    """Common pixels of two boxes."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0, wide) * max(0, high)
-
-
-def _usable(session: Session, employee_id: UUID) -> list[Photo]:
-    """Those that count, and those that would if the person overruled the advice."""
-    return [photo for photo in of(session, employee_id) if photo.state in (PhotoState.ADVISED, PhotoState.ACCEPTED)]
-
-
-def _comparable(session: Session, photo: Photo) -> bool:
+def _comparable(session: Session, employee_id: UUID) -> bool:
     """Face measures are taken only with the consent to that very purpose."""
-    return Purpose.BIOMETRIC in consents.standing(session, photo.employee_id)
+    return Purpose.BIOMETRIC in consents.standing(session, employee_id)
 
 
-def _another_person(objects: Objects, key: DataKey, seen: Inspection, peers: Iterable[Photo]) -> bool:
-    """Whether it is somebody else than on the others, one after the other: most photos agree with the first at once."""
-    others: list[tuple[float, ...]] = []
-    likeness = ""
-    for peer in peers:
-        measured = inspection.inspect(objects.get(peer.path, key)).embedding
-        if measured and seen.embedding:
-            others.append(measured)
-            likeness = inspection.compare(seen.embedding, others)
-            if likeness == "same person":
-                break
-    return likeness == "another person"
-
-
-def _state(seen: Inspection, findings: Iterable[Finding]) -> PhotoState:
-    kinds = {finding.kind for finding in findings}
-    if "reject" in kinds:
-        return PhotoState.REJECTED
-    if seen.needs_choice:
-        return PhotoState.CHOOSING
-    if not seen.accepted:
-        return PhotoState.REJECTED
-    return PhotoState.ADVISED if "advice" in kinds else PhotoState.ACCEPTED
-
-
-def _write_verdict(
-    session: Session,
-    photo: Photo,
-    peers: Sequence[Photo],
-    state: PhotoState,
-    findings: list[Finding],
-    seen: Inspection,
-    clean: str,
-) -> list[str]:
+def _write_verdict(session: Session, photo: Photo, state: PhotoState, seen: Inspection, clean: str) -> list[str]:
     """Writes the verdict if the photo still waits for it, and returns the objects that nobody needs any more."""
-    hold(session, photo.employee_id)
-    others = _usable(session, photo.employee_id)
-    if state in (PhotoState.ADVISED, PhotoState.ACCEPTED):
-        if others and not peers and _comparable(session, photo):
-            raise Overtaken
-        if any(inspection.alike(seen.fingerprint, other.fingerprint) for other in others):
-            state = PhotoState.REJECTED
-            findings.append(inspection.NEAR_DUPLICATE)
     kept = state != PhotoState.REJECTED
     written = session.execute(
         update(Photo)
@@ -311,13 +329,12 @@ def _write_verdict(
         .values(
             state=state,
             path=clean or photo.path,
-            findings=[asdict(finding) for finding in findings],
+            findings=[asdict(finding) for finding in seen.findings],
             faces=[list(box) for box in seen.boxes] if state == PhotoState.CHOOSING else [],
             width=seen.width if kept else 0,
             height=seen.height if kept else 0,
             pose=seen.pose if kept else "",
             dress=list(seen.dress) if kept and seen.dress else None,
-            fingerprint=seen.fingerprint if kept else 0,
             bytes=len(seen.picture or b"") if kept else 0,
             checked_at=func.now(),
         )

@@ -57,19 +57,25 @@ class Undecodable(Exception):
 
 
 class Decoded(NamedTuple):
+    """`shrunk` is how many times larger the picture in the file is."""
+
     image: Image.Image
     turned: bool
     heic: bool
+    shrunk: float
 
 
-def decode(data: bytes) -> Decoded:
-    """The first frame of a JPEG, PNG, WebP or HEIC as an upright 8-bit sRGB picture; raises Undecodable."""
+def decode(data: bytes, side: int = WORKING_SIDE) -> Decoded:
+    """The first frame of a JPEG, PNG, WebP or HEIC as an upright 8-bit sRGB picture, at most so long.
+
+    Raises Undecodable.
+    """
     if len(data) > LARGEST_FILE:
         raise Undecodable("too_large")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode(data)
+            return _decode(data, side)
     except (Undecodable, MemoryError):
         raise
     except Exception:
@@ -77,7 +83,7 @@ def decode(data: bytes) -> Decoded:
         raise Undecodable("damaged") from None
 
 
-def _decode(data: bytes) -> Decoded:
+def _decode(data: bytes, side: int) -> Decoded:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -91,13 +97,15 @@ def _decode(data: bytes) -> Decoded:
         profile = colours.profile(nclx)
     # libheif turns the picture itself.
     orientation = 1 if heic else _orientation(image)
-    # A JPEG decodes at a half or a quarter of its size for free, if that is still large enough.
-    image.draft(image.mode, (WORKING_SIDE * 3 // 4, WORKING_SIDE * 3 // 4))
+    longest = max(image.size)
+    # A JPEG decodes at a half, a quarter or an eighth of its size for free, if that is still large enough.
+    part = min(1.0, side * 3 / 4 / longest)
+    image.draft(image.mode, (round(image.width * part), round(image.height * part)))
     image.load()
-    picture = _plain(image, profile)
+    picture = _plain(image, profile, side)
     for turn in TURNS.get(orientation, ()):
         picture = picture.transpose(turn)
-    return Decoded(picture, orientation in TURNS, heic)
+    return Decoded(picture, orientation in TURNS, heic, longest / max(picture.size))
 
 
 def _check_pixels(image: Image.Image) -> None:
@@ -122,13 +130,13 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _plain(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _plain(image: Image.Image, profile: bytes | None, side: int) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image, profile = _eight_bits(image), None
     if image.mode in ("P", "PA", "LA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-    if max(image.size) > WORKING_SIDE:
-        image.thumbnail((WORKING_SIDE, WORKING_SIDE), reducing_gap=2.0)
+    if max(image.size) > side:
+        image.thumbnail((side, side), reducing_gap=2.0)
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     if alpha is not None:
         image = image.convert("RGB")
@@ -172,11 +180,3 @@ def encode(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=92, subsampling=0, optimize=False)
     return out.getvalue()
-
-
-def fingerprint(image: Image.Image) -> int:
-    """The 64-bit difference hash: is each point brighter than its right neighbour? Signed, as databases store it."""
-    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    bits = (small[:, 1:] > small[:, :-1]).ravel()
-    number = int("".join("1" if bit else "0" for bit in bits), 2)
-    return number - 2**64 if number >= 2**63 else number

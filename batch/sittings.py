@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, photos, ways
+from batch import consents, decisions, photos, ways
 from batch.consents import ConsentMissing
 from batch.models import ACTIVE, Consent, Employee, Photo, Sitting, SittingState
 from likeness import ledger
@@ -65,8 +65,8 @@ def submit(session: Session, employee_id: UUID, now: datetime, recipe: str | Non
     """Hands the photos in: a sitting that is ready for the cluster. Handing in twice gives the same sitting.
 
     Without a recipe it is the company's first that the person agreed to and that has enough photos.
-    Raises `ConsentMissing`, `RecipeNotOffered`, `TooFewPhotos`, `AlreadyDone` and, when the company has none left,
-    `NoCredits`.
+    Raises `ConsentMissing`, `RecipeNotOffered`, `TooFewPhotos`, `WhoMissing`, `AlreadyDone` and, when the company has
+    none left, `NoCredits`.
     """
     photos.permitted(session, employee_id)
     latest = latest_of(session, employee_id)
@@ -96,7 +96,7 @@ def reshoot(
     """Another sitting, free twice. The headshots of the one before stay until one of the new ones is released.
 
     None when both free reshoots are used up: then the credit is refunded, and the headshots there are stay.
-    Raises `ReasonMissing`, `ConsentMissing`, `NothingToReshoot` and `TooFewPhotos`.
+    Raises `ReasonMissing`, `ConsentMissing`, `NothingToReshoot`, `TooFewPhotos` and `WhoMissing`.
     """
     reason = reason.strip()[:REASON_LENGTH]
     if not reason:
@@ -295,6 +295,7 @@ def _enough_photos(session: Session, employee_id: UUID, now: datetime, recipe: s
     count = sum(photo.due_at > now for photo in photos.accepted(session, employee_id))
     for one in agreed:
         if count >= ways.photos_for(one).needed:
+            decisions.hand_over(session, employee_id)
             return one
     needed = min((ways.photos_for(one).needed for one in agreed), default=ways.MODEL.needed)
     raise TooFewPhotos(f"{count} of your photos are accepted and {needed} are needed. Please add some more.")

@@ -1,32 +1,30 @@
 """What one photo shows, as facts. Runs in a limited child process; `inspection` turns the codes into sentences.
 
-Judged are only things that the models can honestly tell. Blur and light are measured inside the face and relative to
-its own contrast, so that a dark skin in good light is not "too dark".
+Cheap tests come first: a file that is no picture is not decoded, a picture without a face is not measured, a face that
+is too small gets no embedding. Judged are only things that the models can honestly tell.
 """
 
+import base64
 import io
+import math
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
-from batch import faces, pictures
-from batch.faces import Box, Face, Found, Pixels
+from batch import faces, landmarks, pictures, quality
+from batch.faces import Box, Face, Found
 
-# The edge energy (variance of the Laplacian) of a face of 150 px, divided by the variance of its brightness. A sharp
-# photograph has 0.04; 0.004 is a blur of about 1 % of the face's width, where the recognition numbers begin to drift.
-BLURRED = 0.004
-# Even the brightest twentieth of face and picture (eyes, teeth, walls) is this dark, of 255: nothing was lit.
-DARK = 70
-# More than this part of the face is burnt out to white.
-BURNT = 0.2
-# About 9 and 37 degrees: the base of the nose stands about 0.8 of half the eye distance before the eyes. Of drawn
-# people who look at the camera, 98 % are below 0.13.
-SIDE, FAR_SIDE = 0.13, 0.6
+LEAST = 256
+"""Pixels of a face's square, in the picture that is kept."""
 # A whole photo is kept if its face keeps this many pixels, half of what training uses; else the face is cut out.
 WHOLE = 512
-# Sides of the cut, in widths of the detector's box: head, shoulders and some chest, or less next to other people.
-CUTS = (6.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.6)
+# Sides of the cut, in heights of the face: head, shoulders and some chest, or less next to other people.
+CUTS = (5.0, 4.2, 3.4, 2.7, 2.2)
+# A picture in which a face is still to be tapped is looked at again afterwards, and the ruler is exact to 1 %.
+SPARE = 1.03
+# Somebody else's head with hair and ears, and the own one that nothing may cover, in heights of the face.
+HEAD, OWN = (0.62, 0.8), (0.45, 0.6)
 
 
 def warm_up() -> None:
@@ -36,9 +34,14 @@ def warm_up() -> None:
         file = io.BytesIO()
         sample.convert("L" if mode == "I;16" else mode).convert(mode).save(file, kind, icc_profile=PROFILE)
         judge({}, file.getvalue())
-    face = faces.face_at(sample, (100, 100, 200, 200))
-    _one_face(Found(sample, [face], turned=False), face, [], 256)
-    faces.embedding(faces.chip(sample, face))
+    landmarks.warm_up()
+    square = np.array([100.0, 100.0, 200.0, 200.0])
+    eyes = np.array([(130.0, 140.0), (170.0, 140.0)])
+    points = np.full((468, 3), 150.0) + np.arange(468.0)[:, None] % 50
+    face = faces.face_of(landmarks.Face(landmarks.Detection(square, 1.0, eyes), points), sample.size)
+    _one_face(Found(sample, [face], [face], turned=False), face, [], 256)
+    faces.look(sample, face)
+    faces.embedding(sample, face)
 
 
 # A profile like those in photos, so that converting from one is also walked once.
@@ -47,67 +50,78 @@ PROFILE = ImageCms.ImageCmsProfile(pictures.SRGB).tobytes()
 
 def judge(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """The facts of one photo, and its clean JPEG."""
+    least = int(about.get("min_face_pixels", LEAST))
     try:
-        picture, turned, heic = pictures.decode(data)
+        picture = pictures.decode(data, pictures.KEPT_SIDE)
+        found = faces.find(picture.image)
+        if picture.shrunk > 1 and any(face.pixels < WHOLE for face in found.faces):
+            # A small face is cut out of the picture at more of its size than the whole is kept at.
+            picture = pictures.decode(data)
+            found = faces.find(picture.image)
     except pictures.Undecodable as error:
         return {"codes": [error.code]}, b""
-    found = faces.find(picture)
-    codes = [code for code, mended in (("turned", turned or found.turned), ("heic", heic)) if mended]
-    face = _chosen(found.faces, about.get("choose_face"))
+    codes = [code for code, mended in (("turned", picture.turned or found.turned), ("heic", picture.heic)) if mended]
+    face = _chosen(found.faces, about.get("tapped"))
     if face is None:
-        return _nobody_chosen(found, codes)
-    facts, clean = _one_face(found, face, codes, about.get("min_face_pixels", 256))
-    if about.get("measure", True):
-        facts["embedding"] = faces.embedding(faces.chip(found.image, face))
+        return _nobody_chosen(found, codes, least)
+    facts, clean = _one_face(found, face, codes, least)
+    if about.get("measure", True) and "small_face" not in facts["codes"]:
+        facts["embedding"] = faces.embedding(found.image, face)
+        facts["look"] = base64.b64encode(faces.look(found.image, face)).decode()
     return facts, clean
 
 
-def _nobody_chosen(found: Found, codes: list[str]) -> tuple[dict[str, Any], bytes]:
-    kept = pictures.shrink(found.image, pictures.KEPT_SIDE)
-    scale = kept.width / found.image.width
-    boxes = [_moved(one.box, 0, 0, scale) for one in found.faces]
-    if not boxes:
-        return _facts(kept, [*codes, "no_face"], boxes)
-    # The person taps a face in the clean picture, and that one is inspected next: its boxes are those that count.
-    again = faces.find(pictures.decode(pictures.encode(kept)).image)
-    if len(again.faces) > 1 and not again.turned:
-        boxes = [one.box for one in again.faces]
-    return _facts(kept, [*codes, "several_faces"], boxes)
+def _chosen(found: list[Face], tapped: Box | None) -> Face | None:
+    """The only face, or the one where somebody tapped: its place is known from the inspection before."""
+    if tapped is None:
+        return found[0] if len(found) == 1 else None
+    shared = [(landmarks.overlap(tapped, face.box), number) for number, face in enumerate(found)]
+    best = max(shared, default=(0.0, 0))
+    return found[best[1]] if best[0] > 0 else None
+
+
+def _nobody_chosen(found: Found, codes: list[str], least: int) -> tuple[dict[str, Any], bytes]:
+    longest = max(found.image.size)
+    if not found.faces:
+        return _facts(pictures.shrink(found.image, pictures.KEPT_SIDE), [*codes, "no_face"], [])
+    # Whether a face is large enough is known before anybody is asked to tap it.
+    large = [face for face in found.faces if _pixels(found, face) >= least]
+    if not large:
+        return _facts(pictures.shrink(found.image, pictures.KEPT_SIDE), [*codes, "small_face"], [])
+    enough = max(least * SPARE / face.pixels for face in large) * longest
+    kept = pictures.shrink(found.image, math.ceil(min(longest, max(pictures.KEPT_SIDE, enough))))
+    scale = max(kept.size) / longest
+    codes = [*codes, "several_faces", *(["some_small"] if len(large) < len(found.faces) else [])]
+    return _facts(kept, codes, [_moved(face.box, 0, 0, scale) for face in large])
+
+
+def _pixels(found: Found, face: Face) -> int:
+    """How large a face is in the picture that would be kept of it."""
+    cut = _cut(found, face)
+    return round(face.pixels * min(1.0, pictures.KEPT_SIDE / max(cut[2] - cut[0], cut[3] - cut[1])))
 
 
 def _one_face(found: Found, face: Face, codes: list[str], least: int) -> tuple[dict[str, Any], bytes]:
-    others = [_head(one.box) for one in found.faces if one is not face]
-    cut = _cut(found.image.size, face, others)
-    kept = pictures.shrink(found.image.crop(cut), pictures.KEPT_SIDE)
-    if cut != (0, 0, *found.image.size):
-        codes = [*codes, "cropped"]
-    scale = kept.width / (cut[2] - cut[0])
-    chip = faces.chip(found.image, face)
+    cut = _cut(found, face)
+    others = [one for one in (*found.faces, *found.bystanders) if one is not face and _overlap(cut, _head(one))]
+    seen = _without(found.image, face, others) if others else found.image
+    kept = pictures.shrink(seen.crop(cut), pictures.KEPT_SIDE)
+    scale = max(kept.size) / max(cut[2] - cut[0], cut[3] - cut[1])
     pixels = round(face.pixels * scale)
-    codes = [*codes, *_advice(found.image, face, chip, pixels, least)]
+    codes = [
+        *codes,
+        *(["cropped"] if cut != (0, 0, *found.image.size) else []),
+        *(["covered"] if others else []),
+        *(["small_face"] if pixels < least else []),
+        *quality.advice(found.image, face),
+    ]
     facts, data = _facts(kept, codes, [_moved(face.box, cut[0], cut[1], scale)])
-    facts |= {
-        "face_pixels": pixels,
-        "pose": "front" if abs(face.turn) <= SIDE else "left" if face.turn < 0 else "right",
-        "dress": _dress(found.image, face.box),
-    }
+    facts |= {"face_pixels": pixels, "pose": quality.pose(face), "dress": _dress(seen, face.box)}
     return facts, data
 
 
-def _chosen(found: list[Face], number: int | None) -> Face | None:
-    if number is None:
-        return found[0] if len(found) == 1 else None
-    return found[number] if 0 <= number < len(found) else None
-
-
 def _facts(kept: Image.Image, codes: list[str], boxes: list[Box]) -> tuple[dict[str, Any], bytes]:
-    facts = {
-        "codes": codes,
-        "width": kept.width,
-        "height": kept.height,
-        "boxes": boxes,
-        "fingerprint": pictures.fingerprint(kept),
-    }
+    facts = {"codes": codes, "width": kept.width, "height": kept.height, "boxes": boxes}
     return facts, pictures.encode(kept)
 
 
@@ -116,18 +130,18 @@ def _moved(box: Box, left: int, top: int, scale: float) -> Box:
     return round((x0 - left) * scale), round((y0 - top) * scale), round((x1 - left) * scale), round((y1 - top) * scale)
 
 
-def _cut(size: tuple[int, int], face: Face, others: list[Box]) -> Box:
+def _cut(found: Found, face: Face) -> Box:
     """The part of the picture to keep: all of it, or a square around the face that leaves other people out."""
+    size = found.image.size
     whole = (0, 0, *size)
-    if not others and face.pixels * min(1.0, pictures.KEPT_SIDE / max(size)) >= WHOLE:
-        return whole
-    if not others and max(size) <= pictures.KEPT_SIDE:
+    others = [_head(one) for one in found.faces if one is not face]
+    scale = min(1.0, pictures.KEPT_SIDE / max(size))
+    if not others and (scale == 1 or face.pixels * scale >= WHOLE):
         return whole
     x0, y0, x1, y1 = face.box
     middle, centre = (x0 + x1) / 2, (y0 + y1) / 2
-    box = whole
-    for widths in CUTS:
-        half = widths * (x1 - x0) / 2
+    for heights in CUTS:
+        half = heights * face.mesh.height / 2
         box = (
             max(0, round(middle - half)),
             max(0, round(centre - half)),
@@ -139,41 +153,39 @@ def _cut(size: tuple[int, int], face: Face, others: list[Box]) -> Box:
     return box
 
 
-def _head(box: Box) -> Box:
-    """The whole head of somebody else, hair and ears included: half the box's side more on each side."""
-    more = (box[2] - box[0]) // 2
-    return box[0] - more, box[1] - more, box[2] + more, box[3] + more
+def _head(face: Face) -> Box:
+    """The whole head of somebody else, hair and ears included."""
+    left, top, right, bottom = face.box
+    middle, centre = (left + right) / 2, (top + bottom) / 2 - 0.1 * face.mesh.height
+    wide, high = (part * face.mesh.height for part in HEAD)
+    return round(middle - wide), round(centre - high), round(middle + wide), round(centre + high)
 
 
 def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _advice(image: Image.Image, face: Face, chip: Pixels, pixels: int, least: int) -> list[str]:
-    grey = chip.astype(np.float64) @ (0.299, 0.587, 0.114)
-    bright = float(np.percentile(grey, 95))
-    all_bright = float(np.percentile(np.asarray(image.convert("L").resize((64, 64), Image.Resampling.BOX)), 95))
-    facts = {
-        "small_face": pixels < least,
-        "too_dark": max(bright, all_bright) < DARK,
-        "too_bright": float((chip.min(axis=2) >= 250).mean()) > BURNT,
-        "blurred": _edges(grey) < BLURRED * max(1.0, float(grey.var())),
-        "far_side": abs(face.turn) > FAR_SIDE,
-    }
-    return [code for code, true in facts.items() if true]
-
-
-def _edges(grey: Any) -> float:
-    inner = grey[1:-1, 1:-1]
-    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((around - 4 * inner).var())
+def _without(image: Image.Image, face: Face, others: list[Face]) -> Image.Image:
+    """The picture with the heads of the others painted over in one colour each: nothing of them is left to see."""
+    covered = image.copy()
+    for other in others:
+        head = _head(other)
+        mask = Image.new("L", image.size)
+        ImageDraw.Draw(mask).ellipse(head, fill=255)
+        left, top, right, bottom = face.box
+        middle, centre = (left + right) / 2, (top + bottom) / 2
+        wide, high = (part * face.mesh.height for part in OWN)
+        ImageDraw.Draw(mask).ellipse((middle - wide, centre - high, middle + wide, centre + high), fill=0)
+        around = image.crop(head).resize((1, 1), Image.Resampling.BOX)
+        covered.paste(around.resize(image.size), mask=mask)
+    return covered
 
 
 def _dress(image: Image.Image, box: Box) -> tuple[int, ...] | None:
     """The middle colour of what is worn below the chin, where the picture goes that far down."""
     x0, _, x1, y1 = box
     side = x1 - x0
-    top, bottom = y1 + round(0.7 * side), min(image.height, y1 + round(1.3 * side))
+    top, bottom = y1 + round(0.5 * side), min(image.height, y1 + round(1.1 * side))
     if bottom - top < 0.2 * side:
         return None
     part = image.crop((x0, top, x1, bottom)).resize((16, 16), Image.Resampling.BOX)

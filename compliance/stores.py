@@ -69,8 +69,8 @@ TABLES: Mapping[str, Table] = {
         _table("consent", Fate.ERASED, person="employee_id", identifying="signature",
                technical="id tenant_id notice_id purpose given_at withdrawn_at"),
         _table("photo", Fate.ERASED, person="employee_id",
-               biometric="path digest pose fingerprint findings faces face dress",
-               technical="id tenant_id consent_id state bytes width height used_anyway created_at checked_at"
+               biometric="path digest pose findings faces face dress person is_me twin_of",
+               technical="id tenant_id consent_id state bytes width height used_anyway waved created_at checked_at"
                " missing_since due_at"),
         _table("upload", Fate.ERASED, person="employee_id", biometric="path digest",
                technical="id tenant_id consent_id length received photo_id created_at touched_at due_at"),

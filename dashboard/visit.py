@@ -16,7 +16,20 @@ from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
-from batch import consents, decisions, employees, headshots, intake, invitations, notices, photos, sittings, texts, ways
+from batch import (
+    consents,
+    decisions,
+    employees,
+    headshots,
+    intake,
+    invitations,
+    notices,
+    photos,
+    sets,
+    sittings,
+    texts,
+    ways,
+)
 from batch.api_visit import enter
 from batch.employees import EmployeeProfile
 from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
@@ -275,11 +288,13 @@ def _photos_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         me = standing(session, kernel, caller.id, utc_now())
         progress = photos.progress(session, caller.id)
         mine: list[Photo] = photos.of(session, caller.id)
+        who = sets.unclear(mine)
     if not me.consented:
         return back(request, "/visit/consent")
     context = {
         "photos": list(reversed(mine)),
         "progress": progress,
+        "who": who,
         "hint": words.meter(progress.hint, me.language),
         "checking": progress.checking,
         "largest": intake.LARGEST,
@@ -308,6 +323,23 @@ def use_anyway(request: Request[Any, Any, Any], photo_id: FromPath[UUID]) -> Res
     with kernel_of(request).db.transaction(caller.tenant) as session:
         decisions.use_anyway(session, caller.id, photo_id)
     return _photos_again(request)
+
+
+@post("/visit/photos/who", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
+def say_who(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """One tap on "this is me": the photos it stands beside are the person's, and those of the others shown are not."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        decisions.say_who(session, caller.id, _ids(data.get("mine", "")), _ids(data.get("not_mine", "")))
+    return _photos_again(request)
+
+
+def _ids(listed: str) -> list[UUID]:
+    """Raises `PhotoMissing` for what is no id."""
+    try:
+        return [UUID(one) for one in listed.split()]
+    except ValueError:
+        raise photos.PhotoMissing("There is no such photo.") from None
 
 
 @post("/visit/photos/{photo_id:uuid}/face", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
@@ -535,6 +567,7 @@ routes: list[Any] = [
     show_photos,
     add_photo,
     use_anyway,
+    say_who,
     choose_face,
     remove_photo,
     submit,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from PIL import Image
 from sqlmodel import Session
 
-from batch import headshots, intake, photos, sittings
+from batch import headshots, inspection, intake, photos, sittings
 from batch.models import Employee, Headshot, Photo, PhotoState, Sitting, SittingState
 from likeness.db import utc_now
 from likeness.kernel import Kernel
@@ -36,7 +37,10 @@ def make_photos(
     ]
     with kernel.db.transaction(person.tenant_id) as session:
         for photo in made:
-            photos.get(session, person.id, photo.id).state = state
+            found = photos.get(session, person.id, photo.id)
+            found.state = state
+            if state == PhotoState.ADVISED:
+                found.findings = [asdict(inspection.FINDINGS["blurred"])]
     return made
 
 

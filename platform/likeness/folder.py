@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch import inspection, presets
+from batch import inspection, presets, sets
 from batch.inspection import Finding, Inspection
 from batch.views import Floats
 from gpu_cluster.cutout import sight
@@ -37,34 +37,19 @@ def photos(folder: Path) -> list[Path]:
 
 
 def inspected(folder: Path) -> Iterator[tuple[Path, Inspection, list[Finding]]]:
-    """Each photo with its verdict in the order of arrival, as the product gives it: the photo by itself, then whether
-    it is one of those before it again and whether it shows the person of those before it."""
-    digests: dict[str, Path] = {}
-    known: list[Inspection] = []
-    for path in photos(folder):
-        data = path.read_bytes()
-        seen = inspection.inspect(data)
-        findings = list(seen.findings)
-        digest = inspection.same_file(data)
-        if digest in digests:
-            findings.append(inspection.DUPLICATE)
-        elif seen.accepted:
-            others = [other.embedding for other in known if other.embedding]
-            if seen.embedding and inspection.compare(seen.embedding, others) == "another person":
-                findings.append(inspection.ANOTHER_PERSON)
-            elif any(inspection.alike(seen.fingerprint, other.fingerprint) for other in known):
-                findings.append(inspection.NEAR_DUPLICATE)
-            if not any(finding.kind == "reject" for finding in findings):
-                known.append(seen)
-        digests.setdefault(digest, path)
-        yield path, seen, findings
+    """Each photo with its verdict in the order of arrival, as the product gives it once all are there: the photo by
+    itself, and what the set says about it, which shows somebody else or nearly the same moment as another one."""
+    paths = photos(folder)
+    seen = [inspection.inspect(path.read_bytes()) for path in paths]
+    for path, one, state in zip(paths, seen, sets.standing(seen), strict=True):
+        yield path, one, [*one.findings, *([sets.STANDING[state]] if state in sets.STANDING else [])]
 
 
 def verdict(path: Path, seen: Inspection, findings: list[Finding]) -> dict[str, object]:
     """One photo's verdict as plain values for JSON; no measure of a face is in it."""
     return {
         "photo": path.name,
-        "accepted": seen.accepted and not any(finding.kind == "reject" for finding in findings),
+        "accepted": seen.accepted and not any(finding.kind in ("reject", "set") for finding in findings),
         "needs_choice": seen.needs_choice,
         "faces": seen.faces,
         "face_pixels": seen.face_pixels,
@@ -91,7 +76,7 @@ def cut_out(folder: Path, most: int = SHOWN) -> Iterator[Cut]:
     """The person's portraits, best first, until `most` may be shown; and what was refused, with one sentence each."""
     looked = []
     for path, seen, findings in inspected(folder):
-        refused = next((finding for finding in findings if finding.kind == "reject"), None)
+        refused = next((finding for finding in findings if finding.kind in ("reject", "set")), None)
         if seen.needs_choice and refused is None:
             refused = next(finding for finding in findings if finding.code == "several_faces")
         if refused is not None or seen.picture is None:

@@ -214,7 +214,8 @@ def test_hr_sees_why_somebody_does_not_get_on_and_helps(
     assert client.get(path).status_code == 404
     assert client.post(f"{path}/wave-through").status_code == 404
     sign_in_member(client, kernel, alice.tenant_id, Role.HR)
-    assert client.get(path).json() == {"uploads": 12, "accepted": 0, "advised": 2, "reasons": {}}
+    seen = {"uploads": 12, "accepted": 0, "advised": 2, "aside": 0, "reasons": {"blurred": 2}}
+    assert client.get(path).json() == seen
     assert client.post(f"{path}/wave-through").json() == {"photos": 2}
     assert client.post(f"{path}/wave-through").status_code == 409
 
