@@ -217,6 +217,7 @@ class HoldShown:
     confirmed_by: UUID | None
     placed_at: datetime
     expires_at: datetime
+    lift_asked_by: UUID | None
     lifted_at: datetime | None
 
 
@@ -231,6 +232,7 @@ def hold_shown(hold: Hold) -> HoldShown:
         confirmed_by=hold.confirmed_by,
         placed_at=hold.placed_at,
         expires_at=hold.expires_at,
+        lift_asked_by=hold.lift_asked_by,
         lifted_at=hold.lifted_at,
     )
 
@@ -270,6 +272,7 @@ def confirm_hold(request: Request[Any, Any, Any], hold_id: FromPath[UUID]) -> Ho
 
 @delete("/holds/{hold_id:uuid}", guards=DESK, status_code=200, sync_to_thread=True)
 def lift_hold(request: Request[Any, Any, Any], hold_id: FromPath[UUID]) -> HoldShown:
+    """Asks for a confirmed hold to be lifted; it stands until a second member of legal asks too."""
     return _as_legal(
         request,
         lambda session, member: hold_shown(holds.lift(session, hold_id, lifted_by=member.id, now=utc_now())),

@@ -1,11 +1,14 @@
 """Legal holds: a person's things are kept past their day because a court said so, in the sight of two people.
 
-One member of the legal role places a hold, another confirms it, and it ends on a day that was set at the start. Only a
-confirmed hold that stands keeps anything; retention and erasure ask here before they delete.
+One member of the legal role places a hold, another confirms it, and it ends on a day that was set at the start; lifting
+it earlier takes two as well. Two means two who could not have made each other (`tenants/chains.py`), and who both worked
+for legal before it was asked for. Only a confirmed hold that stands keeps anything; retention and erasure ask here before
+they delete.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +20,8 @@ from compliance.models import Basis, Hold
 from likeness import ledger
 from likeness.db import tenant_of
 from likeness.errors import Conflict, NotFound, Unprocessable
+from tenants import chains
+from tenants.models import Member, Role
 from tenants.plain import one_line
 
 LONGEST = timedelta(days=366)
@@ -32,6 +37,14 @@ class HoldRefused(Unprocessable):
 
 class SamePerson(Conflict):
     """Who placed the hold cannot be the one who confirms it."""
+
+
+class NotApart(Conflict):
+    """The two could be one: one of them invited the other or gave them their role, directly or through others."""
+
+
+class NotThereBefore(Conflict):
+    """Who is to be the second of two did not work for legal yet when the first one asked."""
 
 
 class HoldEnded(Conflict):
@@ -74,13 +87,12 @@ def place(
 
 
 def confirm(session: Session, hold_id: UUID, *, confirmed_by: UUID, now: datetime) -> Hold:
-    """Raises `HoldMissing`, `SamePerson` and `HoldEnded`."""
+    """Raises `HoldMissing`, `HoldEnded`, `SamePerson`, `NotApart` and `NotThereBefore`."""
     hold = _locked(session, hold_id)
     if hold.lifted_at is not None or hold.expires_at <= now:
         raise HoldEnded("This hold has ended already.")
-    if hold.placed_by == confirmed_by:
-        raise SamePerson("A second person has to confirm a hold.")
     if hold.confirmed_by is None:
+        _check_second(session, hold.placed_by, hold.placed_at, confirmed_by, "confirm a hold")
         hold.confirmed_by, hold.confirmed_at = confirmed_by, now
         session.add(hold)
         _record(session, "hold.confirmed", hold, confirmed_by)
@@ -88,13 +100,61 @@ def confirm(session: Session, hold_id: UUID, *, confirmed_by: UUID, now: datetim
 
 
 def lift(session: Session, hold_id: UUID, *, lifted_by: UUID, now: datetime) -> Hold:
-    """Deletion resumes within a minute. Raises `HoldMissing`."""
+    """The first of two asks for it, the second lifts it, and deletion resumes within a minute. One that nobody confirmed
+    keeps nothing, so one person takes it back.
+
+    Raises `HoldMissing`, `SamePerson`, `NotApart` and `NotThereBefore`.
+    """
     hold = _locked(session, hold_id)
-    if hold.lifted_at is None:
+    if hold.lifted_at is not None:
+        return hold
+    if hold.confirmed_at is None or hold.expires_at <= now:
         hold.lifted_at = now
-        session.add(hold)
         _record(session, "hold.lifted", hold, lifted_by)
+    elif hold.lift_asked_by is None or hold.lift_asked_at is None or _has_left(session, hold.lift_asked_by):
+        hold.lift_asked_by, hold.lift_asked_at = lifted_by, now
+        _record(session, "hold.lift-asked", hold, lifted_by)
+    else:
+        _check_second(session, hold.lift_asked_by, hold.lift_asked_at, lifted_by, "lift a hold")
+        hold.lifted_by, hold.lifted_at = lifted_by, now
+        _record(session, "hold.lifted", hold, lifted_by)
+    session.add(hold)
     return hold
+
+
+def seconds(everybody: Mapping[UUID, Member], hold: Hold) -> list[UUID]:
+    """Who may finish what one of two asked for: to confirm this hold, or to lift it."""
+    first, asked_at = hold.placed_by, hold.placed_at
+    if hold.confirmed_at is not None:
+        if hold.lift_asked_by is None or hold.lift_asked_at is None:
+            return []
+        first, asked_at = hold.lift_asked_by, hold.lift_asked_at
+    return [one for one in everybody if _may_be_second(everybody, first, asked_at, one)]
+
+
+def _may_be_second(everybody: Mapping[UUID, Member], first: UUID, asked_at: datetime, second: UUID) -> bool:
+    return chains.apart(everybody, first, second) and chains.held_before(everybody[second], Role.LEGAL, asked_at)
+
+
+def _check_second(session: Session, first: UUID, asked_at: datetime, second: UUID, what: str) -> None:
+    if first == second:
+        raise SamePerson(f"It takes a second person to {what}: you were the first.")
+    everybody = chains.desk(session)
+    if not chains.apart(everybody, first, second):
+        raise NotApart(
+            f"It takes two to {what} who did not invite each other or give each other their roles, directly or through"
+            " others. You and the first one stand in such a chain. Ask somebody else of legal."
+        )
+    if not _may_be_second(everybody, first, asked_at, second):
+        raise NotThereBefore(
+            f"To {what}, the second person must have worked for legal, and signed in, before the first one asked. Ask"
+            " somebody who had."
+        )
+
+
+def _has_left(session: Session, member_id: UUID) -> bool:
+    member = chains.desk(session).get(member_id)
+    return member is None or member.disabled_at is not None or Role.LEGAL not in member.roles
 
 
 def of(session: Session, employee_id: UUID) -> list[Hold]:

@@ -88,6 +88,7 @@ class Hold(TenantRow, table=True):
     __table_args__ = (
         of_tenant(),
         CheckConstraint("confirmed_by <> placed_by", name="hold_two_people"),
+        CheckConstraint("lifted_by <> lift_asked_by", name="hold_lifted_by_two"),
         CheckConstraint("reference <> ''", name="hold_reference"),
     )
 
@@ -100,6 +101,10 @@ class Hold(TenantRow, table=True):
     confirmed_by: UUID | None = None
     confirmed_at: datetime | None = Moment(default=None, nullable=True)
     expires_at: datetime = Moment()
+    lift_asked_by: UUID | None = None
+    lift_asked_at: datetime | None = Moment(default=None, nullable=True)
+    """One of two wants it lifted; until the second does too, it stands."""
+    lifted_by: UUID | None = None
     lifted_at: datetime | None = Moment(default=None, nullable=True)
 
 

@@ -106,12 +106,14 @@ TABLES: Mapping[str, Table] = {
         _table("request", Fate.KEPT, "requests are on record for 24 months", person="employee_id",
                technical="id tenant_id kind regime received_at due_at done_at"),
         _table("hold", Fate.KEPT, "the record of a legal hold", person="employee_id", plain="reference reason",
-               technical="id tenant_id basis placed_by placed_at confirmed_by confirmed_at expires_at lifted_at"),
+               technical="id tenant_id basis placed_by placed_at confirmed_by confirmed_at expires_at lift_asked_by"
+               " lift_asked_at lifted_by lifted_at"),
         # Companies, their desks, and what they told people.
         _table("tenant", Fate.NOBODY, plain="name contact authority",
                technical="id source_days headshot_days employee_quota recipes created_at left_at"),
         _table("member", Fate.NOBODY, identifying="email_index profile",
-               technical="id tenant_id roles created_at disabled_at"),
+               technical="id tenant_id roles created_at invited_by roles_by roles_at joined_at signed_in_at disabled_at"),
+        _table("sign_in_wish", Fate.NOBODY, identifying="sealed", technical="id tenant_id created_at counted"),
         _table("wrong_try", Fate.NOBODY, technical="id tenant_id key since count"),
         _table("look", Fate.NOBODY,
                technical="id tenant_id name version backdrop wall dress framing light created_at retired_at"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,20 +15,35 @@ from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
 from compliance import erasures, holds, lateness
+from compliance.models import Hold
 from dashboard.erasing import certificate_file
 from dashboard.pages import page
 from likeness import ledger
 from likeness.db import tenant_of, utc_now
 from likeness.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
+from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from likeness.web import kernel_of, only, signed_in
-from tenants import access
+from tenants import access, chains, members
 from tenants.models import Member, Role
 
 DESK = [only(Kind.MEMBER)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 NEWEST = 200
+
+
+@dataclass(frozen=True)
+class HoldLine:
+    """A hold with what the reader can do about it, and who else could."""
+
+    row: Hold
+    mine: bool
+    """The reader is the first of two, and waits for the second."""
+    act: str
+    """`confirm`, `ask` to lift, `lift`, `take-back` for one that keeps nothing yet, or nothing."""
+    others: list[str]
+    """Names of those who may be the second of two."""
 
 
 class FieldRefused(Unprocessable):
@@ -43,24 +60,42 @@ def show_erasures(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
+    now = utc_now()
     with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
         member = _legal(request, session)
         found = erasures.all_erasures(session)[:NEWEST]
         newest = erasures.certificates_by_erasure(session)
-        placed = holds.all_holds(session)
-        late = lateness.of_company(session, utc_now())
+        late = lateness.of_company(session, now)
+        everybody = chains.desk(session)
+        lines = [_hold_line(kernel_of(request), everybody, one, member.id, now) for one in holds.all_holds(session)]
     context = {
         "roles": member.roles,
         "me": member.id,
         "problem": problem,
         "erasures": found,
         "certificates": newest,
-        "holds": placed,
+        "holds": lines,
+        "two": chains.two_of(everybody, Role.LEGAL, now),
         "late": late,
-        "late_before": utc_now() - lateness.ERASED_WITHIN,
-        "today": utc_now().date(),
+        "late_before": now - lateness.ERASED_WITHIN,
+        "today": now.date(),
     }
     return page(request, "legal/erasures.html", context, status=problem.status if problem else 200)
+
+
+def _hold_line(kernel: Kernel, everybody: Mapping[UUID, Member], hold: Hold, me: UUID, now: datetime) -> HoldLine:
+    could = holds.seconds(everybody, hold)
+    first, act = hold.placed_by, ""
+    if hold.lifted_at is not None or hold.expires_at <= now:
+        could = []
+    elif hold.confirmed_at is None:
+        act = "confirm" if me in could else "take-back"
+    elif hold.lift_asked_by is None or everybody[hold.lift_asked_by].disabled_at is not None:
+        first, act = UUID(int=0), "ask"
+    else:
+        first, act = hold.lift_asked_by, "lift" if me in could else ""
+    names = [members.profile(kernel.keys, everybody[one]).name for one in could if one != me]
+    return HoldLine(hold, first == me, act, sorted(names))
 
 
 @get("/legal/certificates/{certificate_id:uuid}", sync_to_thread=True, guards=DESK)
@@ -136,7 +171,7 @@ def _end_of(text: str) -> datetime:
 
 @post("/legal/holds/{hold_id:uuid}/{act:str}", sync_to_thread=True, guards=DESK)
 def change_hold(request: Request[Any, Any, Any], hold_id: FromPath[UUID], act: FromPath[str]) -> Response[Any]:
-    """Confirms a hold, which takes another person than who placed it, or lifts it."""
+    """Confirms a hold or lifts it; each takes two persons who could not have made each other."""
     try:
         with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
             member = _legal(request, session)

@@ -25,7 +25,7 @@ from gpu_cluster.models import RunState
 from likeness import claims, mail
 from likeness.db import PLATFORM, utc_now
 from likeness.errors import LikenessError, NotFound, Unprocessable
-from likeness.identity import Kind, make_link
+from likeness.identity import Kind
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.lanes import Lane
@@ -173,7 +173,7 @@ def _cluster(kernel: Kernel, runs: list[RunLine]) -> dict[str, str]:
 
 @post("/operations/tenants", sync_to_thread=True, status_code=200, guards=OPERATORS)
 def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
-    """A company with its first member. The answer shows the one-time link, which is in no other place."""
+    """A company with its first member, whose link goes to their own address and is shown to nobody else."""
     kernel, caller = kernel_of(request), signed_in(request)
     try:
         with kernel.db.transaction(PLATFORM) as session:
@@ -195,13 +195,13 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
             )  # fmt: skip
             if granted:
                 credits.grant(session, granted, "first", caller=str(caller))
-            token = make_link(session, Kind.MEMBER, member.id, utc_now())
+            members.mail_link(session, kernel, member, utc_now(), campaign="first", inviter="The operator")
     except LikenessError as problem:
         if problem.status not in (409, 422):
             raise
         return _operations_page(request, {"typed": data}, problem)
-    address = f"{kernel.settings.public_url.rstrip('/')}/sign-in/{token}"
-    return _operations_page(request, {"founded": {"name": data.get("name", ""), "address": address}})
+    founded = {"name": data.get("name", ""), "address": data.get("admin_email", ""), "id": tenant}
+    return _operations_page(request, {"founded": founded})
 
 
 def _number(data: Mapping[str, str], name: str, otherwise: int) -> int:

@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from dashboard import desk, desk_import, erasing, legal, operations, sign_in, visit
+from dashboard import desk, desk_import, erasing, legal, operations, sign_in, team, visit
 from dashboard.pages import FOLDER
 
 routers: list[Router] = [
@@ -19,6 +19,7 @@ routers: list[Router] = [
             *desk_import.routes,
             *desk.routes,
             *legal.routes,
+            *team.routes,
             *operations.routes,
         ],
         include_in_schema=False,

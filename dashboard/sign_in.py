@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
-from litestar.params import FromPath
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from dashboard.pages import home_of, page, signed
-from likeness.db import utc_now
-from likeness.identity import Kind, end_session
+from likeness.db import PLATFORM, utc_now
+from likeness.errors import Gone, LikenessError
+from likeness.identity import Kind, end_session, promised, tenant_in
+from likeness.kernel import Kernel
 from likeness.web import caller_or_none, kernel_of
-from tenants import members
-from tenants.api import enter
+from tenants import letters, members, tenants, wishes
+from tenants.api import WISHED, enter
+from tenants.members import MemberRefused
+from tenants.models import Tenant
+from tenants.plain import TextRefused
 from tenants.tries import counted
 
 PUBLIC = {"public": True}
+Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 @get("/", sync_to_thread=True, opt=PUBLIC)
@@ -32,17 +39,53 @@ def front(request: Request[Any, Any, Any]) -> Response[Any]:
     return Redirect(home_of(caller, roles), status_code=303)
 
 
+@get("/sign-in", sync_to_thread=True, opt=PUBLIC)
+def show_door(request: Request[Any, Any, Any]) -> Response[str]:
+    return _door(request)
+
+
+def _door(request: Request[Any, Any, Any], problem: LikenessError | None = None, typed: str = "") -> Response[str]:
+    context = {"problem": problem, "typed": typed, "said": ""}
+    return page(request, "sign_in/door.html", context, status=problem.status if problem else 200)
+
+
+@post("/sign-in", sync_to_thread=True, status_code=200, opt=PUBLIC)
+def ask_for_link(request: Request[Any, Any, Any], data: Form) -> Response[str]:
+    """Mails a member's link to the member's address; the page is the same whether there is such a member."""
+    kernel, typed = kernel_of(request), data.get("email", "")
+    try:
+        with kernel.db.transaction(PLATFORM) as session:
+            wishes.ask(session, kernel.keys, typed, utc_now())
+    except (MemberRefused, TextRefused) as problem:
+        return _door(request, problem, typed[:254])
+    return page(request, "sign_in/door.html", {"problem": None, "typed": "", "said": WISHED})
+
+
 @get("/sign-in/{token:str}", sync_to_thread=True, opt=PUBLIC)
 def confirm(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Consumes nothing, because mail scanners and chat previews open links."""
-    return page(request, "sign_in/confirm.html")
+    return page(request, "sign_in/confirm.html", {"company": _company(kernel_of(request), token)})
+
+
+def _company(kernel: Kernel, token: str) -> str:
+    """For whom a link is, so that somebody who works for two companies knows; empty for one that signs nobody in."""
+    tenant = tenant_in(token)
+    if tenant is None:
+        return ""
+    with kernel.db.transaction(tenant) as session:
+        if promised(session, token, utc_now()) is None:
+            return ""
+        return letters.company_of(Tenant(id=PLATFORM, name="") if tenant == PLATFORM else tenants.get(session))
 
 
 @post("/sign-in/{token:str}", sync_to_thread=True, opt=PUBLIC)
 def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
-    """Raises `LinkUsed`."""
-    with counted(request):
-        _, cookie = enter(kernel_of(request), token, utc_now())
+    """One that was used or ran out shows the door, which mails a fresh one."""
+    try:
+        with counted(request):
+            _, cookie = enter(kernel_of(request), token, utc_now())
+    except Gone as problem:
+        return _door(request, problem)
     return signed(request, cookie, "/")
 
 
@@ -55,4 +98,4 @@ def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
     return signed(request, "", "/")
 
 
-routes: list[Any] = [front, confirm, sign_in, sign_out]
+routes: list[Any] = [front, show_door, ask_for_link, confirm, sign_in, sign_out]

@@ -12,11 +12,11 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from likeness import ledger
-from likeness.db import utc_now
-from likeness.identity import Kind, LinkUnknown, end_session, make_link, redeem, start_session, tenant_in
+from likeness.db import PLATFORM, utc_now
+from likeness.identity import Kind, LinkUnknown, end_session, promised, redeem, start_session, tenant_in
 from likeness.kernel import Kernel
 from likeness.web import caller_or_none, cookie, kernel_of, only, signed_in
-from tenants import access, credits, looks, members, tenants
+from tenants import access, credits, looks, members, tenants, wishes
 from tenants.models import Look, Member, Role, Tenant
 from tenants.tries import counted
 
@@ -75,10 +75,10 @@ class NewTenant(Struct, forbid_unknown_fields=True):
 
 @dataclass
 class TenantFounded:
-    """`sign_in` is a one-time address for the first member; it lasts half an hour."""
+    """The first member's link goes to their own address, and is shown to nobody else."""
 
     id: UUID
-    sign_in: str
+    mailed: str
 
 
 @dataclass
@@ -88,6 +88,9 @@ class MemberShown:
     email: str
     roles: list[str]
     disabled: bool
+    joined_at: datetime | None
+    """The first sign-in; null while the invitation waits."""
+    signed_in_at: datetime | None
 
 
 class NewMember(Struct, forbid_unknown_fields=True):
@@ -98,8 +101,21 @@ class NewMember(Struct, forbid_unknown_fields=True):
 
 @dataclass
 class MemberInvited:
+    """The link is in the mail to the member alone."""
+
     member: MemberShown
-    sign_in: str
+    mailed: str
+
+
+class Wish(Struct, forbid_unknown_fields=True):
+    email: str
+
+
+@dataclass
+class Wished:
+    """The same whether the address is known or not."""
+
+    detail: str
 
 
 class NewRoles(Struct, forbid_unknown_fields=True):
@@ -144,6 +160,21 @@ class Balance:
     credits: int
 
 
+WISHED = (
+    "If this address belongs to a member here, a link is on its way to it: one for each company. It works once, for 30"
+    " minutes. An address gets at most five an hour."
+)
+
+
+@post("/sign-in", opt=PUBLIC, status_code=202, sync_to_thread=True)
+def ask_for_link(request: Request[Any, Any, Any], data: JSONBody[Wish]) -> Wished:
+    """Mails a one-time link to a member's own address."""
+    kernel = kernel_of(request)
+    with kernel.db.transaction(PLATFORM) as session:
+        wishes.ask(session, kernel.keys, data.email, utc_now())
+    return Wished(WISHED)
+
+
 @post("/sign-in/{token:str}", opt=PUBLIC, status_code=200, sync_to_thread=True)
 def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[SignedIn]:
     """Consumes a one-time link and sets the session's cookie."""
@@ -161,6 +192,10 @@ def enter(kernel: Kernel, token: str, now: datetime) -> tuple[Kind, str]:
     if tenant is None:
         raise LinkUnknown("This sign-in link is not complete. Copy the whole address and try again.")
     with kernel.db.transaction(tenant) as session:
+        found = promised(session, token, now)
+        if found is not None and found[0] != Kind.EMPLOYEE:
+            # The member's row before the link's: whoever disables them takes the two in the same order.
+            members.came_in(session, found[1], now)
         kind, subject = redeem(session, token, now)
         value = start_session(session, kind, subject, now)
         ledger.record(session, "session.started", caller=f"{kind}:{subject}")
@@ -227,7 +262,8 @@ def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> 
         )
         if data.credits:
             credits.grant(session, data.credits, "first", caller=str(caller))
-        return TenantFounded(tenant, _sign_in_address(kernel, make_link(session, Kind.MEMBER, member.id, utc_now())))
+        members.mail_link(session, kernel, member, utc_now(), campaign="first", inviter="The operator")
+        return TenantFounded(tenant, data.admin_email)
 
 
 @post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
@@ -256,22 +292,18 @@ def invite_member(request: Request[Any, Any, Any], data: JSONBody[NewMember]) ->
     with kernel.db.transaction(caller.tenant) as session:
         inviter = access.require(session, caller, Role.HR, Role.LEGAL)
         members.check_may_give(inviter, data.roles)
-        member = members.invite_member(session, kernel.keys, data.email, data.name, data.roles, caller=str(caller))
-        token = make_link(session, Kind.MEMBER, member.id, utc_now())
-        return MemberInvited(_member_shown(kernel, member), _sign_in_address(kernel, token))
+        member = members.invite(session, kernel, data.email, data.name, data.roles, inviter=inviter, now=utc_now())
+        return MemberInvited(_member_shown(kernel, member), data.email)
 
 
 @post("/members/{member_id:uuid}/link", guards=DESK, sync_to_thread=True)
 def new_sign_in_link(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> MemberInvited:
-    """A fresh one-time address for a member whose roles the caller holds too."""
+    """Mails a fresh invitation to somebody who has not come in yet; a member asks for a link at the front door."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         inviter = access.require(session, caller, Role.HR, Role.LEGAL)
-        member = members.active(session, member_id)
-        members.check_may_give(inviter, [Role(role) for role in member.roles])
-        token = make_link(session, Kind.MEMBER, member.id, utc_now())
-        ledger.record(session, "member.link-made", caller=str(caller), objects=[member.id])
-        return MemberInvited(_member_shown(kernel, member), _sign_in_address(kernel, token))
+        member = members.invite_again(session, kernel, member_id, inviter=inviter, now=utc_now())
+        return MemberInvited(_member_shown(kernel, member), members.profile(kernel.keys, member).email)
 
 
 @patch("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
@@ -281,7 +313,7 @@ def change_roles(request: Request[Any, Any, Any], member_id: FromPath[UUID], dat
         giver = access.require(session, caller, Role.HR, Role.LEGAL)
         before = {Role(role) for role in members.get(session, member_id).roles}
         members.check_may_give(giver, before ^ set(data.roles))
-        return _member_shown(kernel, members.give_roles(session, member_id, data.roles, caller=str(caller)))
+        return _member_shown(kernel, members.give_roles(session, member_id, data.roles, by=giver.id, caller=str(caller)))
 
 
 @delete("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
@@ -292,6 +324,16 @@ def disable_member(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -
         giver = access.require(session, caller, Role.HR, Role.LEGAL)
         members.check_may_give(giver, [Role(role) for role in members.get(session, member_id).roles])
         members.disable(session, member_id, utc_now(), caller=str(caller))
+
+
+@post("/members/{member_id:uuid}/let-back", guards=DESK, status_code=200, sync_to_thread=True)
+def let_member_back(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> MemberShown:
+    """Somebody who was disabled works the desk again; they ask for a link at the front door."""
+    kernel, caller = kernel_of(request), signed_in(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        giver = access.require(session, caller, Role.HR, Role.LEGAL)
+        members.check_may_give(giver, [Role(role) for role in members.get(session, member_id).roles])
+        return _member_shown(kernel, members.let_back(session, member_id, by=giver.id, caller=str(caller)))
 
 
 @get("/looks", guards=DESK, sync_to_thread=True)
@@ -353,20 +395,25 @@ def _tenant_shown(tenant: Tenant, balance: int) -> TenantShown:
 
 def _member_shown(kernel: Kernel, member: Member) -> MemberShown:
     who = members.profile(kernel.keys, member)
-    return MemberShown(member.id, who.name, who.email, list(member.roles), member.disabled_at is not None)
+    return MemberShown(
+        id=member.id,
+        name=who.name,
+        email=who.email,
+        roles=list(member.roles),
+        disabled=member.disabled_at is not None,
+        joined_at=member.joined_at,
+        signed_in_at=member.signed_in_at,
+    )
 
 
 def _look_shown(look: Look) -> LookShown:
     return LookShown(look.id, look.name, look.version, look.backdrop, look.dress, look.framing, look.light)
 
 
-def _sign_in_address(kernel: Kernel, token: str) -> str:
-    return f"{kernel.settings.public_url.rstrip('/')}/sign-in/{token}"
-
-
 router = Router(
     path="/api/v1",
     route_handlers=[
+        ask_for_link,
         sign_in,
         sign_out,
         show_tenant,
@@ -379,6 +426,7 @@ router = Router(
         new_sign_in_link,
         change_roles,
         disable_member,
+        let_member_back,
         list_looks,
         add_look,
         revise_look,

@@ -55,6 +55,14 @@ class Member(TenantRow, table=True):
     profile: bytes
     roles: list[str] = Field(sa_column=Column(JSON, nullable=False))
     created_at: datetime = Moment(default_factory=utc_now)
+    invited_by: UUID | None = None
+    """The member who did; None for a company's first, whom the operator named."""
+    roles_by: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    """The ids of all who changed the roles since the invitation or let the member back; none is ever taken out."""
+    roles_at: datetime = Moment(default_factory=utc_now)
+    joined_at: datetime | None = Moment(default=None, nullable=True)
+    """The first sign-in; until then the invitation waits."""
+    signed_in_at: datetime | None = Moment(default=None, nullable=True)
     disabled_at: datetime | None = Moment(default=None, nullable=True)
 
 

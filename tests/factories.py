@@ -32,10 +32,12 @@ def make_tenant(kernel: Kernel, *, with_credits: int = 1000, **changes: Any) -> 
 
 
 def make_member(kernel: Kernel, tenant: UUID, *roles: Role, **changes: Any) -> Member:
-    """Somebody of HR unless other roles are named."""
+    """Somebody of HR unless other roles are named, whom the operator named and who has signed in before."""
     who = {"email": f"{uuid4().hex[:12]}@zebra.example", "name": "Hanna Reiter"} | changes
     with kernel.db.transaction(tenant) as session:
-        return members.invite_member(session, kernel.keys, roles=roles or (Role.HR,), **who)
+        member = members.invite_member(session, kernel.keys, roles=roles or (Role.HR,), **who)
+        members.came_in(session, member.id, utc_now())
+        return member
 
 
 def make_batch(session: Session, **changes: Any) -> Batch:

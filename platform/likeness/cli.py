@@ -12,6 +12,7 @@ from rich.console import Console
 
 from likeness import telemetry
 from likeness.db import UnknownSchema, UnsafeRole
+from likeness.errors import LikenessError
 from likeness.kernel import Kernel, assemble
 from likeness.settings import Settings
 from likeness.stopping import until_told_to_stop
@@ -105,6 +106,29 @@ def migrate() -> None:
         )
     migrate(settings.owner_database_url)
     console.print("The schema is up to date.")
+
+
+@main.command("operator-link")
+@click.option("--email", default="", help="The operator's address; a new one becomes an operator.")
+@click.option("--name", default="", help="The name of a new operator.")
+def operator_link(email: str, name: str) -> None:
+    """Print a one-time link for an operator: the first one, or one who lost access."""
+    from likeness.first_admin import OperatorUnclear, operator_link
+    from likeness.postgres import url_of_running
+
+    settings = Settings()
+    if settings.embedded and not settings.database_url:
+        running = url_of_running(settings.home / "postgres", "likeness_app")
+        if running is None:
+            raise click.ClickException("Likeness does not run here. Start it with `likeness up`, which prints a link.")
+        kernel = assemble(settings.model_copy(update={"database_url": running}))
+    else:
+        kernel = _production_kernel()
+    try:
+        link = operator_link(kernel, email.strip(), name.strip())
+    except (OperatorUnclear, LikenessError) as error:
+        raise click.ClickException(str(error)) from error
+    console.print(f"Sign in once within 30 minutes: [bold]{link}[/]", soft_wrap=True)
 
 
 @main.command()

@@ -21,6 +21,8 @@ from likeness.errors import Gone, LikenessError
 
 SESSION_LIFETIME = timedelta(hours=12)
 LINK_LIFETIME = timedelta(minutes=30)
+INVITED_LIFETIME = timedelta(days=7)
+"""An invitation is read when there is time for it; a link that one asked for is opened at once."""
 
 
 class Kind(StrEnum):
@@ -95,19 +97,38 @@ def tenant_in(token: str) -> UUID | None:
         return None
 
 
-def make_link(session: Session, kind: Kind, subject_id: UUID, now: datetime) -> str:
-    """A token that signs `subject_id` in once within half an hour."""
+def make_link(
+    session: Session, kind: Kind, subject_id: UUID, now: datetime, lasting: timedelta = LINK_LIFETIME
+) -> str:
+    """A token that signs `subject_id` in once, within half an hour unless another time is given."""
     token = new_token(tenant_of(session))
+    keep_link(session, token, kind, subject_id, now + lasting)
+    return token
+
+
+def keep_link(session: Session, token: str, kind: Kind, subject_id: UUID, until: datetime) -> None:
     session.add(
         SignInLink(
             tenant_id=tenant_of(session),
             token_hash=token_hash(token),
             kind=kind,
             subject_id=subject_id,
-            expires_at=now + LINK_LIFETIME,
+            expires_at=until,
         )
     )
-    return token
+
+
+def promised(session: Session, token: str, now: datetime) -> tuple[Kind, UUID] | None:
+    """Whom a link would sign in; None for one that signs nobody in. Consumes nothing."""
+    found = session.execute(
+        select(SignInLink.kind, SignInLink.subject_id).where(  # type: ignore[call-overload]
+            SignInLink.tenant_id == tenant_of(session),
+            SignInLink.token_hash == token_hash(token),
+            SignInLink.used_at.is_(None),  # type: ignore[union-attr]
+            SignInLink.expires_at > now,
+        )
+    ).first()
+    return (Kind(found.kind), found.subject_id) if found else None
 
 
 def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:

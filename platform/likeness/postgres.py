@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,16 @@ def _postmaster(file: Path, data: Path) -> psutil.Process | None:
     except (psutil.Error, ValueError, IndexError):
         return None
     return process if words and words[0].endswith("postgres") and str(data) in words else None
+
+
+def url_of_running(folder: Path, role: str) -> str | None:
+    """How to reach the PostgreSQL that another process runs over this folder; None while none does."""
+    data = folder.resolve() / "data"
+    with suppress(OSError, IndexError):
+        if _postmaster(data / "postmaster.pid", data):
+            socket = (data / "postmaster.pid").read_text().splitlines()[4]
+            return f"postgresql+psycopg://{role}@/likeness?host={socket}"
+    return None
 
 
 def _options() -> list[str]:

@@ -125,6 +125,8 @@ def as_likeness_error(error: Exception) -> LikenessError:
     if isinstance(error, LikenessError):
         return error
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if isinstance(error, UnicodeDecodeError):
+        status = 400  # What was sent as JSON is not text; nothing else here decodes what it was given.
     shown = LikenessError(_sentence(error, status))
     shown.status, shown.title = status, HTTPStatus(status).phrase
     return shown
@@ -133,7 +135,7 @@ def as_likeness_error(error: Exception) -> LikenessError:
 def _sentence(error: Exception, status: int) -> str:
     if isinstance(error, (NotAuthorizedException, PermissionDeniedException)):
         return "This is not yours to do."
-    if isinstance(error, HTTPException) and status < 500:
+    if status < 500:
         return {404: "There is nothing at this address.", 405: "This address does not take this method."}.get(
             status, "The request could not be read: please check what was sent."
         )

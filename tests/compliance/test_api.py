@@ -13,10 +13,11 @@ from batch.models import Employee
 from compliance import certificates, erasures, exports
 from likeness.app import create_app
 from likeness.db import utc_now
+from likeness.identity import Kind
 from likeness.kernel import Kernel
 from tenants.models import Role
 from tests.compliance.people import erase, full_person
-from tests.factories import make_tenant, run_jobs, sign_in_employee, sign_in_member
+from tests.factories import make_member, make_tenant, run_jobs, sign_in, sign_in_employee, sign_in_member
 from tests.handed_in import make_person
 
 API = "/api/v1"
@@ -131,7 +132,8 @@ def test_legals_part_is_closed_to_hr_to_employees_and_to_strangers(
 
 
 def test_a_hold_over_http(kernel: Kernel, client: TestClient[Any], alice: Employee) -> None:
-    sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    second = make_member(kernel, alice.tenant_id, Role.LEGAL)
+    first = sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
     wish = {
         "employee_id": str(alice.id), "basis": "warrant", "reference": "12 C 345/26", "reason": "Evidence",
         "expires_at": (utc_now() + timedelta(days=5)).isoformat(),
@@ -147,12 +149,18 @@ def test_a_hold_over_http(kernel: Kernel, client: TestClient[Any], alice: Employ
     assert client.delete(f"{API}/holds/{hold}").status_code == 404
     assert client.get(f"{API}/holds").json() == []
     sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    assert client.post(f"{API}/holds/{hold}/confirm").json()["type"] == "urn:likeness:not-there-before"
+    sign_in(client, kernel, alice.tenant_id, Kind.MEMBER, second.id)
     assert client.post(f"{API}/holds/{hold}/confirm").json()["confirmed_by"]
     sign_in_employee(client, kernel, alice)
     (seen,) = client.get(f"{API}/visit/holds").json()
     assert seen["confirmed"]
     assert "reference" not in seen
-    sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    sign_in(client, kernel, alice.tenant_id, Kind.MEMBER, first.id)
+    asked = client.delete(f"{API}/holds/{hold}").json()
+    assert (asked["lifted_at"], asked["lift_asked_by"]) == (None, str(first.id))
+    assert client.delete(f"{API}/holds/{hold}").status_code == 409
+    sign_in(client, kernel, alice.tenant_id, Kind.MEMBER, second.id)
     assert client.delete(f"{API}/holds/{hold}").json()["lifted_at"]
 
 

@@ -12,8 +12,9 @@ from compliance.models import ErasureState, Hold
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
+from tenants.models import Role
 from tests.compliance.people import erase, full_person, reread
-from tests.factories import run_jobs
+from tests.factories import make_member, run_jobs
 from tests.handed_in import make_person
 
 SOON = timedelta(days=10)
@@ -57,7 +58,7 @@ def test_a_hold_needs_a_basis_a_reference_a_reason_and_an_end(
 
 
 def test_it_stands_once_a_second_person_confirmed_it_and_until_it_is_lifted(kernel: Kernel, alice: Employee) -> None:
-    first, second = uuid4(), uuid4()
+    first, second = (make_member(kernel, alice.tenant_id, Role.LEGAL).id for _ in range(2))
     hold = place(kernel, alice, first)
     assert not held(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(holds.SamePerson):
@@ -68,6 +69,11 @@ def test_it_stands_once_a_second_person_confirmed_it_and_until_it_is_lifted(kern
     with kernel.db.transaction(alice.tenant_id) as session:
         assert holds.held(session, utc_now() + SOON) == set()
         holds.lift(session, hold.id, lifted_by=second, now=utc_now())
+    assert held(kernel, alice), "one person alone does not lift a hold"
+    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(holds.SamePerson):
+        holds.lift(session, hold.id, lifted_by=second, now=utc_now())
+    with kernel.db.transaction(alice.tenant_id) as session:
+        holds.lift(session, hold.id, lifted_by=first, now=utc_now())
     assert not held(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(holds.HoldEnded):
         holds.confirm(session, hold.id, confirmed_by=second, now=utc_now())
@@ -91,9 +97,10 @@ def test_another_companys_people_and_holds_are_not_there(kernel: Kernel, alice: 
 
 def test_an_erasure_waits_for_the_hold_and_goes_on_when_it_ends(kernel: Kernel) -> None:
     alice = full_person(kernel)
-    hold = place(kernel, alice, uuid4())
+    first, second = (make_member(kernel, alice.tenant_id, Role.LEGAL).id for _ in range(2))
+    hold = place(kernel, alice, first)
     with kernel.db.transaction(alice.tenant_id) as session:
-        holds.confirm(session, hold.id, confirmed_by=uuid4(), now=utc_now())
+        holds.confirm(session, hold.id, confirmed_by=second, now=utc_now())
     erasure = erase(kernel, alice)
     run_jobs(kernel, tenant=alice.tenant_id)
     attending.attend(kernel, utc_now())
@@ -101,7 +108,10 @@ def test_an_erasure_waits_for_the_hold_and_goes_on_when_it_ends(kernel: Kernel) 
     assert reread(kernel, erasure).state == ErasureState.HELD
     assert kernel.keys.state(KeyRef(alice.tenant_id, alice.id, KeyClass.SOURCE)) == "live"
     with kernel.db.transaction(alice.tenant_id) as session:
-        holds.lift(session, hold.id, lifted_by=uuid4(), now=utc_now())
+        holds.lift(session, hold.id, lifted_by=first, now=utc_now())
+    assert held(kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        holds.lift(session, hold.id, lifted_by=second, now=utc_now())
     attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=alice.tenant_id)
     assert reread(kernel, erasure).state == ErasureState.CERTIFIED

@@ -28,7 +28,7 @@ from likeness.objects import person_path, tenant_path
 from tenants import members
 from tenants.models import Role
 from tests.compliance.people import colleague_of, full_person
-from tests.factories import make_tenant, run_jobs, sign_in, sign_in_member
+from tests.factories import make_member, make_tenant, run_jobs, sign_in, sign_in_member
 
 HOURS = timedelta(hours=3)
 
@@ -155,12 +155,13 @@ def test_what_lies_in_the_place_of_an_object_goes_with_it(kernel: Kernel, alice:
 
 def test_a_hold_is_not_late(kernel: Kernel, alice: Employee) -> None:
     due_since(kernel, alice)
+    one, other = (make_member(kernel, alice.tenant_id, Role.LEGAL) for _ in range(2))
     with kernel.db.transaction(alice.tenant_id) as session:
         hold = holds.place(
-            session, alice.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=uuid4(),
+            session, alice.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
             expires_at=utc_now() + timedelta(days=1), now=utc_now(),
         )  # fmt: skip
-        holds.confirm(session, hold.id, confirmed_by=uuid4(), now=utc_now())
+        holds.confirm(session, hold.id, confirmed_by=other.id, now=utc_now())
     assert late(kernel, alice).seconds == 0
 
 

@@ -14,7 +14,9 @@ from likeness.db import utc_now
 from likeness.errors import Unavailable
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
+from tenants.models import Role
 from tests.compliance.people import full_person, readable
+from tests.factories import make_member
 from tests.handed_in import make_photos
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -176,9 +178,10 @@ def test_a_mail_warns_a_week_and_a_day_before_headshots_go_and_once_each(kernel:
 
 
 def _hold(kernel: Kernel, person: Employee, until: datetime) -> None:
+    one, other = (make_member(kernel, person.tenant_id, Role.LEGAL) for _ in range(2))
     with kernel.db.transaction(person.tenant_id) as session:
         hold = holds.place(
-            session, person.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=uuid4(),
+            session, person.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
             expires_at=until, now=utc_now(),
         )  # fmt: skip
-        holds.confirm(session, hold.id, confirmed_by=uuid4(), now=utc_now())
+        holds.confirm(session, hold.id, confirmed_by=other.id, now=utc_now())

@@ -28,11 +28,11 @@ OPERATORS_SEE_ALL = {"tenant", "job"}
 DOCUMENT = {"/api", "/api/{path:str}", "/api/openapi.json"}
 """The OpenAPI document, and the answer that there is nothing else beside it."""
 PUBLIC = DOCUMENT | {
-    "/", "/livez", "/readyz", "/metrics", "/sign-in/{token:str}", "/sign-out", "/i/{token:str}", "/i/{token:str}/renew",
-    "/.well-known/likeness-certificates.jwks.json",
-    "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}", "/api/v1/links/{token:str}/renew",
-    "/api/v1/receipts/{token:str}", "/gone/{receipt:str}", "/gone/{receipt:str}/certificate",
-    "/retention/{tenant_id:uuid}",
+    "/", "/livez", "/readyz", "/metrics", "/sign-in", "/sign-in/{token:str}", "/sign-out", "/i/{token:str}",
+    "/i/{token:str}/renew", "/.well-known/likeness-certificates.jwks.json",
+    "/api/v1/sign-in", "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}",
+    "/api/v1/links/{token:str}/renew", "/api/v1/receipts/{token:str}", "/gone/{receipt:str}",
+    "/gone/{receipt:str}/certificate", "/retention/{tenant_id:uuid}",
 }  # fmt: skip
 """What anybody may call without a session; adding to it is a decision."""
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import delete
 
+from likeness import mail
 from likeness.app import create_app
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link
@@ -17,6 +18,15 @@ from tenants import members
 from tenants.models import Role
 from tenants.tries import WrongTry
 from tests.factories import make_member, make_tenant, sign_in, sign_in_member
+
+
+def mailed_link(kernel: Kernel, tenant: UUID, number: int = 0) -> str:
+    """The token in the newest mail that holds a sign-in link, or in an earlier one."""
+    with kernel.db.transaction(tenant) as session:
+        letters = [mail.read(kernel.keys, one) for one in mail.mailbox(session)]
+    found = [letter.text.split("/sign-in/")[1].split()[0] for letter in letters if letter and "/sign-in/" in letter.text]
+    return found[number]
+
 
 LOOK = {"name": "Brand", "backdrop": "teal", "dress": "suit", "framing": "close-up", "light": "soft light"}
 
@@ -74,7 +84,9 @@ def test_an_operator_founds_a_company_and_its_first_member_comes_in(
     assert client.post("/api/v1/tenants", json=new | {"admin_email": "x"}).status_code == 422
     assert client.post("/api/v1/tenants", json=new | {"name": "a\0"}).status_code == 422
     assert client.get("/api/v1/members").status_code == 403
-    token = founded["sign_in"].rpartition("/")[2]
+    assert founded["mailed"] == "hanna@zebra.example"
+    assert "sign-in/" not in str(founded)
+    token = mailed_link(kernel, UUID(founded["id"]))
     assert client.post(f"/api/v1/sign-in/{token}").json() == {"kind": "member"}
     assert client.get("/api/v1/tenant").json()["credits"] == 12
     assert client.get("/api/v1/tenants").status_code == 403
@@ -87,13 +99,16 @@ def test_members_invite_others_to_roles_they_hold(kernel: Kernel, client: TestCl
     new = {"name": "Ida", "email": "ida@zebra.example", "roles": ["hr"]}
     invited = client.post("/api/v1/members", json=new)
     assert invited.status_code == 201
+    assert "sign-in/" not in invited.text, "the inviter never sees the link"
     member = invited.json()["member"]
     assert client.post("/api/v1/members", json=new).status_code == 409
     assert client.post("/api/v1/members", json=new | {"roles": ["legal"]}).status_code == 403
     assert client.post("/api/v1/members", json=new | {"roles": []}).status_code == 422
     assert client.post("/api/v1/members", json=new | {"roles": ["god"]}).status_code == 400
     assert client.patch(f"/api/v1/members/{member['id']}", json={"roles": ["hr", "legal"]}).status_code == 403
-    assert client.post(f"/api/v1/members/{member['id']}/link").status_code == 201
+    again = client.post(f"/api/v1/members/{member['id']}/link")
+    assert (again.status_code, "sign-in/" in again.text) == (201, False)
+    assert client.post(f"/api/v1/members/{member['id']}/link").status_code == 409
     assert client.delete(f"/api/v1/members/{member['id']}").status_code == 204
     assert client.post(f"/api/v1/members/{member['id']}/link").status_code == 404
     assert len(client.get("/api/v1/members").json()) == 2

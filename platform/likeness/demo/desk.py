@@ -9,14 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlmodel import col, select
 
-from likeness import identity
-from likeness.db import PLATFORM, utc_now
 from likeness.demo.cast import Player, write_workbook
+from likeness.demo.doors import member_link
 from likeness.first_admin import sign_in_address
 from likeness.kernel import Kernel
-from tenants.models import Member
+from tenants.models import Role
 
 TIMEOUT_SECONDS = 120
 
@@ -69,10 +67,7 @@ def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
     companies = []
     for number, name in enumerate(names):
         hr = Browser(kernel)
-        if name in known:
-            tenant = known[name]
-            hr.sign_in(_link_for_first_member(kernel, tenant))
-        else:
+        if name not in known:
             founded = operator.call(
                 "POST",
                 "/tenants",
@@ -85,10 +80,21 @@ def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
                     "credits": 1000,
                 },
             ).json()
-            tenant = UUID(founded["id"])
-            hr.sign_in(founded["sign_in"])
-        companies.append(Company(name, tenant, hr))
+            known[name] = UUID(founded["id"])
+        hr.sign_in(member_link(kernel, known[name], Role.HR))
+        companies.append(Company(name, known[name], hr))
+        _invite_legal(companies[-1], number)
     return companies
+
+
+def _invite_legal(company: Company, number: int) -> None:
+    """Two people of legal, whom HR invited: neither invited the other, so that the two can place a legal hold."""
+    known = {member["email"] for member in company.hr.call("GET", "/members").json()}
+    domain = "alpenglow" if number == 0 else "harbourfinch"
+    for name in ("Lena Marsh", "Tariq Bell"):
+        address = f"{name.split()[0].lower()}.legal@{domain}.example"
+        if address not in known:
+            company.hr.call("POST", "/members", json={"name": name, "email": address, "roles": ["legal"]})
 
 
 def import_rosters(kernel: Kernel, companies: list[Company], players: dict[str, list[Player]], folder: Path) -> None:
@@ -110,16 +116,3 @@ def import_rosters(kernel: Kernel, companies: list[Company], players: dict[str, 
                 json={"invite": True, "digest": dropped["reading"]["digest"]},
             )
         company.invited = len(company.hr.call("GET", f"/batches/{company.batch}/people").json())
-
-
-def _link_for_first_member(kernel: Kernel, tenant: UUID) -> str:
-    """Whoever runs this program on their own machine may print a sign-in link, as at the first start."""
-    with kernel.db.transaction(tenant) as session:
-        member = session.exec(
-            select(Member)
-            .where(col(Member.tenant_id) == tenant, col(Member.disabled_at).is_(None))
-            .order_by(col(Member.created_at))
-        ).first()
-        if member is None or tenant == PLATFORM:
-            raise DemoFailed("the company of an earlier demo has no member left")
-        return f"/{identity.make_link(session, identity.Kind.MEMBER, member.id, utc_now())}"

@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from gpu_cluster import tending
 from likeness import telemetry
 from likeness.demo.cast import cast
 from likeness.demo.desk import DemoFailed, found_companies, import_rosters
+from likeness.demo.doors import NobodyLeft, doors
 from likeness.demo.sheet import contact_sheet
 from likeness.demo.show import Board
 from likeness.demo.visit import Visitor, erase
 from likeness.embedded import AlreadyRunning, Embedded
-from likeness.first_admin import sign_in_address
 from likeness.kernel import Kernel
 from likeness.postgres import PostgresFailed
 from likeness.settings import Settings
@@ -59,21 +60,23 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
             running.serve()
             tending.warm_up(kernel)
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
-        result = play(kernel, console, clock, employees, seed)
+        result, ways_in = play(kernel, console, clock, employees, seed)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
         target = report or FOLDER / "report.json"
         target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         _summary(console, result, target)
         if stay:
-            console.print(f"\nDashboard: [bold]{kernel.settings.public_url}[/]")
-            console.print(f"Sign in once within 30 minutes: [bold]{sign_in_address(kernel)}[/]", soft_wrap=True)
+            console.print("\nCome in: each link works once, within 30 minutes. A browser is one person at a time, so open")
+            console.print("them one after the other, or in private windows.")
+            for who, link in ways_in().items():
+                console.print(f"  {who:9} [bold]{link}[/]", soft_wrap=True)
             console.print("Ctrl-C stops everything; the data is kept and `likeness up` continues with it.")
             until_told_to_stop()
         return 0 if result["certificate_verified"] and result["headshots_delivered"] else 1
     except KeyboardInterrupt:
         console.print("\nStopping … the data is kept, a second start continues with it.")
         return 130
-    except (AlreadyRunning, PostgresFailed, DemoFailed, TimeoutError) as error:
+    except (AlreadyRunning, PostgresFailed, DemoFailed, NobodyLeft, TimeoutError) as error:
         console.print(f"[red]✗[/] {error}")
         return 1
     finally:
@@ -82,8 +85,13 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
         memory.stop()
 
 
-def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int) -> dict[str, Any]:
-    """HR imports, the people visit, the cluster works, HR downloads, one person leaves."""
+def play(
+    kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int
+) -> tuple[dict[str, Any], Callable[[], dict[str, str]]]:
+    """HR imports, the people visit, the cluster works, HR downloads, one person leaves.
+
+    Returns what the report says, and what makes links to the first company's desks and to one of its people.
+    """
     folder = FOLDER.resolve()
     folder.mkdir(exist_ok=True)
     players = cast(employees, seed)
@@ -116,6 +124,8 @@ def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: i
         verified = verify(certificate.read_text(), json.loads((folder / "certificate-key.json").read_text()))
     console.print(f"[green]✓[/] {visitors[-1].player.name} asked to be forgotten: certificate verified offline")
     ratios = [ratio for visitor in visitors for ratio in visitor.ratios]
+    first = [one for one in visitors if one.company is companies[0] and one.employee and one is not visitors[-1]]
+    ways_in = partial(doors, kernel, companies[0].tenant, [one.employee for one in first if one.employee])
     return {
         "employees": employees,
         "seed": seed,
@@ -130,7 +140,7 @@ def play(kernel: Kernel, console: Console, clock: Clock, employees: int, seed: i
         "certificate": str(certificate),
         "contact_sheet": str(picture),
         "seconds_per_person": {visitor.player.key: visitor.run_seconds for visitor in visitors},
-    }
+    }, ways_in
 
 
 def _together(acts: list[Any], board: Board) -> None:
