@@ -16,7 +16,7 @@ from openpyxl import Workbook, load_workbook
 from sqlalchemy import text
 
 from batch import imports, workbook
-from likeness import claims, jobs
+from likeness import claims, fingerprint, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.jobs import Attempt
 from likeness.kernel import Kernel, assemble
@@ -45,6 +45,7 @@ def measure() -> dict[str, Any]:
         server.start()
         migrate(server.url("likeness_owner"))
         kernel = assemble(Settings(home=home, database_url=server.url("likeness_app")))
+        fingerprint.settle(kernel.db, kernel.keys)
         tenant = tenants.found(kernel, "Bench", employee_quota=20_000)
         with kernel.db.transaction(tenant) as session:
             credits.grant(session, 20_000, "bench")
@@ -113,6 +114,7 @@ def _import(kernel: Kernel, tenant: UUID) -> dict[str, float]:
 def _objects(kernel: Kernel, tenant: UUID, home: Path) -> dict[str, float]:
     """Durable, encrypted puts beside plain files with fsync."""
     person, data = uuid4(), bytes(OBJECT_BYTES)
+    kernel.keys.open_or_create(KeyRef(tenant, person, KeyClass.PROFILE))
     key = kernel.keys.open_or_create(KeyRef(tenant, person, KeyClass.SOURCE))
     paths = [person_path(tenant, person, KeyClass.SOURCE, uuid4()) for _ in range(OBJECTS)]
     put = _seconds(lambda: [kernel.objects.put(path, data, key) for path in paths])

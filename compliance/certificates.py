@@ -22,11 +22,12 @@ from joserfc.jwk import OKPKey
 
 from compliance.scan import PassedScan
 from likeness.errors import LikenessError
+from likeness.keys import MASTER_KEY, KeyUnavailable
 from likeness.sealing import lay_down
 
 ALGORITHM = "Ed25519"
 TYPE = "likeness-certificate+jws"
-KEY_FILE = "signing.jwk"
+KEY_FILE, KEY_MADE = "signing.jwk", "signing.made"
 BACKUP_HORIZON_DAYS = 3
 """How long a backup of the key folder may be kept; until then a restored copy could bring a key back."""
 
@@ -159,10 +160,14 @@ def _key_for(public: Mapping[str, Any], header: Mapping[str, Any]) -> OKPKey:
 
 
 def signing_key(folder: Path) -> OKPKey:
-    """The instance's own key, made on first use beside the other keys."""
-    file = folder / KEY_FILE
+    """The instance's own key, made once beside the other keys.
+
+    Raises `KeyUnavailable` when it is away: another one would sign certificates that nobody's pinned key verifies.
+    """
+    file, made = folder / KEY_FILE, folder / KEY_MADE
     if not file.exists():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if made.exists() or not (folder / MASTER_KEY).exists():
+            raise KeyUnavailable("The key that signs certificates is away. They are made once it is back.")
         fresh = json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)).encode()
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -170,6 +175,7 @@ def signing_key(folder: Path) -> OKPKey:
                 lay_down(opened, KEY_FILE, [fresh])
         finally:
             os.close(opened)
+    made.touch(0o600)
     return OKPKey.import_key(json.loads(file.read_bytes()))
 
 

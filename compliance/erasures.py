@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import logging
 from base64 import b64encode
+from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -33,7 +34,7 @@ from likeness.db import tenant_of, utc_now
 from likeness.errors import Gone, NotFound, Unprocessable
 from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef, SealBroken
+from likeness.keys import KeyBroken, KeyClass, KeyRef, SealBroken
 from likeness.lanes import Lane
 from tenants import tenants
 
@@ -258,11 +259,10 @@ def _traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any
     samples = {}
     for ref in kernel.keys.refs(person.tenant_id, person.id):
         if kernel.keys.state(ref) == "live":
-            try:
+            # A damaged key file opens nothing any more; it must not keep everything else of the person.
+            with suppress(KeyBroken):
                 sealed = kernel.keys.open(ref).seal(b"must not open", rescan.SAMPLE_CONTEXT)
-            except SealBroken:  # A damaged key opens nothing, now or later: there is no sample to try.
-                continue
-            samples[str(ref.cls)] = b64encode(sealed).decode()
+                samples[str(ref.cls)] = b64encode(sealed).decode()
     return {
         "email_index": person.email_index.hex(),
         "workbooks": [str(batch.workbook_id)] if batch and batch.workbook_id else [],
@@ -340,7 +340,7 @@ def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetim
         return
     try:
         who = employees.profile(kernel.keys, person)
-    except (Gone, SealBroken):  # Without its keys or damaged: nobody can say any more whose line it was.
+    except (Gone, SealBroken, KeyBroken):  # Without its keys or damaged: nobody can say any more whose line it was.
         return
     wipe_rows(session, kernel, person.id, now)
     employees.enter_as_opted_out(session, kernel.keys, person, who, person.opted_out_at or now)

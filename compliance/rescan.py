@@ -169,7 +169,8 @@ def _key(kernel: Kernel, subject: Subject, cls: KeyClass) -> int:
 
 def _samples(kernel: Kernel, subject: Subject) -> Answer:
     if not subject.samples:
-        return Answer(stores.SAMPLES.name, "not applicable", note="the person had no key, or the last look is over")
+        note = "the person had no key that opens, or the last look is over"
+        return Answer(stores.SAMPLES.name, "not applicable", note=note)
     return _asked(
         stores.SAMPLES.name, lambda: sum(_opens(kernel, subject, cls, kept) for cls, kept in subject.samples.items())
     )

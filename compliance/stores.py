@@ -114,6 +114,7 @@ TABLES: Mapping[str, Table] = {
         _table("member", Fate.NOBODY, identifying="email_index profile",
                technical="id tenant_id roles created_at invited_by roles_by roles_at joined_at signed_in_at disabled_at"),
         _table("sign_in_wish", Fate.NOBODY, identifying="sealed", technical="id tenant_id created_at counted"),
+        _table("key_fingerprint", Fate.NOBODY, technical="id tenant_id fingerprint noted_at"),
         _table("wrong_try", Fate.NOBODY, technical="id tenant_id key since count"),
         _table("look", Fate.NOBODY,
                technical="id tenant_id name version backdrop wall dress framing light created_at retired_at"),

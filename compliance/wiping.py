@@ -27,7 +27,7 @@ from likeness.errors import Unavailable
 from likeness.identity import SignInLink, WebSession, end_sessions_of
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys import KeyClass, KeyRef, KeyUnavailable
 from likeness.mail import Mail
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class WipeIncomplete(Unavailable):
 def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
     """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects.
 
-    What cannot be deleted keeps nothing else from going. Raises `WipeIncomplete` at the end.
+    What cannot be deleted keeps nothing else from going. Raises `WipeIncomplete` at the end, also while the company's keys
+    are away: they must not come back whole after a certificate.
     """
     tenant, owner = tombstone.tenant, tombstone.owner
     tombstones.write(kernel.settings.tombstones_path(), tombstone)
@@ -149,8 +150,16 @@ def _returned(kernel: Kernel, theirs: Sequence[Tombstone], in_logs: set[UUID]) -
         tombstone
         for tombstone in theirs
         # A key folder from before the erasure has neither the key nor the mark that forbids a new one.
-        if tombstone.owner in somewhere or not kernel.keys.all_destroyed(tenant, tombstone.owner)
+        if tombstone.owner in somewhere or _keys_came_back(kernel, tombstone)
     ]
+
+
+def _keys_came_back(kernel: Kernel, tombstone: Tombstone) -> bool:
+    try:
+        return not kernel.keys.all_destroyed(tombstone.tenant, tombstone.owner)
+    except KeyUnavailable:  # Nothing opens without them, and the start after their return looks again.
+        log.warning("the keys of a company are away", extra={"tenant": str(tombstone.tenant)})
+        return False
 
 
 def _in_rows(session: Session, owners: set[UUID]) -> set[UUID]:

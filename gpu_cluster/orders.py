@@ -84,5 +84,7 @@ class Outcome:
     steps: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     cancelled: bool = False
+    away: bool = False
+    """Keys or objects were not reachable: nobody's fault, and the sitting is taken again."""
     failure: str = ""
     error: str = ""

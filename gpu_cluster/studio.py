@@ -32,7 +32,7 @@ from gpu_cluster.recipe import Recipe
 from gpu_cluster.render import Shot, render
 from gpu_cluster.scratch import scratch_folder, sweep_scratch
 from gpu_cluster.train import Cancelled, Diverged, Subject, train
-from likeness.errors import Gone, LikenessError
+from likeness.errors import Gone, LikenessError, Unavailable
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
@@ -191,7 +191,7 @@ class Studio:
                 continue
             try:
                 key = keys.open_or_create(KeyRef(order.tenant, person.employee, KeyClass.MODEL))
-            except Gone:
+            except (Gone, Unavailable):  # Without its key there is no checkpoint; the training goes on.
                 continue
             path = person_path(order.tenant, person.employee, KeyClass.MODEL, uuid4())
             self._tell(person.sitting, checkpoint=path, checkpoint_bytes=objects.put(path, part, key))
@@ -367,6 +367,9 @@ class TooFewFaces(ValueError):
 
 def _failed(outcome: Outcome, error: Exception) -> None:
     outcome.error = type(error).__name__
+    if isinstance(error, Unavailable):
+        outcome.away = True
+        return
     ours = isinstance(error, TooFewFaces | LikenessError)
     outcome.failure = str(error) if ours else "Something went wrong while your headshots were made."
 

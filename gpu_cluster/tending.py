@@ -28,6 +28,7 @@ from likeness import jobs
 from likeness.db import after_commit, tenant_of, utc_now
 from likeness.errors import OutcomeUnknown
 from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyDestroyed, KeyRef, KeyUnavailable
 from tenants import looks, tenants
 from tenants.models import CUTOUT
 
@@ -38,6 +39,8 @@ PACK = 4
 COMPANY = timedelta(seconds=2)
 """How long a sitting waits for others of its company, because a pack costs little more than one person."""
 SETTLE_TRIES = 3
+AWAY = "KeysOrObjectsAway"
+"""A run that ended for this counts against nobody."""
 TRIES = 3
 """Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
 
@@ -134,6 +137,9 @@ def _settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | Non
         if outcome is None:
             _close_run(run, RunState.LOST, now, "StudioLost")
             _try_again(session, person)
+        elif outcome.away:
+            _close_run(run, RunState.LOST, now, AWAY)
+            _try_again(session, person)
         elif outcome.cancelled:
             _drop_checkpoint(session, kernel, person.sitting)
             _close_run(run, RunState.CANCELLED, now, None)
@@ -227,6 +233,7 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Or
             ready = sittings.ready(session, PACK, portraits=portraits)
             if not portraits and len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
                 continue
+            ready = [sitting for sitting in ready if _reachable(kernel, sitting)]
             people = [p for sitting in ready if (p := _claim(session, sitting, recipe, now))]
         if people:
             return Order(
@@ -240,6 +247,17 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Or
                 licences=tuple(sorted(settings.licences)),
             )
     return None
+
+
+def _reachable(kernel: Kernel, sitting: Sitting) -> bool:
+    """Whether its photos can be opened; a sitting whose key is away waits until the key is back."""
+    try:
+        kernel.keys.open(KeyRef(sitting.tenant_id, sitting.employee_id, KeyClass.SOURCE))
+    except KeyUnavailable:
+        return False
+    except KeyDestroyed:  # That is for the studio to say.
+        return True
+    return True
 
 
 def _claim(session: Session, sitting: Sitting, recipe: dict[str, Any], now: datetime) -> Person | None:
@@ -369,9 +387,10 @@ def _declare_lost(kernel: Kernel, now: datetime, working: list[Order]) -> None:
 def _try_again(session: Session, person: Person) -> None:
     lost = session.exec(
         select(Run.id).where(
-            Run.tenant_id == tenant_of(session), Run.sitting_id == person.sitting, Run.state == RunState.LOST
+            Run.tenant_id == tenant_of(session), Run.sitting_id == person.sitting, Run.state == RunState.LOST,
+            col(Run.error).is_distinct_from(AWAY),
         )
-    ).all()
+    ).all()  # fmt: skip
     if len(lost) >= TRIES:
         sittings.fail(
             session, person.sitting, person.fence, "The computers that make the headshots failed three times."

@@ -50,7 +50,7 @@ def create(session: Session, keys: KeyFolder, name: str, **terms: Any) -> Tenant
     """The company whose id the transaction carries, with its key and the looks to start from. Raises `TermsRefused`."""
     tenant = Tenant(id=tenant_of(session), name="")
     _apply(tenant, {"name": name, **terms})
-    keys.index_key(tenant.id)
+    keys.begin_tenant(tenant.id)
     session.add(tenant)
     session.flush()
     for look in looks.DEFAULT:

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The drawn people of the tests have models on the base that ships, as in the demo.
 os.environ.setdefault("LIKENESS_RECIPE", "portrait-small")
 
+from likeness import fingerprint
 from likeness.kernel import Kernel, assemble
 from likeness.migrations import migrate
 from likeness.postgres import EmbeddedPostgres
@@ -44,5 +45,6 @@ def kernel(home: Path, postgres: EmbeddedPostgres) -> Iterator[Kernel]:
     settings = Settings(home=home, database_url=postgres.url("likeness_app"), profile="embedded")
     kernel = assemble(settings)
     kernel.db.check()
+    fingerprint.settle(kernel.db, kernel.keys)
     yield kernel
     kernel.db.close()

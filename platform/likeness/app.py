@@ -20,7 +20,7 @@ import tenants.api
 from compliance import lateness
 from dashboard import pages
 from dashboard.routes import routers as page_routers
-from likeness import claims
+from likeness import claims, fingerprint
 from likeness.db import utc_now
 from likeness.errors import Unavailable
 from likeness.kernel import Kernel
@@ -80,11 +80,13 @@ def livez() -> str:
 
 @get("/readyz", media_type=MediaType.TEXT, opt=PUBLIC, sync_to_thread=True, include_in_schema=False)
 def readyz(request: Request[Any, Any, Any]) -> str:
-    """Raises `Unavailable` while the database does not answer or is at another schema."""
+    """Raises `Unavailable` while the database does not answer or is at another schema, or its keys are away."""
+    kernel = kernel_of(request)
     try:
-        kernel_of(request).db.check()
+        kernel.db.check()
     except Exception as error:
         raise Unavailable("The database is not ready.") from error
+    fingerprint.check(kernel.db, kernel.keys)
     return "ready"
 
 

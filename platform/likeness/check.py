@@ -16,8 +16,9 @@ from sqlalchemy import create_engine, text
 
 from batch.child import ChildFailed, Children
 from gpu_cluster.recipe import recipes
+from likeness import fingerprint
 from likeness.db import Database
-from likeness.keys import DataKey, KeyClass, KeyRef
+from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef, MasterKeyMissing
 from likeness.objects import Objects, tenant_path
 from likeness.settings import Settings
 
@@ -29,7 +30,8 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from _objects(settings)
     yield from _told("Opening photos and workbooks", _confinement, "Until then they are refused, and nothing is lost.")
     if not settings.embedded:
-        yield from _told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL.")
+        trouble = list(_told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL."))
+        yield from trouble or _told("The key folder", lambda: _master_key(settings), "Check LIKENESS_KEY_FOLDER.")
         yield from _rescan(settings)
         if settings.broker_url:
             yield from _told("RabbitMQ", lambda: _broker(settings.broker_url), "Check LIKENESS_BROKER_URL.")
@@ -94,6 +96,16 @@ def _confinement() -> None:
 
 def _database(settings: Settings) -> None:
     Database(settings.database_url, pool_size=1, timeout=5).check()
+
+
+def _master_key(settings: Settings) -> None:
+    """Whether it is the one that the database was sealed under."""
+    db = Database(settings.database_url, pool_size=1, timeout=5)
+    if fingerprint.noted(db) is None:
+        return  # Nothing has been started over this database; the first start makes the key.
+    if not settings.keys_path().exists():
+        raise MasterKeyMissing(f"There is no folder {settings.keys_path()}, and this database was sealed with a key in it.")
+    fingerprint.check(db, KeyFolder(settings.keys_path()))
 
 
 def _rescan(settings: Settings) -> Iterator[str]:

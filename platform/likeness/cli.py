@@ -10,10 +10,11 @@ from typing import cast
 import click
 from rich.console import Console
 
-from likeness import telemetry
+from likeness import fingerprint, telemetry
 from likeness.db import UnknownSchema, UnsafeRole
 from likeness.errors import LikenessError
 from likeness.kernel import Kernel, assemble
+from likeness.keys import KeyUnavailable
 from likeness.settings import Settings
 from likeness.stopping import until_told_to_stop
 
@@ -46,7 +47,7 @@ def up() -> None:
         console.print("Ctrl-C stops it; everything is kept for the next start.")
         until_told_to_stop()
         console.print("\nStopping …")
-    except (AlreadyRunning, PostgresFailed, RuntimeError) as error:
+    except (AlreadyRunning, PostgresFailed, KeyUnavailable, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         running.stop()
@@ -263,8 +264,9 @@ def _production_kernel() -> Kernel:
     kernel = assemble(settings)
     try:
         kernel.db.check()
-    except (UnsafeRole, UnknownSchema) as error:
+        fingerprint.settle(kernel.db, kernel.keys)
+        # A database that was restored from a backup must not serve anybody who was erased since.
+        replay_tombstones(kernel)
+    except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
         raise click.ClickException(str(error)) from error
-    # A database that was restored from a backup must not serve anybody who was erased since.
-    replay_tombstones(kernel)
     return kernel

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 PLATFORM = UUID(int=0)
 """The tenant of the operators themselves."""
 
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0013"
 """The newest migration that this program knows."""
 
 NO_ROOM = {"53100"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from compliance.wiping import replay_tombstones
-from likeness import claims
+from likeness import claims, fingerprint
 from likeness.doorbell import Doorbell, broker_for
 from likeness.kernel import Kernel, assemble
 from likeness.lanes import threads
@@ -48,6 +48,7 @@ class Embedded:
         )
         self.kernel = assemble(self.settings)
         self.kernel.db.check()
+        fingerprint.settle(self.kernel.db, self.kernel.keys)
         replay_tombstones(self.kernel)
         claims.release_leases(self.kernel)
         self.doorbell = Doorbell(self.kernel, broker_for(self.settings.broker_url))

@@ -69,7 +69,7 @@ def post(
 ) -> UUID | None:
     """Leaves a mail in this transaction; None when the same one was written before."""
     tenant = tenant_of(session)
-    sealed = keys.open_or_create(KeyRef(tenant, owner, KeyClass.PROFILE)).seal(
+    sealed = keys.open(KeyRef(tenant, owner, KeyClass.PROFILE)).seal(
         json.dumps(letter.__dict__).encode(), f"mail/{template}/{campaign}"
     )
     new = session.execute(

@@ -1,4 +1,4 @@
-"""Sealing bytes, and laying sealed bytes down so that they survive a power cut. Used by keys and by objects."""
+"""Sealing bytes, laying sealed bytes down so that they survive a power cut, and wiping them. Used by keys and objects."""
 
 from __future__ import annotations
 
@@ -77,3 +77,38 @@ def open_folder(parent: int, name: str, create: bool = False) -> int:
             os.mkdir(name, 0o700, dir_fd=parent)
             os.fsync(parent)
     return os.open(name, FOLDER_FLAGS, dir_fd=parent)
+
+
+def there(folder: int, name: str) -> bool:
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return True
+    return False
+
+
+def touch(folder: int, name: str) -> None:
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder))
+
+
+def unlink(folder: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def overwrite_and_unlink(folder: int, name: str) -> None:
+    """Safe to repeat; durable when this returns."""
+    with suppress(FileNotFoundError):
+        # A full copy-on-write disk refuses to overwrite; the key has to go even then.
+        with suppress(OSError):
+            _overwrite(folder, name)
+        os.unlink(name, dir_fd=folder)
+    os.fsync(folder)
+
+
+def _overwrite(folder: int, name: str) -> None:
+    file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.write(file, token_bytes(os.fstat(file).st_size))
+        os.fsync(file)
+    finally:
+        os.close(file)

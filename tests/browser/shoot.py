@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
+from likeness import fingerprint
 from likeness.kernel import assemble
 from likeness.migrations import migrate
 from likeness.postgres import EmbeddedPostgres
@@ -115,6 +116,7 @@ def main() -> None:
         server.start()
         migrate(server.url("likeness_owner"))
         kernel = assemble(Settings(home=home, database_url=server.url("likeness_app"), profile="embedded"))
+        fingerprint.settle(kernel.db, kernel.keys)
         with served(kernel) as address, sync_playwright() as playwright:
             world = build(kernel, address)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)

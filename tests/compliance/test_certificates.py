@@ -18,6 +18,7 @@ from joserfc.jwk import OctKey, OKPKey
 from compliance import stores
 from compliance.certificates import Case, CertificateInvalid, build, jwks, sign, signing_key, verify
 from compliance.scan import Answer, PassedScan, Scan, ScanFailed
+from likeness.keys import KeyFolder, KeyUnavailable
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 CLEAN = Scan("likeness-rescan", "0.1.0", NOW, NOW, tuple(Answer(name, "clean") for name in sorted(stores.names())))
@@ -129,12 +130,26 @@ def test_something_else_signed_by_the_same_key_is_no_certificate(key: OKPKey, pu
 
 
 def test_the_signing_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    KeyFolder(tmp_path / "keys").begin()
     first, again = signing_key(tmp_path / "keys"), signing_key(tmp_path / "keys")
     assert first.thumbprint() == again.thumbprint()
     assert (tmp_path / "keys" / "signing.jwk").stat().st_mode & 0o777 == 0o600
     published = jwks(tmp_path / "keys")
     assert "d" not in published["keys"][0]
     assert verify(sign(build(CASE, PassedScan(CLEAN)), first), published)["id"] == "c"
+
+
+def test_a_signing_key_that_is_away_is_not_replaced(tmp_path: Path) -> None:
+    keys = KeyFolder(tmp_path / "keys")
+    with pytest.raises(KeyUnavailable):
+        signing_key(tmp_path / "keys")  # As on an empty volume.
+    keys.begin()
+    first, file = signing_key(tmp_path / "keys"), tmp_path / "keys" / "signing.jwk"
+    file.rename(tmp_path / "away")
+    with pytest.raises(KeyUnavailable):
+        jwks(tmp_path / "keys")
+    (tmp_path / "away").rename(file)
+    assert signing_key(tmp_path / "keys").thumbprint() == first.thumbprint()
 
 
 def test_the_command_line_verifies_offline_and_refuses_a_changed_file(

@@ -110,6 +110,7 @@ def test_a_person_may_come_back_with_new_selfies_after_day_7(kernel: Kernel, ali
 
 def test_a_key_made_a_moment_ago_is_not_mistaken_for_one_without_objects(kernel: Kernel, alice: Employee) -> None:
     ref = KeyRef(alice.tenant_id, uuid4(), KeyClass.SOURCE)
+    kernel.keys.open_or_create(KeyRef(ref.tenant, ref.owner, KeyClass.PROFILE))
     kernel.keys.open_or_create(ref)
     sweep(kernel, alice, utc_now())
     assert kernel.keys.state(ref) == "live"

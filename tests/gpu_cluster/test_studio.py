@@ -36,9 +36,12 @@ class Stores:
     def __init__(self, folder: Path) -> None:
         self.url, self.keys_at = (folder / "objects").as_uri(), folder / "keys"
         self.objects, self.keys = Objects(self.url), KeyFolder(self.keys_at)
+        self.keys.begin()
 
     def person(self, tenant: UUID, seed: int, count: int = 6) -> Person:
         employee = uuid4()
+        self.keys.begin_tenant(tenant)
+        self.keys.open_or_create(KeyRef(tenant, employee, KeyClass.PROFILE))
         key = self.keys.open_or_create(KeyRef(tenant, employee, KeyClass.SOURCE))
         paths = []
         for image, _ in selfies(seed, count, 512):

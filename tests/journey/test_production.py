@@ -16,6 +16,7 @@ import pytest
 
 from likeness import mail
 from likeness.kernel import Kernel, assemble
+from likeness.keys import KeyClass, KeyRef
 from likeness.mail import Letter
 from likeness.postgres import EmbeddedPostgres
 from likeness.settings import Settings
@@ -69,6 +70,7 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
         kernel = kernel_like(environment)
         tenant, owner = make_tenant(kernel), uuid4()
         with kernel.db.transaction(tenant) as session:
+            kernel.keys.open_or_create(KeyRef(tenant, owner, KeyClass.PROFILE))
             letter = Letter("nadia@zebra.example", "Hello", "Hello")
             mail.post(session, kernel.keys, owner, letter, template="test", campaign="1")
 

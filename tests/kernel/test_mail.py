@@ -29,6 +29,7 @@ LETTER = Letter("Nadia Ümit <nadia@zebra.example>", "Your portraits", "Hello Na
 
 
 def write(kernel: Kernel, tenant: UUID, owner: UUID, campaign: str = "1") -> UUID | None:
+    kernel.keys.open_or_create(KeyRef(tenant, owner, KeyClass.PROFILE))
     with kernel.db.transaction(tenant) as session:
         return mail.post(session, kernel.keys, owner, LETTER, template="invitation", campaign=campaign)
 

@@ -167,6 +167,9 @@ def test_the_stored_bytes_show_nothing(objects: Objects) -> None:
 
 def test_keys_from_a_key_folder_work_and_a_destroyed_one_ends_reading(objects: Objects, tmp_path: Path) -> None:
     keys, ref = KeyFolder(tmp_path / "keys"), KeyRef(ACME, ALICE, KeyClass.SOURCE)
+    keys.begin()
+    keys.begin_tenant(ACME)
+    keys.open_or_create(KeyRef(ACME, ALICE, KeyClass.PROFILE))
     objects.put(photo(), b"x", keys.open_or_create(ref))
     assert objects.get(photo(), keys.open(ref)) == b"x"
 
