@@ -33,12 +33,19 @@ PATIENCE = timedelta(days=14)
 """As long as an invitation lasts: somebody on holiday comes back to a mail that still works."""
 CONTEXT = "address/new"
 CONFIRMED, REFUSED, REPLACED, TAKEN_BACK = "confirmed", "refused", "replaced", "taken back"
+RAN_OUT = "ran out"
 
 
-class ChangeUnknown(LeadsNowhere, Gone):
+class ChangeUnknown(Gone):
     """No such question waits for an answer any more."""
 
     title = "This was answered already"
+
+
+class AddressLinkUnknown(LeadsNowhere, ChangeUnknown):
+    """No mail of ours holds this link, or what it asked about is gone."""
+
+    title = "This link does not lead anywhere"
 
 
 class AddressTaken(Conflict):
@@ -218,10 +225,11 @@ def look_up(session: Session, token: str) -> AddressChange:
         select(AddressChange).where(
             col(AddressChange.tenant_id) == tenant_of(session),
             col(AddressChange.token_hash) == token_hash(token),
-            col(AddressChange.ended_at).is_(None),
         )
     ).one_or_none()
     if change is None:
+        raise AddressLinkUnknown("This link does not lead anywhere. Copy the whole address from the mail and try again.")
+    if change.ended_at is not None:
         raise ChangeUnknown("This change of address was answered or taken back. Nothing more is needed from you.")
     return change
 
@@ -269,10 +277,32 @@ def refuse(session: Session, change: AddressChange, now: datetime) -> None:
 
 
 def silent(session: Session, now: datetime) -> list[AddressChange]:
-    """Those that nobody answered in time, oldest first."""
-    return sorted(
-        (change for change in pending(session).values() if change.until <= now), key=lambda change: change.until
-    )
+    """Those that nobody answered in time, oldest first; never one about which no mail was written yet."""
+    waiting = [change for change in pending(session).values() if change.until <= now and change.token_hash]
+    return sorted(waiting, key=lambda change: change.until)
+
+
+def run_out(session: Session, keys: KeyFolder, change: AddressChange, now: datetime) -> bool:
+    """Nobody answered: from now on nobody can. False when it was answered just now, or the address is not free."""
+    free = employees.find(session, keys, new_address(keys, change)) is None
+    if not _end(session, change, RAN_OUT if free else REPLACED, now):
+        return False
+    _record(session, "address.ran-out", change.employee_id, change.id, ledger.SYSTEM)
+    return free
+
+
+def ran_out_of(session: Session, employee_id: UUID) -> AddressChange | None:
+    """The address at which this person's visit starts anew."""
+    return session.exec(
+        select(AddressChange)
+        .where(
+            col(AddressChange.tenant_id) == tenant_of(session),
+            col(AddressChange.employee_id) == employee_id,
+            col(AddressChange.outcome) == RAN_OUT,
+        )
+        .order_by(col(AddressChange.ended_at).desc())
+        .limit(1)
+    ).first()
 
 
 def _end(session: Session, change: AddressChange, outcome: str, now: datetime) -> bool:

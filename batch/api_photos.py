@@ -321,7 +321,7 @@ def release(request: Request[Any, Any, Any], data: JSONBody[ReleaseWish]) -> lis
 def unrelease(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        headshots.unrelease(session, caller.id, headshot_id)
+        headshots.unrelease(session, caller.id, headshot_id, utc_now())
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -48,6 +48,8 @@ class RosterLine:
     """Another address was imported for them, and they have until then to say whether it is theirs."""
     mail: MailNote | None = None
     """What there is to say of the newest mail to them."""
+    invite_from: datetime | None = None
+    """From when somebody who does not take part may be invited again."""
 
 
 def get(session: Session, batch_id: UUID) -> Batch:
@@ -122,9 +124,14 @@ def people(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime) -> 
     )
     by_id = {employee.id: employee for employee in sealed}
     waiting, mails = addresses.pending(session), mailing.notes(session, batch_id)
+    aside = [line.employee_id for line in everybody if line.stage == Stage.OPTED_OUT]
+    again = invitations.again_from(session, aside)
     return [
-        _roster_line(
-            keys, line, by_id[line.employee_id], waiting.get(line.employee_id), mails.get(line.employee_id)
+        replace(
+            _roster_line(
+                keys, line, by_id[line.employee_id], waiting.get(line.employee_id), mails.get(line.employee_id)
+            ),
+            invite_from=again.get(line.employee_id),
         )
         for line in everybody
         if line.employee_id in by_id

@@ -15,8 +15,20 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from batch import employees, notices, texts, ways
-from batch.models import ACTIVE, Consent, Employee, Notice, Purpose, Sitting, SittingState
-from likeness import ledger, mail
+from batch.models import (
+    ACTIVE,
+    Consent,
+    Employee,
+    Headshot,
+    Invitation,
+    Notice,
+    Photo,
+    Purpose,
+    Sitting,
+    SittingState,
+    Upload,
+)
+from likeness import jobs, ledger, mail
 from likeness.db import tenant_of
 from likeness.errors import Conflict, Forbidden, Unprocessable
 from likeness.keys import KeyFolder
@@ -50,6 +62,12 @@ class NoticeOutdated(Conflict):
     """The notice changed since the page was opened; the person reads the new one first."""
 
 
+class BeingDeleted(Conflict):
+    """What the person handed in before they withdrew is not gone yet."""
+
+    title = "Your earlier photos are still being deleted"
+
+
 class PurposeMissing(Unprocessable):
     """Nothing was agreed to, or something that is not asked about."""
 
@@ -65,9 +83,15 @@ def give(
 ) -> list[Consent]:
     """Stores each purpose alone, reserves the credit, and mails a receipt. The same answer twice is stored once.
 
-    Raises `NoticeOutdated`, `PurposeMissing`, `TextRefused` and `NoCredits`.
+    Raises `NoticeOutdated`, `PurposeMissing`, `TextRefused`, `BeingDeleted` and `NoCredits`.
     """
     employee = employees.get(session, employee_id)
+    session.refresh(employee, with_for_update={"key_share": True})
+    if employee.opted_out_at is not None and (employee.restricted_at is not None or _handed_in(session, employee)):
+        raise BeingDeleted(
+            "What you handed in before you withdrew is being deleted first. Come back in a few minutes, then you can"
+            " agree again. While a legal hold stands it takes longer, and this page says so."
+        )
     notice = notices.get(session, notice_id)
     if notice.version != notices.version(tenants.get(session)):
         raise NoticeOutdated("This notice was changed meanwhile. Please read the new one.")
@@ -199,13 +223,63 @@ def _opt_out(session: Session, employee_id: UUID, now: datetime, event: str) -> 
         .where(*sittings, col(Sitting.state).in_(ACTIVE))
         .values(state=SittingState.CANCELLED, changed_at=now)
     )
-    delivered = session.exec(select(Sitting.id).where(*sittings, col(Sitting.state) == SittingState.DONE)).first()
-    if delivered is None:
+    served = session.exec(select(Sitting.id).where(*sittings, col(Sitting.state) == SittingState.DONE)).first()
+    if served is None and not _invited(session, employee, now):
+        # While the invitation runs, a credit that came back would tell the company that somebody said no.
         credits.release(session, employee.id)
     if employee.opted_out_at is None:
         employee.opted_out_at = now
         session.add(employee)
         ledger.record(session, event, caller=f"employee:{employee.id}", subject=employee.id)
+        if not _handed_in(session, employee):
+            # Whoever handed something in gets another mail once it goes, with the way to their certificate.
+            address = employee.email_index.hex()[:32]
+            jobs.send(session, acknowledge, str(employee.id), address, key=f"{employee.id}:{uuid4()}")
+
+
+def _invited(session: Session, employee: Employee, now: datetime) -> bool:
+    running = select(Invitation.id).where(
+        col(Invitation.tenant_id) == employee.tenant_id,
+        col(Invitation.employee_id) == employee.id,
+        col(Invitation.revoked_at).is_(None),
+        col(Invitation.expires_at) > now,
+    )
+    return session.exec(running).first() is not None
+
+
+def _handed_in(session: Session, employee: Employee) -> bool:
+    """Whether there is anything that withdrawing deletes."""
+    return any(
+        session.exec(
+            select(table.id).where(col(table.tenant_id) == employee.tenant_id, col(table.employee_id) == employee.id)
+        ).first()
+        for table in (Photo, Headshot, Upload)
+    )
+
+
+@jobs.actor()
+def acknowledge(attempt: jobs.Attempt, employee_id: str, address: str) -> None:
+    """Writes to somebody who said no that this is on record, and what their employer sees of it.
+
+    Only to the address from which they said it: one that was corrected since then is not to learn of it.
+    """
+    with attempt.finishing() as session:
+        employee = session.exec(
+            select(Employee).where(col(Employee.tenant_id) == attempt.tenant, col(Employee.id) == UUID(employee_id))
+        ).one_or_none()
+        if employee is None or employee.opted_out_at is None or employee.email_index.hex()[:32] != address:
+            return
+        who = employees.profile(attempt.kernel.keys, employee)
+        letter = texts.letter(
+            "declined",
+            texts.language_for(who.language),
+            who.email,
+            name=who.full_name,
+            date=f"{employee.opted_out_at:%Y-%m-%d %H:%M} UTC",
+            controller=tenants.get(session).name,
+        )
+        campaign = f"{employee.opted_out_at:%Y%m%d%H%M%S%f}"
+        mail.post(session, attempt.kernel.keys, employee.id, letter, template="declined", campaign=campaign)
 
 
 def _post_receipt(session: Session, keys: KeyFolder, employee: Employee, notice: Notice, given: list[Consent]) -> None:

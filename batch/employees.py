@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlmodel import Session, col, select
 
@@ -69,23 +69,27 @@ def profile(keys: KeyFolder, employee: Employee) -> EmployeeProfile:
     return EmployeeProfile.opened(keys.open(profile_ref(employee.tenant_id, employee.id)), employee.profile)
 
 
-def enter_as_opted_out(session: Session, keys: KeyFolder, before: Employee, who: EmployeeProfile, at: datetime) -> None:
-    """HR's own line about somebody whose row is gone, as it is for everybody who opted out.
-
-    Under a new id and a new key: nothing leads from here to what there was of the person, nor back.
-    """
-    again = uuid4()
+def enter_again(
+    session: Session,
+    keys: KeyFolder,
+    again: UUID,
+    before: Employee,
+    who: EmployeeProfile,
+    *,
+    opted_out_at: datetime | None,
+) -> None:
+    """The company's own line about somebody whose row is gone, under the new id `again` and a new key."""
     session.add(
         Employee(
             id=again,
             tenant_id=before.tenant_id,
             batch_id=before.batch_id,
             row=before.row,
-            email_index=before.email_index,
+            email_index=email_index(keys.index_key(before.tenant_id), who.email),
             key_index=before.key_index,
             profile=who.sealed(keys.open_or_create(profile_ref(before.tenant_id, again))),
             created_at=before.created_at,
-            opted_out_at=at,
+            opted_out_at=opted_out_at,
         )
     )
     session.flush()

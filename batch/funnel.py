@@ -39,7 +39,7 @@ class Stage(StrEnum):
     CHOSEN = "chosen"
     EXPORTED = "exported"
     OPTED_OUT = "opted out"
-    """Declined, withdrew, or let the invitation run out: HR sees one word for all of them."""
+    """Declined, withdrew, or did not answer: HR sees one word for all of them, once the invitation has ended."""
     BOUNCED = "bounced"
     STUCK = "stuck"
     FAILED = "failed"
@@ -109,7 +109,7 @@ def lines(
     for facts in found:
         stage, since = place(facts, now)
         # Photos that wait for their deletion would tell who withdrew from who declined.
-        photos = 0 if stage == Stage.OPTED_OUT else facts.accepted
+        photos = 0 if facts.opted_out_at else facts.accepted
         result.append(Line(facts.id, facts.batch_id, facts.row, stage, since, photos, facts.invitation_id))
     return result
 
@@ -151,7 +151,9 @@ def place(facts: object, now: datetime) -> tuple[Stage, datetime]:
     """The stage that one row of LINES says, and since when; what happened last counts."""
     f: _Facts = facts  # type: ignore[assignment]
     if f.opted_out_at:
-        return Stage.OPTED_OUT, f.opted_out_at
+        # Until the invitation ends a no looks like no answer yet, or the day alone would tell the two apart.
+        running = f.expires_at is not None and f.expires_at > now
+        return _invitation(f, now) if running else (Stage.OPTED_OUT, f.opted_out_at)
     if f.downloaded_at:
         return Stage.EXPORTED, f.downloaded_at
     if f.released_at:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from batch import framing, photos
+from batch import copies, framing, photos
 from batch.models import ACTIVE, Employee, Headshot, Release, Sitting, SittingState
 from batch.presets import PRESETS
 from likeness import ledger
@@ -216,6 +216,7 @@ def release(session: Session, employee_id: UUID, headshot_ids: Collection[UUID],
     given = {release.headshot_id: release for release in releases(session, employee_id)}
     for headshot_id in sorted(chosen - given.keys()):
         release = Release(tenant_id=tenant_of(session), employee_id=employee_id, headshot_id=headshot_id, at=now)
+        copies.give_again(session, release)
         session.add(release)
         given[headshot_id] = release
         _record(session, "release.given", employee_id, headshot_id)
@@ -251,12 +252,13 @@ def _retire(session: Session, employee_id: UUID, accepted: Collection[UUID], now
         _record(session, "headshot.retired", employee_id, row.id)
 
 
-def unrelease(session: Session, employee_id: UUID, headshot_id: UUID) -> None:
-    """Takes a headshot back from HR; what HR has downloaded already stays with them. Raises `HeadshotMissing`."""
+def unrelease(session: Session, employee_id: UUID, headshot_id: UUID, now: datetime) -> None:
+    """Takes a headshot back from HR, which is asked to delete a copy that it has downloaded. Raises `HeadshotMissing`."""
     photos.hold(session, employee_id)
     release = next((found for found in releases(session, employee_id) if found.headshot_id == headshot_id), None)
     if release is None:
         raise HeadshotMissing("This headshot is not released.")
+    copies.ask_back(session, release, now)
     session.delete(release)
     session.flush()
     _record(session, "release.taken-back", employee_id, headshot_id)

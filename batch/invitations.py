@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import delete, func, insert, text, update
 from sqlmodel import Session, col, select
 
 from batch import employees, funnel, notices, texts
@@ -30,6 +30,8 @@ from tenants import credits, tenants
 LIFETIME = timedelta(days=14)
 MOST_REMINDERS = 3
 PAUSE = timedelta(days=3)
+REST = timedelta(days=14)
+"""After an invitation that brought no yes, for everybody alike: a no, a withdrawal and no answer rest equally long."""
 RENEWAL_PAUSE = timedelta(minutes=2)
 """Between two fresh links that one old link may ask for, so that nobody's mailbox is filled by a stranger."""
 
@@ -45,9 +47,13 @@ REMIND_ABOUT = {
 class AlreadyInvited(Conflict):
     """The person holds an invitation."""
 
+    title = "This person is invited already"
+
 
 class HasOptedOut(Conflict):
-    """The person said no; only they can change that."""
+    """The person does not take part. They may change their mind at any time, and be asked again from a day on."""
+
+    title = "This person does not take part"
 
 
 class NotInvited(Conflict):
@@ -82,13 +88,59 @@ class Found:
 def invite(session: Session, employee: Employee, now: datetime, *, send_at: datetime | None = None) -> Invitation:
     """Reserves a credit and leaves the mail to be written, now or at `send_at`.
 
-    Raises `AlreadyInvited`, `HasOptedOut` or `NoCredits`.
+    Who did not take part may be asked again from a day on. Raises `AlreadyInvited`, `HasOptedOut` or `NoCredits`.
     """
+    earlier = standing(session, employee.id)
     if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
-        raise HasOptedOut("This person opted out.")
-    if standing(session, employee.id) is not None:
-        raise AlreadyInvited("This person is invited already.")
+        _rested(session, employee, now)
+        if earlier is not None:
+            earlier.revoked_at = now
+            session.add(earlier)
+            session.flush()
+        _end_links(session, employee.id)
+        employee.opted_out_at = None
+        session.add(employee)
+    elif earlier is not None:
+        raise AlreadyInvited("Their invitation stands. You can send them a fresh link.")
     return invite_all(session, [employee.id], now, send_at=send_at)[0]
+
+
+def _rested(session: Session, employee: Employee, now: datetime) -> None:
+    again = again_from(session, [employee.id]).get(employee.id)
+    if employee.restricted_at is not None or again is None or now < again:
+        day = max(again or now, now + timedelta(days=1))
+        raise HasOptedOut(
+            f"This person does not take part. You may invite them again from {_on(day)}. They can change their mind"
+            " before that at any time."
+        )
+
+
+def _on(moment: datetime) -> str:
+    """The first whole day after a moment, for a sentence."""
+    return f"{moment + timedelta(days=1):%Y-%m-%d}"
+
+
+def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, datetime]:
+    """When people who do not take part may be invited again: counted from the end of their last invitation.
+
+    It is never counted from their answer, so that it says nothing of it.
+    """
+    rows = session.exec(
+        select(Employee.id, Employee.opted_out_at, func.max(col(Invitation.expires_at)))
+        .outerjoin(
+            Invitation,
+            (col(Invitation.tenant_id) == col(Employee.tenant_id)) & (col(Invitation.employee_id) == col(Employee.id)),
+        )
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(employee_ids)))
+        .group_by(col(Employee.id), col(Employee.opted_out_at))
+    )
+    found = {}
+    for employee_id, opted_out_at, ended in rows:
+        if ended is None and opted_out_at is not None:
+            ended = opted_out_at + LIFETIME
+        if ended is not None:
+            found[employee_id] = ended + REST
+    return found
 
 
 def invite_all(
@@ -218,17 +270,28 @@ def renew(session: Session, token: str, now: datetime) -> None:
 
 
 def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -> None:
-    """A fresh link at HR's wish. Raises `EmployeeMissing`, `HasOptedOut`, `NotInvited` or `SentJustNow`."""
+    """A fresh link at HR's wish, unless the person has said no: HR gets the same answer either way.
+
+    Raises `EmployeeMissing`, `HasOptedOut`, `NotInvited` or `SentJustNow`.
+    """
     employee = employees.get(session, employee_id)
     if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
-        raise HasOptedOut("This person opted out.")
+        day = again_from(session, [employee.id])[employee.id]
+        raise HasOptedOut(
+            f"This person does not take part. You may invite them again from {_on(max(day, now))}. They can change"
+            " their mind before that at any time."
+        )
     invitation = standing(session, employee.id)
     if invitation is None:
         raise NotInvited("This person is not invited.")
-    newest = _newest_link(session, invitation)
-    if newest is not None and now - newest < RENEWAL_PAUSE:
+    sent = [at for at in (_newest_link(session, invitation), invitation.reminded_at) if at is not None]
+    if sent and now - max(sent) < RENEWAL_PAUSE:
         raise SentJustNow("A link went out a moment ago. Please wait two minutes.")
-    _send(session, invitation, "link")
+    # Of who said no as well, so that a second try is answered as it would be had a link gone out.
+    invitation.reminded_at = now
+    session.add(invitation)
+    if employee.opted_out_at is None:
+        _send(session, invitation, "link")
     ledger.record(session, "invitation.resent", caller=caller, subject=employee.id, objects=[invitation.id])
 
 
@@ -338,9 +401,15 @@ def run_out(kernel: Kernel, now: datetime) -> None:
         for one in people:
             ledger.record(session, "invitation.ran-out", subject=one)
 
+    def give_back(session: Session) -> None:
+        # Of who said no while the invitation ran, too: their credit waited for this hour.
+        ended = session.execute(ENDED, {"tenant": tenant_of(session), "now": now, "since": now - REST}).scalars()
+        credits.release_all(session, list(ended))
+
     tenants.for_each(kernel, look)
     for tenant, people in due.items():
         sweeping.each(kernel, "run-out", tenant, people, now, opt_out)
+    tenants.for_each(kernel, give_back)
 
 
 WHO_RAN_OUT = """
@@ -354,6 +423,25 @@ RUN_OUT = text(
     f"update employee e set opted_out_at = i.expires_at from invitation i where {WHO_RAN_OUT}"  # noqa: S608 - as above
     " and e.id = :employee returning e.id"
 )
+
+
+ENDED = text(
+    """
+    select e.id from employee e join invitation i
+      on i.tenant_id = e.tenant_id and i.employee_id = e.id and i.revoked_at is null
+    where e.tenant_id = :tenant and e.opted_out_at is not null and i.expires_at <= :now and i.expires_at > :since
+      and not exists (select from sitting s
+                      where s.tenant_id = e.tenant_id and s.employee_id = e.id and s.state = 'done')
+    """
+)
+
+
+def tell_ready(session: Session, employee_id: UUID, now: datetime) -> None:
+    """A mail at once when headshots are made; the reminders begin to count from it."""
+    invitation = standing(session, employee_id)
+    if invitation is not None:
+        invitation.reminded_at = now
+        _send(session, invitation, "ready")
 
 
 def _may_remind(
@@ -407,6 +495,9 @@ def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime)
     # Only a link that the person asked for themselves reaches somebody who opted out.
     if template != "link" and employees.get(session, invitation.employee_id).opted_out_at is not None:
         return None
+    if template == "ready":
+        stage = employees.stage(session, invitation.employee_id, now)
+        return invitation if stage == Stage.READY else None
     if template.startswith("remind"):
         stage = employees.stage(session, invitation.employee_id, now)
         return invitation if REMIND_ABOUT.get(stage) == template else None

@@ -16,11 +16,11 @@ from uuid import UUID
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from batch import consents, decisions, photos, ways
+from batch import consents, copies, decisions, invitations, photos, ways
 from batch.consents import ConsentMissing
 from batch.models import ACTIVE, Consent, Employee, Photo, Sitting, SittingState
 from likeness import ledger
-from likeness.db import tenant_of
+from likeness.db import tenant_of, utc_now
 from likeness.errors import Conflict, NotFound, Unprocessable
 from tenants import credits
 from tenants.models import CUTOUT
@@ -220,6 +220,7 @@ def finish(session: Session, sitting_id: UUID, fence: int) -> bool:
     if employee_id is None:
         return False
     _record(session, "sitting.done", employee_id, sitting_id)
+    invitations.tell_ready(session, employee_id, utc_now())
     return True
 
 
@@ -263,6 +264,7 @@ def withdraw(session: Session, employee_id: UUID, now: datetime) -> int:
     """
     photos.hold(session, employee_id)
     ended = cancel(session, employee_id)
+    copies.take_all_back(session, employee_id, now)
     consents.withdraw(session, employee_id, now)
     return ended
 

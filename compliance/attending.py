@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlmodel import Session, SQLModel, col, select
 
+from batch import addresses, sittings
 from batch.models import Employee, Headshot, Photo, Upload
 from compliance import erasures, holds
 from compliance.models import OPEN, Erasure, Trigger
@@ -24,15 +25,17 @@ log = logging.getLogger(__name__)
 
 @jobs.every(timedelta(seconds=10))
 def attend(kernel: Kernel, now: datetime) -> None:
-    """Withdrawn consents become erasures, and erasures that lost their job or whose hold ended go on."""
+    """Withdrawn consents and unanswered addresses become erasures; those that lost their job or whose hold ended go on."""
     for tenant in tenants.all_ids(kernel):
         try:
             with kernel.db.transaction(tenant) as session:
                 withdrawn, stranded = _withdrawn(session), _stranded(session, now)
+                silent = _silent(session, now)
         except Exception:  # One company's trouble must not keep the others' people waiting.
             log.exception("erasures could not be attended to", extra={"tenant": str(tenant)})
             continue
         sweeping.each(kernel, "withdrawn", tenant, withdrawn, now, partial(_follow_withdrawal, now=now))
+        sweeping.each(kernel, "silent", tenant, silent, now, partial(_start_empty, kernel=kernel, now=now))
         sweeping.each(kernel, "stranded", tenant, stranded, now, erasures.send)
 
 
@@ -40,9 +43,37 @@ def _follow_withdrawal(session: Session, employee_id: UUID, *, now: datetime) ->
     erasures.request(session, employee_id, trigger=Trigger.WITHDRAWAL, requested_by=ledger.SYSTEM, now=now)
 
 
-def _withdrawn(session: Session) -> list[UUID]:
+def withdraw(session: Session, employee_id: UUID, now: datetime) -> Erasure | None:
+    """Takes the consent back; what was handed in and made goes from here on. None when there is nothing to delete."""
+    sittings.withdraw(session, employee_id, now)
+    session.flush()
+    if not _withdrawn(session, employee_id):
+        return erasures.open_of(session, employee_id)
+    by = f"employee:{employee_id}"
+    return erasures.request(session, employee_id, trigger=Trigger.WITHDRAWAL, requested_by=by, now=now)
+
+
+def _silent(session: Session, now: datetime) -> list[UUID]:
+    """Whose new address nobody confirmed in time; never while a hold keeps what there is."""
+    kept = holds.held(session, now)
+    return [change.employee_id for change in addresses.silent(session, now) if change.employee_id not in kept]
+
+
+def _start_empty(session: Session, employee_id: UUID, *, kernel: Kernel, now: datetime) -> None:
+    change = addresses.pending_of(session, employee_id)
+    if change is None or not addresses.run_out(session, kernel.keys, change, now):
+        return
+    erasure = erasures.request(session, employee_id, trigger=Trigger.ADDRESS, requested_by=ledger.SYSTEM, now=now)
+    if erasure.trigger == Trigger.ADDRESS:
+        # The link in the mail to the old address leads to the certificate from here on.
+        erasure.receipt_hash = change.token_hash
+        session.add(erasure)
+
+
+def _withdrawn(session: Session, employee_id: UUID | None = None) -> list[UUID]:
     """People who opted out after they had handed something in, and for whom no erasure is under way."""
     tenant = tenant_of(session)
+    one = [] if employee_id is None else [col(Employee.id) == employee_id]
     under_way = select(Erasure.employee_id).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))
     has = [
         select(table.employee_id).where(col(table.tenant_id) == tenant, col(table.employee_id) == col(Employee.id))
@@ -52,6 +83,7 @@ def _withdrawn(session: Session) -> list[UUID]:
         session.exec(
             select(Employee.id).where(
                 col(Employee.tenant_id) == tenant,
+                *one,
                 col(Employee.opted_out_at).is_not(None),
                 col(Employee.id).not_in(under_way),
                 has[0].exists() | has[1].exists() | has[2].exists() | _has_weights(),

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,23 @@ from likeness.sealing import lay_down
 ALGORITHM = "Ed25519"
 TYPE = "likeness-certificate+jws"
 KEY_FILE, KEY_MADE = "signing.jwk", "signing.made"
-BACKUP_HORIZON_DAYS = 3
-"""How long a backup of the key folder may be kept; until then a restored copy could bring a key back."""
-
 WORDING = "Not found in the listed stores at this time by this verifier."
 LIMITS = (
-    "What the employer downloaded before is outside this system; the downloads are listed under recipients_informed.",
+    "What the employer downloaded before is outside this system. Each download is listed, under recipients_informed when"
+    " the mail that asks to delete the copy was handed over, else under recipients_not_informed.",
     "Mails that were delivered lie in the recipient's mailbox.",
     "The audit log, accounts and requests keep the person's random id, which leads to nobody any more.",
     "Blocks of deleted files may remain on storage media; what they held was encrypted under keys that were destroyed.",
     "Log stores that the operator attached to this program's output were not searched.",
 )
+CLAIMS = {
+    "measured": (
+        "classes", "keys", "deleted_at", "verification", "holds", "ledger", "recipients_informed.informed_at",
+        "recipients_not_informed",
+    ),
+    "attested": ("controller", "processor", "instance", "legal_basis", "residuals.backups"),
+}  # fmt: skip
+"""What this program saw for itself, and what others say and it only repeats."""
 
 
 class CertificateInvalid(LikenessError):
@@ -64,10 +70,12 @@ class Case:
     deleted_at: datetime
     classes: Mapping[str, Mapping[str, Any]]
     keys: Sequence[Mapping[str, Any]]
-    recipients: Sequence[Mapping[str, Any]]
+    informed: Sequence[Mapping[str, Any]]
+    not_informed: Sequence[Mapping[str, Any]]
     holds: Sequence[Mapping[str, Any]]
     ledger: Mapping[str, Any]
     residuals: Sequence[Mapping[str, Any]] = ()
+    backup_days: int | None = None
     processor: str = "the operator of this instance of Likeness"
     legal_basis: str = "GDPR article 17; CCPA section 1798.105"
 
@@ -76,11 +84,6 @@ def build(case: Case, passed: PassedScan) -> dict[str, Any]:
     """The document. It cannot be made without a passed scan. Raises `TypeError` for anything else."""
     if not isinstance(passed, PassedScan):
         raise TypeError("a certificate rests on a passed scan")
-    residuals = [
-        {"what": "backups of the key folder", "until_days_after": BACKUP_HORIZON_DAYS,
-         "state": "unreadable without a key of the backup; gone when the backup is"},
-        *case.residuals,
-    ]  # fmt: skip
     return {
         "certificate": "deletion",
         "id": case.id,
@@ -100,12 +103,23 @@ def build(case: Case, passed: PassedScan) -> dict[str, Any]:
         "keys": [dict(key) for key in case.keys],
         "verification": passed.scan.as_dict(),
         "statement": WORDING,
-        "residuals": residuals,
-        "recipients_informed": [dict(recipient) for recipient in case.recipients],
+        "residuals": [_backups(case), *(dict(residual) for residual in case.residuals)],
+        "recipients_informed": [dict(recipient) for recipient in case.informed],
+        "recipients_not_informed": [dict(recipient) for recipient in case.not_informed],
         "holds": [dict(hold) for hold in case.holds],
         "limits": list(LIMITS),
         "ledger": dict(case.ledger),
+        "claims": {kind: list(fields) for kind, fields in CLAIMS.items()},
     }
+
+
+def _backups(case: Case) -> dict[str, Any]:
+    """How long a copy of the key folder could bring a key back is known to its operator alone."""
+    what = {"what": "backups of the key folder"}
+    if case.backup_days is None:
+        return what | {"until": None, "basis": "the operator has not stated how long backups are kept"}
+    until = moment(case.deleted_at + timedelta(days=case.backup_days))
+    return what | {"until": until, "basis": f"the operator attests that backups are kept for {case.backup_days} days"}
 
 
 def moment(at: datetime) -> str:

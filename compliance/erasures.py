@@ -8,40 +8,34 @@ something returns to deleting, and the ledger keeps the incident. Ten minutes af
 
 from __future__ import annotations
 
-import hmac
 import logging
-from base64 import b64encode
-from contextlib import suppress
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, SQLModel, col, select
 
-from batch import employees, invitations, photos, sittings
-from batch.models import Batch, Employee, Invitation, Sitting, SittingState
-from compliance import certificates, holds, inventory, requests, rescan
+from batch import invitations, photos, sittings
+from batch.models import Employee, Invitation, Sitting, SittingState
+from compliance import cases, certificates, holds, inventory, lines, requests, rescan
 from compliance.models import OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
 from compliance.rescan import Subject
 from compliance.scan import PassedScan, Scan
 from compliance.tombstones import Tombstone
-from compliance.wiping import WipeIncomplete, batch_of, locked_person, wipe, wipe_rows
+from compliance.wiping import WipeIncomplete, locked_person, wipe, wipe_rows
 from likeness import jobs, ledger
 from likeness.db import tenant_of, utc_now
-from likeness.errors import Gone, NotFound, Unprocessable
+from likeness.errors import NotFound, Unprocessable
 from likeness.identity import LeadsNowhere, end_sessions_of, new_token, token_hash
-from likeness.kernel import Kernel
-from likeness.keys import KeyBroken, KeyClass, KeyRef, SealBroken
 from likeness.lanes import Lane
-from tenants import tenants
 
 log = logging.getLogger(__name__)
 
 STUDIO_STOPS = timedelta(seconds=45)
 """A run on the cluster stops within a training step or a rendered picture; until then it may still write an object."""
+MAILS_TAKE = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -71,7 +65,7 @@ def request(
     photos.hold(session, employee_id)
     known = open_of(session, employee_id)
     if known is not None:
-        if trigger == Trigger.PERSON and known.trigger == Trigger.WITHDRAWAL:
+        if trigger == Trigger.PERSON and known.trigger in lines.LEFT_BY:
             _widen(session, known, requested_by, now)
         return known
     erasure = Erasure(
@@ -91,7 +85,7 @@ def request(
 
 
 def _widen(session: Session, erasure: Erasure, requested_by: str, now: datetime) -> None:
-    """Who withdrew also wants the employer's line about them to go."""
+    """The person wants the employer's line about them to go as well."""
     erasure.trigger, erasure.requested_by = Trigger.PERSON, requested_by
     session.add(erasure)
     requests.receive(session, erasure.employee_id, RequestKind.ERASURE, now, caller=requested_by)
@@ -195,11 +189,25 @@ def execute(attempt: jobs.Attempt, erasure_id: str) -> None:
         with attempt.finishing() as session:
             send(session, erasure.id, due=erasure.settled_at)
         return
+    if _still_informing(attempt, erasure):
+        return
     scan = rescan.scan(attempt.kernel, _subject(erasure))
     if scan.problems():
         _return_to_deleting(attempt, erasure, scan)
     else:
         _certify(attempt, erasure, PassedScan(scan))
+
+
+def _still_informing(attempt: jobs.Attempt, erasure: Erasure) -> bool:
+    """Gives the mails that ask to delete copies a minute, because the certificate says whether they were handed over."""
+    now = utc_now()
+    with attempt.transaction() as session:
+        waits = cases.being_informed(session, erasure)
+    if not waits or erasure.deleted_at is None or now - erasure.deleted_at > MAILS_TAKE:
+        return False
+    with attempt.finishing() as session:
+        send(session, erasure.id, due=now + timedelta(seconds=3))
+    return True
 
 
 def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
@@ -217,16 +225,16 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
             if erasure.state != ErasureState.HELD:
                 # A hold keeps what there is; it is no leave to go on using it.
                 if person is not None:
-                    _stop(session, person, now)
+                    _stop(session, person, erasure, now)
                 erasure.state = ErasureState.HELD
                 session.add(erasure)
                 _record(session, "erasure.held", erasure)
             return None
         if person is not None:
-            _stop(session, person, now)
-            erasure.traces = _traces(session, attempt.kernel, person)
+            _stop(session, person, erasure, now)
+            erasure.traces = cases.traces(session, attempt.kernel, person)
         erasure.counts = inventory.counts(session, attempt.kernel, erasure.employee_id)
-        erasure.recipients = _recipients(session, erasure.employee_id)
+        erasure.recipients = cases.inform(session, attempt.kernel, erasure)
         erasure.settled_at = now + STUDIO_STOPS if _runs(session, erasure.employee_id) else now
         erasure.state = ErasureState.DELETING
         session.add(erasure)
@@ -234,10 +242,15 @@ def _freeze(attempt: jobs.Attempt, erasure_id: UUID) -> Erasure | None:
         return erasure
 
 
-def _stop(session: Session, person: Employee, now: datetime) -> None:
+def _stop(session: Session, person: Employee, erasure: Erasure, now: datetime) -> None:
     mine = (col(Sitting.tenant_id) == person.tenant_id, col(Sitting.employee_id) == person.id)
     served = session.exec(select(Sitting.id).where(*mine, col(Sitting.state) == SittingState.DONE)).first()
     sittings.cancel(session, person.id)
+    person.restricted_at = person.restricted_at or now
+    session.add(person)
+    if erasure.trigger == Trigger.WITHDRAWAL:
+        # Their page goes on: there they read what becomes of their data, and may change their mind.
+        return
     if served is None:
         invitations.revoke(session, [person.id], now)  # Gives the credit back, too.
     session.execute(
@@ -250,24 +263,6 @@ def _stop(session: Session, person: Employee, now: datetime) -> None:
         .values(revoked_at=now)
     )
     end_sessions_of(session, person.id)
-    person.restricted_at = person.restricted_at or now
-    session.add(person)
-
-
-def _traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any]:
-    batch = batch_of(session, person)
-    samples = {}
-    for ref in kernel.keys.refs(person.tenant_id, person.id):
-        if kernel.keys.state(ref) == "live":
-            # A damaged key file opens nothing any more; it must not keep everything else of the person.
-            with suppress(KeyBroken):
-                sealed = kernel.keys.open(ref).seal(b"must not open", rescan.SAMPLE_CONTEXT)
-                samples[str(ref.cls)] = b64encode(sealed).decode()
-    return {
-        "email_index": person.email_index.hex(),
-        "workbooks": [str(batch.workbook_id)] if batch and batch.workbook_id else [],
-        "samples": samples,
-    }
 
 
 def _subject(erasure: Erasure) -> Subject:
@@ -279,15 +274,6 @@ def _subject(erasure: Erasure) -> Subject:
         workbooks=tuple(UUID(one) for one in traces.get("workbooks", [])),
         samples=traces.get("samples", {}),
     )
-
-
-def _recipients(session: Session, employee_id: UUID) -> list[dict[str, Any]]:
-    """Actual recipients with dates (GDPR article 19): who downloaded released headshots."""
-    return [
-        {"recipient": "the employer's desk", "at": certificates.moment(entry.at), "headshots": len(entry.objects)}
-        for entry in ledger.entries(session, subject=employee_id)
-        if entry.event == "release.downloaded"
-    ]
 
 
 def _runs(session: Session, employee_id: UUID) -> bool:
@@ -304,9 +290,13 @@ def _runs(session: Session, employee_id: UUID) -> bool:
 
 def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
     now = utc_now()
-    if erasure.trigger == Trigger.WITHDRAWAL:
+    if erasure.trigger in lines.LEFT_BY:
         with attempt.transaction() as session:
-            _leave_line(session, attempt.kernel, erasure, now)
+            person = locked_person(session, erasure.employee_id)
+            # Looked at once more under the lock, because the person may have asked for everything to go meanwhile.
+            still = _locked(session, erasure.id)
+            if person is not None and still is not None and still.trigger in lines.LEFT_BY:
+                lines.leave(session, attempt.kernel, person, still, now)
     _wipe_or_log(attempt, erasure, now)
     with attempt.transaction() as session:
         wipe_rows(session, attempt.kernel, erasure.employee_id, now)
@@ -325,25 +315,6 @@ def _wipe_or_log(attempt: jobs.Attempt, erasure: Erasure, now: datetime) -> None
         wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
     except WipeIncomplete:
         log.exception("an erasure could not delete everything", extra={"erasure": str(erasure.id)})
-
-
-def _leave_line(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> None:
-    """Who withdrew stays on the employer's list as one of those who opted out, or their absence alone would tell HR.
-
-    It is done before the keys go, because the name has to be read once more, and together with the rows, so that a crash
-    leaves neither two lines nor none.
-    """
-    person = locked_person(session, erasure.employee_id)
-    # Looked at once more under the lock, because the person may have asked for everything to go meanwhile.
-    mine = _locked(session, erasure.id)
-    if person is None or mine is None or mine.trigger != Trigger.WITHDRAWAL:
-        return
-    try:
-        who = employees.profile(kernel.keys, person)
-    except (Gone, SealBroken, KeyBroken):  # Without its keys or damaged: nobody can say any more whose line it was.
-        return
-    wipe_rows(session, kernel, person.id, now)
-    employees.enter_as_opted_out(session, kernel.keys, person, who, person.opted_out_at or now)
 
 
 def _return_to_deleting(attempt: jobs.Attempt, erasure: Erasure, scan: Scan) -> None:
@@ -369,7 +340,7 @@ def _certify(attempt: jobs.Attempt, erasure: Erasure, passed: PassedScan) -> Non
             return
         mine.verified_at = passed.scan.finished_at
         certificate_id = uuid4()
-        document = certificates.build(_case(session, kernel, mine, certificate_id, now), passed)
+        document = certificates.build(cases.case(session, kernel, mine, certificate_id, now), passed)
         session.execute(
             insert(Certificate)
             .values(
@@ -389,77 +360,6 @@ def _certify(attempt: jobs.Attempt, erasure: Erasure, passed: PassedScan) -> Non
         _record(session, "erasure.verified", mine)
         ledger.record(session, "certificate.issued", subject=mine.employee_id, objects=[mine.id, certificate_id])
         jobs.send(session, look_again, str(mine.id), due=now + LOOK_AGAIN)
-
-
-def _case(session: Session, kernel: Kernel, erasure: Erasure, certificate_id: UUID, now: datetime) -> certificates.Case:
-    tenant, head = tenants.get(session), ledger.head(session)
-    deleted_at = erasure.deleted_at or now
-    index_key = kernel.keys.index_key(erasure.tenant_id)
-    refs = [KeyRef(erasure.tenant_id, erasure.employee_id, cls) for cls in KeyClass]
-    return certificates.Case(
-        id=str(certificate_id),
-        stage=1,
-        issued_at=now,
-        controller=tenant.name,
-        instance=kernel.settings.public_url,
-        software=f"likeness {version('likeness')}",
-        subject_ref=_keyed(index_key, f"subject|{erasure.employee_id}"),
-        request_ref=str(erasure.id),
-        trigger=erasure.trigger,
-        requested_at=erasure.requested_at,
-        deleted_at=deleted_at,
-        classes={
-            name: {
-                **found,
-                "deleted_at": certificates.moment(deleted_at),
-                "method": "deleted, and its key destroyed" if name != "records" else "deleted",
-                "nist_800_88": "Purge (cryptographic erase)" if name != "records" else "Clear",
-            }
-            for name, found in erasure.counts.items()
-        },
-        keys=[
-            {
-                "id": _keyed(index_key, f"key|{ref}"),
-                "class": str(ref.cls),
-                "destroyed_at": certificates.moment(kernel.keys.destroyed_at(ref) or now),
-                "backup_horizon_days": certificates.BACKUP_HORIZON_DAYS,
-            }
-            for ref in refs
-        ],
-        recipients=erasure.recipients,
-        holds=[
-            {
-                "basis": hold.basis,
-                "from": certificates.moment(hold.confirmed_at),
-                "until": certificates.moment(hold.lifted_at or hold.expires_at),
-            }
-            for hold in holds.of(session, erasure.employee_id)
-            if hold.confirmed_at
-        ],
-        ledger={"sequence": head.sequence, "hash": head.hash.hex()} if head else {},
-        residuals=_residuals(session, kernel, erasure, now),
-    )
-
-
-def _residuals(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> list[dict[str, Any]]:
-    """What is not gone yet, with the day on which it is."""
-    residuals: list[dict[str, Any]] = []
-    if erasure.trigger == Trigger.WITHDRAWAL:
-        residuals.append({"what": "the employer's own line about the person, marked as opted out", "until": None})
-    latest = session.exec(
-        select(func.max(col(Batch.workbook_due_at))).where(
-            col(Batch.tenant_id) == tenant_of(session), col(Batch.workbook_id).is_not(None)
-        )
-    ).one()
-    if latest and latest > now:
-        residuals.append({"what": "raw workbooks of other batches, sealed", "until": certificates.moment(latest)})
-    if not kernel.objects.versions_purged():
-        residuals.append({"what": "older versions in the object store, without their key", "until": None})
-    return residuals
-
-
-def _keyed(key: bytes, words: str) -> str:
-    return hmac.digest(key, words.encode(), "sha256").hex()[:32]
 
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=20, lease=timedelta(minutes=3))

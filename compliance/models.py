@@ -29,6 +29,8 @@ OPEN = tuple(state for state in ErasureState if state != ErasureState.CERTIFIED)
 class Trigger(StrEnum):
     PERSON = "person"
     WITHDRAWAL = "withdrawal"
+    ADDRESS = "address-change"
+    """Nobody at the old address answered whether the new one is theirs."""
     UNDO = "undo"
     RETENTION = "retention"
     TENANT_EXIT = "tenant-exit"

@@ -25,6 +25,7 @@ from batch.funnel import Stage
 from batch.headshots import Released
 from batch.mailing import MailNote
 from batch.models import Batch
+from dashboard import people as desk_people
 from dashboard import swatches
 from dashboard.pages import page
 from dashboard.visit import usual_seconds
@@ -174,7 +175,9 @@ SAID = {
         "{} corrections stay, because they were changed or confirmed since",
     ),
     "mailed": ("1 mail had been sent; its link no longer works", "{} mails had been sent; their links no longer work"),
-    "reminded": ("A fresh link is on its way", "{} fresh links are on their way"),
+    "reminded": ("A fresh link goes to them, unless they have answered already", "{} fresh links"),
+    "asked_again": ("1 person is invited again", "{} people are invited again"),
+    "copies": ("It is recorded that 1 copy is deleted", "It is recorded that {} copies are deleted"),
 }
 
 
@@ -218,6 +221,7 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
         ]
         attention = [_needy(session, kernel, line, mails.get(line.employee_id)) for line in needy[:MOST_SHOWN]]
         released = len(headshots.released(session, batch_id, now))
+        asked_back = [] if live else desk_people.asked_back(session, kernel, batch_id)
         usual = usual_seconds(session)
     counts = funnel.counts(lines)
     waiting = sum(counts[stage] for stage in UNDER_WAY)
@@ -232,6 +236,7 @@ def _batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likene
         "tones": TONES,
         "remindable": REMINDABLE,
         "released": released,
+        "asked_back": asked_back,
         "eta": usual * waiting if usual and waiting else None,
         "undo_until": batch.imported_at + imports.UNDO_WITHIN if fresh and batch.imported_at else None,
         "departments": sorted({line.department for line in people if line.department}),
@@ -276,17 +281,6 @@ def _found(request: Request[Any, Any, Any], people: list[RosterLine]) -> dict[st
     }
 
 
-@post("/desk/batches/{batch_id:uuid}/people/{employee_id:uuid}/remind", sync_to_thread=True, guards=DESK)
-def remind(request: Request[Any, Any, Any], batch_id: FromPath[UUID], employee_id: FromPath[UUID]) -> Response[Any]:
-    """A fresh link to the address of the roster."""
-    with kernel_of(request).db.transaction(signed_in(request).tenant) as session:
-        hr(request, session)
-        if employees.get(session, employee_id).batch_id != batch_id:
-            raise employees.EmployeeMissing
-        invitations.resend(session, employee_id, utc_now(), caller=str(signed_in(request)))
-    return to_batch(batch_id, reminded=1)
-
-
 def excel(data: bytes, name: str) -> Response[bytes]:
     return Response(
         data,
@@ -311,10 +305,15 @@ def show_released(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> 
         member = hr(request, session)
         batch = batches.get(session, batch_id)
         released = headshots.released(session, batch_id, utc_now())
+        asked_back = desk_people.asked_back(session, kernel, batch_id)
         named = {one: looks.get(session, one) for one in {item.headshot.look_id for item in released}}
         loosened = framing.of_company(session)
     shown = [_shown(kernel, item, named[item.headshot.look_id]) for item in released]
-    about = {"portraits": any(item.headshot.loosening is not None for item in released), "loosened": loosened}
+    about = {
+        "portraits": any(item.headshot.loosening is not None for item in released),
+        "loosened": loosened,
+        "asked_back": asked_back,
+    }
     return show(request, member, "desk/headshots.html", {"batch": batch, "released": shown} | about)
 
 
@@ -381,7 +380,6 @@ routes: list[Any] = [
     show_batches,
     change_batch,
     show_batch,
-    remind,
     download_status,
     show_released,
     show_looks,

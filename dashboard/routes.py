@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.datastructures import CacheControlHeader
 from litestar.static_files import create_static_files_router
 
-from dashboard import desk, desk_import, erasing, legal, operations, sign_in, team, visit
+from dashboard import answering, desk, desk_import, erasing, legal, operations, people, sign_in, team, visit
 from dashboard.pages import FOLDER
 
 routers: list[Router] = [
@@ -15,6 +15,8 @@ routers: list[Router] = [
         route_handlers=[
             *sign_in.routes,
             *visit.routes,
+            *answering.routes,
+            *people.routes,
             *erasing.routes,
             *desk_import.routes,
             *desk.routes,

@@ -17,7 +17,9 @@ from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
 from batch import (
+    addresses,
     consents,
+    copies,
     decisions,
     employees,
     headshots,
@@ -28,13 +30,14 @@ from batch import (
     sets,
     sittings,
     texts,
-    ways,
 )
 from batch.api_visit import enter
+from batch.copies import Held
 from batch.employees import EmployeeProfile
-from batch.models import ACTIVE, Employee, Headshot, Photo, Purpose, Sitting, SittingState
+from batch.models import ACTIVE, AddressChange, Employee, Headshot, Photo, Sitting, SittingState
 from batch.uploads import photo_in
 from compliance import erasures, holds
+from compliance.models import Trigger
 from dashboard import words
 from dashboard.pages import back, page, signed
 from gpu_cluster.cutout.limits import LIMITS
@@ -86,6 +89,13 @@ class Me:
     headshots: int
     released: int
     fates: tuple[Fate, ...]
+    copies: Held
+    """What the employer downloaded, which nothing here can delete."""
+    hidden_until: datetime | None
+    """Until then HR sees of somebody who said no what it sees of everybody who has not answered."""
+    new_address: str | None
+    address: AddressChange | None
+    """Another address that the employer entered, and that only the person can confirm."""
 
     @property
     def language(self) -> str:
@@ -107,6 +117,8 @@ def standing(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
             col(Weights.tenant_id) == tenant_of(session), col(Weights.employee_id) == employee_id
         )
     ).all()
+    change, invited = addresses.pending_of(session, employee_id), invitations.standing(session, employee_id)
+    running = invited is not None and invited.expires_at > now and employee.opted_out_at is not None
     source, after = tenant.source_days, "Deleted {n} days after you hand them in, at the latest."
     return Me(
         employee=employee,
@@ -123,6 +135,10 @@ def standing(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
             _fate("Your headshots", tenant.headshot_days, "Deleted {n} days after they are made, at the latest.",
                   [headshot.due_at for headshot in made], now),
         ),
+        copies=copies.of(session, employee_id),
+        hidden_until=invited.expires_at if invited is not None and running else None,
+        new_address=addresses.new_address(kernel.keys, change) if change else None,
+        address=change,
     )  # fmt: skip
 
 
@@ -141,7 +157,8 @@ def _me(request: Request[Any, Any, Any]) -> tuple[Kernel, Caller, Me]:
 def _show(
     request: Request[Any, Any, Any], name: str, me: Me, step: int, context: Mapping[str, Any], status: int = 200
 ) -> Response[str]:
-    around = {"me": me, "step": step, "problem": None, "language": me.language, "_": words.translator(me.language)}
+    around = {"me": me, "step": step, "problem": None, "note": None}
+    around |= {"language": me.language, "_": words.translator(me.language)}
     return page(request, name, around | dict(context), status=status)
 
 
@@ -196,85 +213,20 @@ def where_now(request: Request[Any, Any, Any]) -> Response[Any]:
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
         erasure = erasures.open_of(session, caller.id)
-    if erasure is not None:
+    if erasure is not None and erasure.trigger != Trigger.WITHDRAWAL:
         return Redirect("/visit/erasure", status_code=303)
     me = _me(request)[2]
     return Redirect(_next_step(me), status_code=303)
 
 
 def _next_step(me: Me) -> str:
+    if me.employee.opted_out_at:
+        return "/visit/declined"
     if me.active or (me.sitting and me.sitting.state == SittingState.FAILED and not me.headshots):
         return "/visit/making"
     if me.headshots:
         return "/visit/headshots"
-    if me.employee.opted_out_at:
-        return "/visit/declined"
     return "/visit/photos" if me.consented else "/visit/consent"
-
-
-@get("/visit/consent", sync_to_thread=True, guards=EMPLOYEE)
-def show_consent(request: Request[Any, Any, Any]) -> Response[Any]:
-    return _consent_page(request, None)
-
-
-def _consent_page(request: Request[Any, Any, Any], problem: LikenessError | None) -> Response[Any]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        me = standing(session, kernel, caller.id, utc_now())
-        notice = notices.current(session, me.language)
-        purposes = consents.words(session, notice.language)
-        kind = ways.kind(me.tenant)
-    context = {"notice": notice, "purposes": purposes, "kind": kind, "problem": problem}
-    return _show(request, "visit/consent.html", me, 1, context, status=problem.status if problem else 200)
-
-
-@post("/visit/consent", sync_to_thread=True, guards=EMPLOYEE)
-def give_consent(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
-    """Each box stands for one purpose and counts by itself; photos are taken once both are given."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    purposes = [purpose for purpose in Purpose if data.get(purpose.value) == "yes"]
-    try:
-        notice_id = UUID(data.get("notice_id", ""))
-    except ValueError:
-        notice_id = UUID(int=0)
-    try:
-        with kernel.db.transaction(caller.tenant) as session:
-            consents.give(session, kernel.keys, caller.id, purposes, notice_id, data.get("typed_name", ""), utc_now())
-            complete = consents.is_current(session, caller.id)
-    except LikenessError as problem:
-        return _consent_page(request, problem)
-    if not complete:
-        return _consent_page(request, HalfAnswer(
-            "Your answer is recorded. Headshots need one way of making them and the face measurements that go with it."
-        ))  # fmt: skip
-    return Redirect("/visit/photos", status_code=303)
-
-
-class HalfAnswer(LikenessError):
-    """What was agreed to is a whole answer but makes no headshots."""
-
-    status, title = 200, "Something that headshots need is not ticked"
-
-
-@post("/visit/decline", sync_to_thread=True, guards=EMPLOYEE)
-def decline(request: Request[Any, Any, Any]) -> Response[Any]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        consents.decline(session, caller.id, utc_now())
-    return Redirect("/visit/declined", status_code=303)
-
-
-@post("/visit/withdraw", sync_to_thread=True, guards=EMPLOYEE)
-def withdraw(request: Request[Any, Any, Any]) -> Response[Any]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        sittings.withdraw(session, caller.id, utc_now())
-    return Redirect("/visit/declined", status_code=303)
-
-
-@get("/visit/declined", sync_to_thread=True, guards=EMPLOYEE)
-def show_declined(request: Request[Any, Any, Any]) -> Response[Any]:
-    return _show(request, "visit/declined.html", _me(request)[2], 0, {})
 
 
 @get("/visit/photos", sync_to_thread=True, guards=EMPLOYEE)
@@ -498,7 +450,7 @@ def decide(
             case "release":
                 headshots.release(session, caller.id, [headshot_id], now)
             case "unrelease":
-                headshots.unrelease(session, caller.id, headshot_id)
+                headshots.unrelease(session, caller.id, headshot_id, now)
             case "favourite":
                 marked = headshots.get(session, caller.id, headshot_id, now).favourite_at is not None
                 headshots.favourite(session, caller.id, headshot_id, now, chosen=not marked)
@@ -559,11 +511,6 @@ routes: list[Any] = [
     come_in,
     renew_link,
     where_now,
-    show_consent,
-    give_consent,
-    decline,
-    withdraw,
-    show_declined,
     show_photos,
     add_photo,
     use_anyway,

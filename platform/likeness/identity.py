@@ -201,6 +201,15 @@ def end_sessions_of(session: Session, subject_id: UUID, *, keep: UUID | None = N
         session.execute(statement if keep is None else statement.where(table.id != keep))  # type: ignore[arg-type]
 
 
+def hand_over_sessions(session: Session, before: UUID, after: UUID) -> None:
+    """Whoever is signed in as `before` goes on as `after`."""
+    session.execute(
+        update(WebSession)
+        .where(WebSession.tenant_id == tenant_of(session), WebSession.subject_id == before)  # type: ignore[arg-type]
+        .values(subject_id=after)
+    )
+
+
 def forget_ended(session: Session, now: datetime) -> None:
     """Deletes the tenant's sessions and links that ran out."""
     for table in (WebSession, SignInLink):

@@ -34,6 +34,13 @@ class Settings(BaseSettings):
     tombstone_folder: Path | None = Field(
         None, description="Folder of erasure tombstones, kept apart from database and keys; replayed after a restore."
     )
+    backup_days: int | None = Field(
+        None,
+        ge=0,
+        le=3650,
+        description="After how many days no backup of the key folder is left. Certificates name it as what the operator"
+        " attests; without it they say that nothing was stated.",
+    )
     public_url: str = Field("", description="The address that people see in links; empty means this machine's own.")
     host: str = Field("127.0.0.1", description="The address the web server listens on.")
     port: int = Field(8000, description="The port the web server listens on.", ge=0, le=65535)

@@ -86,7 +86,7 @@ def test_who_took_back_or_withdrew_during_the_download_is_left_out(kernel: Kerne
     start = next(pieces)
     with kernel.db.transaction(batch.tenant_id) as session:
         for release in headshots.releases(session, people[1].id):
-            headshots.unrelease(session, people[1].id, release.headshot_id)
+            headshots.unrelease(session, people[1].id, release.headshot_id, utc_now())
         sittings.withdraw(session, people[2].id, utc_now())
     kernel.keys.destroy(KeyRef(batch.tenant_id, people[3].id, KeyClass.HEADSHOT), utc_now())
     packed = zipfile.ZipFile(io.BytesIO(start + b"".join(pieces)))

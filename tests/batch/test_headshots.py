@@ -72,11 +72,11 @@ def test_hr_has_what_was_released_until_it_is_taken_back(kernel: Kernel, alice: 
             given = headshots.release(session, alice.id, [one.id, other.id], utc_now())
             assert {release.headshot_id for release in given} == {one.id, other.id}
     with kernel.db.transaction(alice.tenant_id) as session:
-        headshots.unrelease(session, alice.id, other.id)
+        headshots.unrelease(session, alice.id, other.id, utc_now())
         found = headshots.released(session, alice.batch_id, utc_now())
         assert [(item.headshot.id, item.employee.id) for item in found] == [(one.id, alice.id)]
         with pytest.raises(headshots.HeadshotMissing):
-            headshots.unrelease(session, alice.id, other.id)
+            headshots.unrelease(session, alice.id, other.id, utc_now())
         with pytest.raises(headshots.NothingToRelease):
             headshots.release(session, alice.id, [], utc_now())
     seen = headshots.picture_for_desk(kernel, alice.tenant_id, alice.batch_id, one.id, utc_now(), caller="member:x")
@@ -101,7 +101,7 @@ def test_the_old_set_stays_until_one_of_the_new_is_released(kernel: Kernel, alic
         assert len(headshots.of(session, alice.id, utc_now())) == 5
         headshots.release(session, alice.id, [old[1].id], utc_now())
         assert len(headshots.of(session, alice.id, utc_now())) == 5
-        headshots.unrelease(session, alice.id, old[1].id)
+        headshots.unrelease(session, alice.id, old[1].id, utc_now())
         headshots.release(session, alice.id, [new[0].id], utc_now())
         left = {headshot.id for headshot in headshots.of(session, alice.id, utc_now())}
     assert left == {old[0].id, new[0].id, new[1].id}
@@ -131,7 +131,7 @@ def test_headshots_are_hidden_from_another_company_and_from_a_colleague(
             with pytest.raises(headshots.HeadshotMissing):
                 headshots.release(session, stranger.id, [headshot.id], utc_now())
             with pytest.raises(headshots.HeadshotMissing):
-                headshots.unrelease(session, stranger.id, headshot.id)
+                headshots.unrelease(session, stranger.id, headshot.id, utc_now())
             with pytest.raises(headshots.HeadshotMissing):
                 headshots.favourite(session, stranger.id, headshot.id, utc_now())
     with kernel.db.transaction(bob.tenant_id) as session:

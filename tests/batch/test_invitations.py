@@ -147,15 +147,81 @@ def test_a_link_of_another_company_leads_nowhere(kernel: Kernel, alice: Employee
 
 
 def test_one_invitation_at_a_time(kernel: Kernel, alice: Employee) -> None:
-    with kernel.db.transaction(alice.tenant_id) as session:
-        with pytest.raises(invitations.AlreadyInvited):
-            invitations.invite(session, alice, utc_now())
-        consents.decline(session, alice.id, utc_now())
-        refused = employees.get(session, alice.id)
-        with pytest.raises(invitations.HasOptedOut):
-            invitations.invite(session, refused, utc_now())
-        with pytest.raises(invitations.HasOptedOut):
-            invitations.resend(session, alice.id, utc_now(), caller="member:x")
+    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(invitations.AlreadyInvited):
+        invitations.invite(session, alice, utc_now())
+
+
+def test_a_no_a_withdrawal_and_no_answer_are_the_same_to_hr_at_every_time(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel, with_credits=9)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        people = [make_employee(session, kernel, batch=batch, full_name=name) for name in ("Al", "Bo", "Cy")]
+        for one in people:
+            invitations.invite(session, one, utc_now())
+    run_jobs(kernel, tenant=tenant)
+    declined, withdrew, _ = people
+    for one, letter in zip(reversed(people), letters(kernel, tenant), strict=True):
+        accept(kernel, one, token_of(letter))
+    with kernel.db.transaction(tenant) as session:
+        consents.decline(session, declined.id, utc_now())
+        give_consent(session, kernel, withdrew)
+        consents.withdraw(session, withdrew.id, utc_now())
+
+    def told(now: datetime) -> list[tuple[Stage, str]]:
+        found = []
+        for one in people:
+            with kernel.db.transaction(tenant) as session:
+                shown = employees.stage(session, one.id, now)
+                try:
+                    invitations.invite(session, employees.get(session, one.id), now)
+                    found.append((shown, "invited"))
+                except (invitations.AlreadyInvited, invitations.HasOptedOut) as refused:
+                    found.append((shown, f"{refused.title}: {refused}"))
+        return found
+
+    with kernel.db.transaction(tenant) as session:
+        assert credits.balance(session) == 6
+    running = told(utc_now())
+    assert len(set(running)) == 1
+    assert running[0][0] == Stage.OPENED
+    assert "This person is invited already" in running[0][1]
+    end = utc_now() + FORTNIGHT + timedelta(hours=1)
+    invitations.run_out(kernel, end)
+    with kernel.db.transaction(tenant) as session:
+        assert credits.balance(session) == 9
+    ended = told(end)
+    assert len(set(ended)) == 1
+    assert ended[0][0] == Stage.OPTED_OUT
+    assert f"again from {end + invitations.REST + timedelta(days=1):%Y-%m-%d}" in ended[0][1]
+    rested = told(end + invitations.REST)
+    assert set(rested) == {(Stage.OPTED_OUT, "invited")}
+    with kernel.db.transaction(tenant) as session:
+        assert employees.stage(session, declined.id, end + invitations.REST) == Stage.INVITED
+
+
+def test_hr_cannot_find_out_by_a_fresh_link_who_said_no(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    with kernel.db.transaction(tenant) as session:
+        people = [make_employee(session, kernel) for _ in range(2)]
+        for one in people:
+            invitations.invite(session, one, utc_now())
+    run_jobs(kernel, tenant=tenant)
+    with kernel.db.transaction(tenant) as session:
+        consents.decline(session, people[0].id, utc_now())
+    later = utc_now() + timedelta(minutes=5)
+    for moment, answered in ((later, True), (later + timedelta(minutes=1), False), (later + timedelta(hours=1), True)):
+        answers = []
+        for one in people:
+            with kernel.db.transaction(tenant) as session:
+                try:
+                    invitations.resend(session, one.id, moment, caller="member:x")
+                    answers.append(True)
+                except invitations.SentJustNow:
+                    answers.append(False)
+            run_jobs(kernel, tenant=tenant)
+        assert answers == [answered, answered]
+    links = [letter for letter in letters(kernel, tenant) if letter.subject == "Your fresh link"]
+    assert len(links) == 2
 
 
 def test_revoking_ends_link_session_and_reservation(kernel: Kernel, alice: Employee) -> None:
@@ -287,7 +353,7 @@ def test_who_let_it_run_out_opted_out_and_may_come_back(kernel: Kernel, alice: E
         invitations.run_out(kernel, later)
     assert stage(kernel, consented, later) == Stage.CONSENTED
     with kernel.db.transaction(alice.tenant_id) as session:
-        assert employees.stage(session, alice.id, utc_now()) == Stage.OPTED_OUT
+        assert employees.stage(session, alice.id, later) == Stage.OPTED_OUT
         assert credits.balance(session) == 3
         # HR is told the same as of whoever declined; only the person has a way back.
         with pytest.raises(invitations.HasOptedOut):
@@ -307,7 +373,7 @@ def test_a_new_address_of_somebody_who_declined_gets_no_mail(kernel: Kernel, ali
         consents.decline(session, alice.id, utc_now())
         invitations.readdress(session, alice.id, utc_now())
     run_jobs(kernel, tenant=alice.tenant_id)
-    assert len(letters(kernel, alice.tenant_id)) == 1
+    assert len([letter for letter in letters(kernel, alice.tenant_id) if "/i/" in letter.text]) == 1
 
 
 def test_one_companys_trouble_does_not_stop_a_sweep(kernel: Kernel, alice: Employee) -> None:

@@ -26,11 +26,12 @@ CASE = Case(
     id="c", stage=1, issued_at=NOW, controller="Zebra Wörks", instance="https://likeness.example",
     software="likeness 0.1.0", subject_ref="5f", request_ref="r", trigger="person", requested_at=NOW, deleted_at=NOW,
     classes={"source": {"objects": 6, "bytes": 60}}, keys=[{"id": "k", "destroyed_at": "2026-03-02T09:30:00+00:00"}],
-    recipients=[], holds=[], ledger={"sequence": 7, "hash": "ab"},
+    informed=[], not_informed=[], holds=[], ledger={"sequence": 7, "hash": "ab"},
 )  # fmt: skip
 FIELDS = {
     "id", "stage", "controller", "processor", "instance", "software", "subject_ref", "request_ref", "legal_basis",
-    "trigger", "classes", "keys", "verification", "residuals", "recipients_informed", "holds", "limits", "ledger",
+    "trigger", "classes", "keys", "verification", "residuals", "recipients_informed",
+    "recipients_not_informed", "holds", "limits", "ledger", "claims",
     "statement", "issued_at", "requested_at", "deleted_at", "certificate",
 }  # fmt: skip
 

@@ -235,7 +235,7 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
     assert told() == while_it_waits
     assert line is not None
     assert line.id != withdrew.id
-    assert employees.profile(kernel.keys, line) == told_before
+    assert replace(employees.profile(kernel.keys, line), receipt=None) == told_before
     assert any("marked as opted out" in one["what"] for one in residuals)
     # The line is HR's own: there is nothing behind it that could be erased once more.
     attending.attend(kernel, utc_now())

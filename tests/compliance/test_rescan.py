@@ -107,6 +107,20 @@ def plant_what_a_person_does_not_have_yet(kernel: Kernel, person: Employee, scra
             ),
             {"t": person.tenant_id, "e": person.id, "s": sitting},
         )
+        session.execute(
+            text(
+                "insert into address_change (id, tenant_id, employee_id, asked_by, asked_at, until, email_index, sealed)"
+                " values (gen_random_uuid(), :t, :e, 'system', now(), now(), '', '')"
+            ),
+            {"t": person.tenant_id, "e": person.id},
+        )
+        session.execute(
+            text(
+                "insert into take_back (id, tenant_id, employee_id, downloaded_at, asked_at)"
+                " values (gen_random_uuid(), :t, :e, now(), now())"
+            ),
+            {"t": person.tenant_id, "e": person.id},
+        )
         # Where no column is meant to name anybody: in free text, in JSON, in another form of the same id.
         session.execute(text("update batch set name = :e"), {"e": str(person.id)})
         session.execute(text("update tenant set contact = :e"), {"e": person.id.hex})

@@ -171,7 +171,7 @@ def test_what_happens_to_the_face_is_on_every_page(client: TestClient[Any], kern
     person = make_person(kernel, source_days=5)
     make_photos(kernel, person, 2)
     sign_in_employee(client, kernel, person)
-    for path in ("/visit/consent", "/visit/photos", "/visit/face", "/visit/declined"):
+    for path in ("/visit/consent", "/visit/photos", "/visit/face"):
         page = get(client, path)
         assert "gone in 5 days" in page, path
         assert "Delete everything now" in page

@@ -33,6 +33,7 @@ PUBLIC = DOCUMENT | {
     "/api/v1/sign-in", "/api/v1/sign-in/{token:str}", "/api/v1/sign-out", "/api/v1/links/{token:str}",
     "/api/v1/links/{token:str}/renew", "/api/v1/receipts/{token:str}", "/gone/{receipt:str}",
     "/gone/{receipt:str}/certificate", "/retention/{tenant_id:uuid}",
+    "/a/{token:str}", "/a/{token:str}/{answer:str}", "/api/v1/address-changes/{token:str}",
 }  # fmt: skip
 """What anybody may call without a session; adding to it is a decision."""
 
