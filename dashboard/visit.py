@@ -27,6 +27,7 @@ from batch import (
     invitations,
     notices,
     photos,
+    resumable,
     sets,
     sittings,
     texts,
@@ -110,6 +111,7 @@ def standing(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
     employee = employees.get(session, employee_id)
     tenant = tenants.get(session)
     handed_in = [photo for photo in photos.of(session, employee_id) if photo.due_at > now]
+    arriving = [upload.due_at for upload in resumable.of(session, employee_id, now) if upload.received]
     made = headshots.of(session, employee_id, now)
     given = {release.headshot_id for release in headshots.releases(session, employee_id)}
     weights = session.exec(
@@ -130,7 +132,7 @@ def standing(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
         headshots=len(made),
         released=sum(headshot.id in given for headshot in made),
         fates=(
-            _fate("Your selfies", source, after, [photo.due_at for photo in handed_in], now),
+            _fate("Your selfies", source, after, [photo.due_at for photo in handed_in] + arriving, now),
             _fate("The model of you", source, "Goes with your last selfie, at the latest.", list(weights), now),
             _fate("Your headshots", tenant.headshot_days, "Deleted {n} days after they are made, at the latest.",
                   [headshot.due_at for headshot in made], now),

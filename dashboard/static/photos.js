@@ -154,11 +154,25 @@ const transfer = (line, body, digest) => new Promise((done) => {
     onSuccess: () => end({ status: 204 }),
     onError: (error) => end(read(error)),
   });
-  const watch = setInterval(() => { if (Date.now() - moved > STALLED) line.stop(); }, 5000);
+  // What the system has taken into its buffers still travels, unseen from here: then the server says whether it arrives.
+  let arrived = 0;
+  const watch = setInterval(async () => {
+    const still = Date.now() - moved;
+    if (still > STALLED) return line.stop?.();
+    if (still < STALLED / 3 || !line.url) return;
+    const received = (await on_the_server())?.get(line.url) ?? 0;
+    if (received > arrived) [arrived, moved] = [received, Date.now()];
+  }, 5000);
   const end = (answer) => { clearInterval(watch); line.stop = null; done(answer); };
   line.stop = () => { upload.abort().catch(() => {}); end({ status: 0 }); };
   upload.start();
 });
+
+// How much of each unfinished photo is there, by its address; nothing when the server cannot be asked.
+const on_the_server = () => fetch(endpoint)
+  .then((answer) => (answer.ok ? answer.json() : null))
+  .then((mine) => mine && new Map(mine.map((one) => [`${endpoint}/${one.id}`, one.received])))
+  .catch(() => null);
 
 const read = (error) => {
   const response = error.originalResponse;
@@ -199,9 +213,8 @@ const settle = (line, answer) => {
 
 for (const file of remembered()) show(make({ ...file, kind: "left" }), "left", words.left);
 if (lines.length) {
-  const mine = await fetch(endpoint).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
-  const known = new Map(mine?.map((one) => [new URL(`${endpoint}/${one.id}`).href, one.received]));
-  for (const line of lines.filter((one) => mine && one.kind === "left")) {
+  const known = await on_the_server();
+  for (const line of lines.filter((one) => known && one.kind === "left")) {
     line.sent = known.get(line.url) ?? 0;
     if (!known.has(line.url)) line.url = null;
     const percent = Math.floor((100 * line.sent) / line.size);

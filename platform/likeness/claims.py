@@ -19,7 +19,7 @@ from sqlalchemy import Row, Select, func, select, text, update
 from sqlmodel import Session
 
 from likeness.db import PLATFORM, utc_now
-from likeness.errors import Unavailable
+from likeness.errors import OutcomeUnknown, Unavailable
 from likeness.jobs import JOB, KINDS, Attempt, JobState, Kind, LaneBlocked, LostLease
 from likeness.kernel import Kernel
 from likeness.lanes import Lane
@@ -86,7 +86,7 @@ def _run(kernel: Kernel, job: Held) -> None:
         job.kind.function(attempt, *job.args)
     except LostLease:
         log.info("lease lost", extra=about)
-    except Unavailable as error:  # Nobody's fault: the job waits, and the attempt does not count.
+    except (Unavailable, OutcomeUnknown) as error:  # Nobody's fault: the job waits, and the attempt does not count.
         log.warning("a job waits for what it needs", extra=about | {"error": type(error).__name__})
         pause = min(timedelta(seconds=2 ** min(job.excused + 1, 10)), LONGEST_WAIT)
         if isinstance(error, LaneBlocked):

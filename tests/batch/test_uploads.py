@@ -103,6 +103,7 @@ def test_a_photo_in_two_parts_is_a_photo_like_any_other(kernel: Kernel, alice: E
     assert (asked.headers["upload-offset"], asked.headers["upload-length"]) == ("1000", str(len(data)))
     assert asked.headers["cache-control"] == "no-store"
     assert [one["received"] for one in phone.http.get(URL).json()] == [1000]
+    assert "gone in 1 day" in phone.http.get("/visit/fates").text
     (half,) = stored(kernel, alice)
     assert data[:64] not in kernel.objects.raw(half)
     last = phone.send(where, data[1000:], 1000)

@@ -21,7 +21,7 @@ from compliance.models import ErasureState
 from gpu_cluster import tending
 from gpu_cluster.models import Run, RunState
 from gpu_cluster.orders import Order, Outcome, Person, Picture
-from likeness import jobs, ledger
+from likeness import claims, jobs, ledger
 from likeness.db import FailureSwallowed, after_commit, on_rollback, utc_now
 from likeness.errors import OutcomeUnknown, Unavailable
 from likeness.kernel import Kernel
@@ -251,7 +251,7 @@ def test_a_job_whose_answer_was_lost_has_its_effect_once(
         job_id = jobs.send(session, note, "one")
     assert job_id
     loss = lose(proxy, "update tenant set contact", committed)
-    assert jobs.work(unsure, job_id)
+    assert claims.work(unsure, job_id)
     assert loss.happened.is_set()
     run_later(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session:
