@@ -199,7 +199,11 @@ class _Choosing:
             if missing not in self.wished:
                 self._ask(missing, f"No heading says which column holds the {words}.", self._free())
         elif "full_name" not in self.wished:
-            self._ask("full_name", "No heading says which column holds the names.", self._free(), self._like_names())
+            like = [one for one in self._free() if _like_names(one)]
+            message = "No heading says which column holds the names."
+            self._ask("full_name", message, like or self._free(), like[0] if like else None)
+            if like:
+                self._take("full_name", like[0])
 
     def _complete(self, parts: dict[str, Column | None], bare: Column | None) -> None:
         """What is just called "Name" is the last name beside a first name, and the first name beside a last name."""
@@ -285,10 +289,8 @@ class _Choosing:
             self._take(name, best)
 
     def _free(self) -> list[Column]:
-        return [one for one in self.columns if one.at not in self.taken and not headings.is_reason(one.heading)]
-
-    def _like_names(self) -> Column | None:
-        return next((one for one in self._free() if not one.said and _like_names(one)), None)
+        """Columns whose heading says nothing."""
+        return [one for one in self.columns if one.at not in self.taken and not one.said]
 
 
 def _rank(column: Column) -> int:

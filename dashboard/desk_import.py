@@ -152,7 +152,7 @@ def _preview_page(
         "warnings": [one for one in reading.problems if one.severity == "warning"],
         "most_shown": MOST_SHOWN,
         "problem": problem,
-        "doubted": {label for question in reading.questions for label in question.columns},
+        "doubted": {label for question in reading.questions if question.suggested for label in question.columns},
         "choices": CHOICES,
         "encodings": ENCODINGS,
         "asked": [(name, value) for name, value in asked.items() if name in HOW or LETTER.fullmatch(name)],

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 from playwright.sync_api import Browser, sync_playwright
 
+from batch import workbook
 from likeness import fingerprint
 from likeness.kernel import assemble
 from likeness.migrations import migrate
@@ -60,28 +63,47 @@ def pages(world: World) -> list[tuple[str, str, str]]:
     ]
 
 
-def preview(world: World, browser: Browser) -> str:
+def preview(world: World, browser: Browser, data: bytes) -> str:
     """Drops a workbook and returns the address of its preview."""
     context = browser.new_context()
     context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
     page = context.new_page()
     page.goto(world.address + "/desk")
-    page.set_input_files(
-        "#workbook",
-        {
-            "name": "people.xlsx",
-            "mimeType": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            "buffer": workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]),
-        },
-    )
+    file = {"name": "people.xlsx", "mimeType": "application/octet-stream", "buffer": data}
+    page.set_input_files("#workbook", file)  # type: ignore[arg-type]
     page.wait_for_url("**/preview")
     address = page.url.removeprefix(world.address)
     context.close()
     return address
 
 
+UNKNOWN = workbook.export(
+    ("Personal-Nr.", "Wer", "E-Mail 1", "E-Mail 2", "Abteilung", "Gehaltsgruppe"),
+    [("10482", "Hanna Brandt", "hanna@acme.example", "hb82@mail.example", "Design", "E13"),
+     ("10077", "Emeka Okafor", "emeka@acme.example", "", "Operations", "E11")],
+)  # fmt: skip
+
+
+def corrected(world: World, browser: Browser) -> bytes:
+    """The list as HR can download it, with some departments changed, somebody new, and a row that cannot be used."""
+    context = browser.new_context()
+    context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
+    status = context.request.get(f"{world.address}/desk/batches/{world.batch}/status").body()
+    context.close()
+    heads, *rows = ([cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(status)).worksheets[0])
+    for row in rows[:3]:
+        row[3] = "Legal"
+    more = [["", "Lin Zhao", "lin.zhao@acme.example"], ["", "Max Frei", "nowhere"], ["", "Ola Nyberg", "ola@gmial.com"]]
+    return workbook.export([str(head) for head in heads[:6]], [row[:6] for row in [*rows[:8], *more]])
+
+
 def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str]) -> None:
-    wanted = [*pages(world), ("desk-preview", "hr", preview(world, browser))]
+    wanted = [
+        *pages(world),
+        ("desk-preview", "hr", preview(world, browser, workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]))),
+        ("desk-preview-changes", "hr", preview(world, browser, corrected(world, browser))),
+        ("desk-columns", "hr", preview(world, browser, UNKNOWN)),
+    ]
     for size in sizes:
         for scheme in schemes:
             for name, who, address in wanted:
