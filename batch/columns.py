@@ -203,7 +203,7 @@ class _Choosing:
             message = "No heading says which column holds the names."
             self._ask("full_name", message, like or self._free(), like[0] if like else None)
             if like:
-                self._take("full_name", like[0])
+                self._take("full_name_reversed" if _last_first(like[0]) else "full_name", like[0])
 
     def _complete(self, parts: dict[str, Column | None], bare: Column | None) -> None:
         """What is just called "Name" is the last name beside a first name, and the first name beside a last name."""
@@ -251,7 +251,7 @@ class _Choosing:
         with_comma = [value for value in column.filled if names.has_last_first(value)]
         if headings.reversed_name(column.heading) and with_comma:
             self._take("full_name_reversed", column)
-        elif len(with_comma) > 0.6 * len(column.filled):
+        elif _last_first(column):
             self._take("full_name_reversed", column)
             self._ask("full_name", f"In “{column.label}” names have a comma: “{with_comma[0][:60]}”. Is the last name the"
                       " first one?", [column], column)  # fmt: skip
@@ -264,7 +264,8 @@ class _Choosing:
             return
         used = [column for column in parts.values() if column is not None]
         for whole in (*self._said("full_name"), *self._said("bare_name")):
-            if whole not in used and _rank(whole) > 1 and _apart(used, whole) > 0.1:
+            # What somebody is called, or how a program shows them, is no rival of first and last name.
+            if whole not in used and _rank(whole) > 2 and _apart(used, whole) > 0.1:
                 best = parts["family_name"]
                 self._ask("full_name", f"“{whole.label}” says more than {_listed(used)}. Which of them is the name?",
                           [whole, *used], best)  # fmt: skip
@@ -273,7 +274,12 @@ class _Choosing:
     def _number(self) -> None:
         if "employee_key" in self.wished:
             return
-        found = [one for one in self._said("employee_key") if not _counts_lines(one)]
+        # A heading with a typing error is believed only above what may be numbers.
+        found = [
+            one
+            for one in self._said("employee_key")
+            if not _counts_lines(one) and (_rank(one) > 1 or one.share(re.compile(r"\d")) > 0.5)
+        ]
         somebody = [one for one in self._said("somebody") if one.filled and one.share(re.compile(r"\d")) > 0.8]
         best = self._best("employee_key", "employee numbers", found or somebody)
         if best is None:
@@ -304,6 +310,11 @@ def _listed(columns: Sequence[Column]) -> str:
 def _like_names(column: Column) -> bool:
     """Mostly two words or more of letters, without digits."""
     return column.share(re.compile(r"^[^\d@]*[^\W\d_][^\d@]*[\s,][^\d@]*[^\W\d_][^\d@]*$")) > 0.6
+
+
+def _last_first(column: Column) -> bool:
+    """Most names have a comma in their middle."""
+    return sum(names.has_last_first(value) for value in column.filled) > 0.6 * len(column.filled)
 
 
 def _counts_lines(column: Column) -> bool:

@@ -167,7 +167,7 @@ def _stray(word: str, at: int) -> bool:
 
 
 def _sniffed(text: str) -> str:
-    """The separator that cuts the first filled lines into most columns, evenly."""
+    """The separator that cuts most of the first filled lines into equally many columns; a title has one."""
 
     def worth(delimiter: str) -> tuple[int, int]:
         counts: list[int] = []
@@ -177,10 +177,11 @@ def _sniffed(text: str) -> str:
                     counts.append(len(line))
         except csv.Error:
             return 0, 0
-        # The last line may be cut off by the sample.
-        counts = counts[:-1] or counts
-        usual = max(set(counts), key=counts.count, default=1)
-        return (counts.count(usual) if usual > 1 else 0), usual
+        if len(text) > 20_000:
+            counts.pop()  # The last line is cut off by the sample.
+        several = [count for count in counts if count > 1]
+        usual = max(set(several), key=several.count, default=1)
+        return several.count(usual), usual
 
     return max(";,\t|", key=worth)
 

@@ -59,11 +59,11 @@ NAMES: dict[str, str] = {
         name|names|nombre|nombres|nom|nome|naam|navn|namn|név|jméno|imiona|имя|όνομα|ονοματεπώνυμο|nama|ism|
         名前|名|이름|الاسم|الإسم|اسم|שם""",
     "given_name": """
-        first name|given name|given names|first names|forename|forenames|christian name|vorname|vornamen|
+        first name|legal first name|given name|given names|first names|forename|forenames|christian name|vorname|vornamen|
         prénom|prénoms|prenom|nombre de pila|primer nombre|primeiro nome|nome próprio|nome de batismo|
         voornaam|voornamen|imię|pierwsze imię|adı|ad|keresztnév|utónév|křestní jméno|förnamn|fornavn|
         etunimi|όνομα μικρό|prenume|tên|الاسم الأول|الإسم الأول|שם פרטי|名 名前|下の名前
-        || preferred first name|rufname|roepnaam|prénom usuel|nickname|goes by|legal first name""",
+        || preferred first name|rufname|roepnaam|prénom usuel|nickname|goes by""",
     "middle_name": """
         middle name|middle names|second name|second given name|middle initial|mi|zweiter vorname|
         weitere vornamen|mittelname|deuxième prénom|second prénom|autres prénoms|segundo nombre|nome do meio|
@@ -74,13 +74,14 @@ NAMES: dict[str, str] = {
         namenszusatz|namensvorsatz|vorsatzwort|vorsatzworte|name affix|surname prefix|last name prefix|
         family name prefix|particule|nobiliary particle""",
     "family_name": """
-        last name|last names|family name|family names|surname|surnames|nachname|nachnamen|familienname|zuname|
+        last name|legal last name|last names|family name|family names|surname|surnames|nachname|nachnamen|
+        familienname|zuname|
         nom de famille|nom d usage|nom patronymique|apellido|apellidos|primer apellido|apellido paterno|
         apellido 1|apellido1|1er apellido|1 apellido|sobrenome|apelido|apelidos|último nome|último sobrenome|
         nome de família|cognome|cognomi|achternaam|familienaam|geslachtsnaam|nazwisko|soyad|soyadı|soyisim|
         фамилия|vezetéknév|családnév|příjmení|priezvisko|efternamn|efternavn|etternavn|sukunimi|επώνυμο|
         nume de familie|họ|اسم العائلة|إسم العائلة|اللقب|الكنية|العائلة|الاسم الأخير|שם משפחה|姓|苗字|名字|성|姓氏
-        || legal last name|name 2""",
+        || name 2""",
     "second_family_name": """
         segundo apellido|apellido materno|apellido 2|apellido2|2do apellido|2º apellido|2 apellido|
         second surname|second last name|second family name|segundo sobrenome|zweiter nachname|
@@ -130,7 +131,8 @@ NAMES: dict[str, str] = {
 
 # A heading that may mean a number or a name; what stands below it decides.
 SOMEBODY = """
-    employee|employees|staff|staff member|worker|person|people|associate|mitarbeiter|mitarbeiterin|mitarbeitende|
+    team member|employee|employees|staff|staff member|
+    worker|person|people|associate|mitarbeiter|mitarbeiterin|mitarbeitende|
     mitarbeitender|mitarbeitende r|beschäftigte|employé|salarié|collaborateur|empleado|empleada|trabajador|
     colaborador|funcionário|dipendente|collaboratore|medewerker|werknemer|pracownik|çalışan|сотрудник|الموظف|
     موظف|עובד|社員|従業員|员工|직원"""

@@ -161,6 +161,44 @@ def test_parts_of_names_are_joined_in_the_order_of_their_language(
     assert asked(reading) == []
 
 
+PROGRAMS = [
+    "Employee #|First Name|Middle Name|Last Name|Preferred Name|Work Email|Home Email|Reporting to"
+    "\n101|Ann|B|Lee|Annie|right@co.example|x@home.example|Max Boss\nAnn B Lee|101",
+    "Mitarbeiter-ID|Vorname (Hauptwohnsitz)|Nachname|E-Mail|Private E-Mail-Adresse|Vorgesetzter"
+    "\n7|Jörg|Müller-Lüdenscheidt|right@co.example|x@home.example|Eva Chef\nJörg Müller-Lüdenscheidt|7",
+    "User/Employee ID|First Name|Last Name|Business E-Mail Information Email Address|Manager User Sys ID"
+    "\nu1|Ana|Silva|right@co.example|u9\nAna Silva|u1",
+    "First Name [Required]|Last Name [Required]|Email Address [Required]|Employee ID|Recovery Email|Manager Email"
+    "\nAna|Silva|right@co.example|9|x@home.example|m@co.example\nAna Silva|9",
+    "displayName|givenName|surname|userPrincipalName|mail|employeeId|manager"
+    "\nAna Silva|Ana|Silva|ana@tenant.example|right@co.example|9|Max\nAna Silva|9",
+    "Legal First Name|Legal Last Name|Preferred First Name|Work Contact: Work Email|Personal Contact: Personal Email"
+    "|Associate ID|Supervisor Name\nAna|Silva|Anita|right@co.example|x@home.example|A1|Boss, Max\nAna Silva|A1",
+    "Matricule|Nom|Prénom|Email professionnel|Email personnel|Responsable hiérarchique|Email du responsable"
+    "\n1|DUPONT|Jean-Marc|right@co.example|x@home.example|Max|m@co.example\nJean-Marc DUPONT|1",
+    "Personeelsnummer|Roepnaam|Voorletters|Tussenvoegsel|Achternaam|E-mail werk|E-mail privé"
+    "\n5|Jan|J.P.|van der|Berg|right@co.example|x@home.example\nJan van der Berg|5",
+    "社員番号|氏名|氏名カナ|メールアドレス\uff08会社\uff09|メールアドレス\uff08個人\uff09|上司メールアドレス"
+    "\n5|山田 太郎|ヤマダ タロウ|right@co.example|x@home.example|m@co.example\n山田 太郎|5",
+    "Team member|Email\nAnn Lee|right@co.example\nAnn Lee|",
+    "Manager e-mail|Manager|Name|E-mail\nMax Boss|max@co.example|Ann Lee|right@co.example\nAnn Lee|",
+]
+
+
+@pytest.mark.parametrize("written", PROGRAMS)
+def test_what_programs_export_is_read_without_a_question(written: str) -> None:
+    heads, cells, expected = (line.split("|") for line in written.split("\n"))
+    reading = parsed(table(heads, cells))
+    assert [[row.full_name, row.employee_key or "", row.email] for row in reading.rows] == [
+        [*expected, "right@co.example"]
+    ]
+    assert asked(reading) == []
+
+
+def test_titles_above_a_csv_table_do_not_hide_its_separator() -> None:
+    assert names(parsed(b"Staff list\nas of May\nName,E-mail\nEva Neu,e@x.example\n")) == ["Eva Neu"]
+
+
 ADDRESSES = [
     ["E-Mail privat", "E-Mail geschäftlich"], ["Personal email", "Work email"], ["E-mail perso", "E-mail pro"],
     ["Correo personal", "Correo corporativo"], ["Email personale", "Email aziendale"],
