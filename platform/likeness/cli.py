@@ -59,12 +59,14 @@ def up() -> None:
 )
 @click.option("--seed", default=1, show_default=True, help="Which people are drawn.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Where the JSON report goes.")
+@click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A folder with photos of one person, such as you: cut out, delivered and erased.")  # fmt: skip
 @click.option("--exit", "exit_", is_flag=True, help="End when the demo is through instead of staying up.")
-def demo(employees: int, seed: int, report: Path | None, exit_: bool) -> None:
+def demo(employees: int, seed: int, report: Path | None, photos: Path | None, exit_: bool) -> None:
     """Watch the whole job happen: from a workbook to headshots and a signed certificate."""
     from likeness.demo import run
 
-    sys.exit(run(employees=employees, seed=seed, report=report, stay=not exit_))
+    sys.exit(run(employees=employees, seed=seed, report=report, stay=not exit_, photos=photos))
 
 
 @main.command()

@@ -1,39 +1,80 @@
-"""Who plays: two companies, their HR, and people whose faces the project draws itself."""
+"""Who plays: two companies, their HR, people whose faces the project draws itself, and one in a photograph."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from openpyxl import Workbook
 
-from gpu_cluster.portraits.draw import selfie
+from gpu_cluster.portraits.draw import Person, selfie
+from likeness.folder import photos
+from tenants.models import CUTOUT
 
 COMPANIES = ("Alpenglow Instruments", "Harbour & Finch")
-NAMES = (
-    "Amara Okafor", "Jonas Lindqvist", "Mei-Ling Zhao", "Rafael Ortiz", "Priya Raman", "Tomasz Nowak", "Zoë Müller",
-    "Yusuf Demir", "Aoife Byrne", "Kenji Sato", "Layla Haddad", "Søren Dahl", "Ngozi Eze", "Mateo Rossi", "Iris Bergmann",
-    "Đặng Thị Hoa",
+
+
+@dataclass(frozen=True)
+class Part:
+    """A name, and the drawn people whom nobody would be surprised to see under it: skin from 0, the fairest, to 6."""
+
+    name: str
+    woman: bool
+    fairest: float
+    deepest: float
+    dark_hair: bool = False
+
+    def fits(self, person: Person) -> bool:
+        return (
+            self.fairest <= person.skin <= self.deepest
+            and not (self.woman and (person.beard != "no beard" or person.style == "bald"))
+            and not (not self.woman and person.style in ("long", "bob", "bun", "wavy"))
+            and (not self.dark_hair or person.hair in ("black", "dark brown"))
+        )
+
+
+PARTS = (
+    Part("Amara Okafor", True, 4.2, 6, True), Part("Jonas Lindqvist", False, 0, 2),
+    Part("Mei-Ling Zhao", True, 0.8, 2.8, True), Part("Rafael Ortiz", False, 1.5, 3.6, True),
+    Part("Priya Raman", True, 2.8, 4.8, True), Part("Tomasz Nowak", False, 0, 2), Part("Zoë Müller", True, 0, 2),
+    Part("Yusuf Demir", False, 1.2, 3.2, True), Part("Aoife Byrne", True, 0, 1.4),
+    Part("Kenji Sato", False, 0.8, 2.8, True), Part("Layla Haddad", True, 1.4, 3.2, True),
+    Part("Søren Dahl", False, 0, 1.6), Part("Ngozi Eze", True, 4.2, 6, True),
+    Part("Mateo Rossi", False, 0.8, 2.8, True), Part("Iris Bergmann", True, 0, 2),
+    Part("Đặng Thị Hoa", True, 0.8, 2.8, True),
 )  # fmt: skip
+PHOTOGRAPH = Path(__file__).parent / "photographs" / "grace-hopper.jpg"
 DEPARTMENTS = ("Design", "Research", "Sales", "Support")
 PHOTOS = 8
+MOST_PHOTOGRAPHS = 20
 PHOTO_SIDE = 1024
 """Pixels; a phone's selfie is larger, and the face in it as well."""
 
 
 @dataclass(frozen=True)
 class Player:
-    """One employee of the demo and the seed of the person who is drawn for them."""
+    """One employee of the demo: drawn from a seed, or with photographs. `recipe` is what they choose."""
 
     key: str
     name: str
     email: str
     department: str
     seed: int
+    photographs: tuple[Path, ...] = ()
+    recipe: str = "portrait-small"
+
+    @property
+    def sends(self) -> int:
+        """How many photos they mean to hand in."""
+        return len(self.photographs) or PHOTOS
 
     def photo(self, number: int) -> bytes:
-        """The JPEG of their selfie `number`, the same every time."""
+        """Their photo `number`, the same every time; a drawn one is a JPEG."""
+        if self.photographs:
+            return self.photographs[number].read_bytes()
         image, _ = selfie(self.seed, number, PHOTO_SIDE)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=93)
@@ -45,18 +86,39 @@ def cast(employees: int, seed: int) -> dict[str, list[Player]]:
     players: dict[str, list[Player]] = {company: [] for company in COMPANIES}
     for index in range(employees):
         company = COMPANIES[index % len(COMPANIES)]
-        name = NAMES[index % len(NAMES)]
+        part = PARTS[index % len(PARTS)]
         domain = "alpenglow.example" if company == COMPANIES[0] else "harbourfinch.example"
         players[company].append(
             Player(
                 key=f"{seed}-{index + 1:03}",
-                name=name if index < len(NAMES) else f"{name} {index // len(NAMES) + 1}",
+                name=part.name if index < len(PARTS) else f"{part.name} {index // len(PARTS) + 1}",
                 email=f"person{index + 1}.s{seed}@{domain}",
                 department=DEPARTMENTS[index % len(DEPARTMENTS)],
-                seed=seed * 1000 + index,
+                seed=_seed_of(part, seed * 1000 + index),
             )
         )
     return players
+
+
+def _seed_of(part: Part, first: int) -> int:
+    """The first seed, in steps of a number that no cast is as large as, whose drawn person the name suits."""
+    return next(seed for seed in count(first, 50) if part.fits(Person.drawn(seed)))
+
+
+def in_a_photograph(seed: int) -> Player:
+    """Somebody real, whose one photograph is cut out: no model of her is made."""
+    return Player(
+        f"{seed}-grace", "Grace Hopper", f"grace.s{seed}@alpenglow.example", "Research", 0, (PHOTOGRAPH,), CUTOUT
+    )
+
+
+def yourself(folder: Path) -> dict[str, list[Player]]:
+    """A company of one: whoever is in the photos of this folder. Raises `NoPhotos`.
+
+    Each time it is somebody new, because the one before was erased at the end.
+    """
+    found, now = tuple(photos(folder)[:MOST_PHOTOGRAPHS]), f"{datetime.now(UTC):%Y%m%d%H%M%S}"
+    return {COMPANIES[0]: [Player(f"{now}-you", "You", f"you.{now}@alpenglow.example", "Design", 0, found, CUTOUT)]}
 
 
 def write_workbook(players: list[Player], path: Path) -> None:

@@ -14,6 +14,7 @@ from likeness.demo.cast import Player, write_workbook
 from likeness.demo.doors import member_link
 from likeness.first_admin import sign_in_address
 from likeness.kernel import Kernel
+from tenants import tenants
 from tenants.models import Role
 
 TIMEOUT_SECONDS = 120
@@ -84,7 +85,17 @@ def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
         hr.sign_in(member_link(kernel, known[name], Role.HR))
         companies.append(Company(name, known[name], hr))
         _invite_legal(companies[-1], number)
+        _offer(kernel, companies[-1])
     return companies
+
+
+def _offer(kernel: Kernel, company: Company) -> None:
+    """What this demo shows; an earlier one over the same data may have been of the other world."""
+    offered = tenants.offers(kernel.settings.recipe)
+    if company.hr.call("GET", "/tenant").json()["recipes"] != offered:
+        legal = Browser(kernel)
+        legal.sign_in(member_link(kernel, company.tenant, Role.LEGAL))
+        legal.call("PATCH", "/tenant", json={"recipes": offered})
 
 
 def _invite_legal(company: Company, number: int) -> None:

@@ -20,17 +20,19 @@ from rich.table import Table
 from compliance.certificates import verify
 from gpu_cluster import tending
 from likeness import telemetry
-from likeness.demo.cast import cast
+from likeness.demo.cast import COMPANIES, cast, in_a_photograph, yourself
 from likeness.demo.desk import DemoFailed, found_companies, import_rosters
 from likeness.demo.doors import NobodyLeft, doors
 from likeness.demo.sheet import contact_sheet
 from likeness.demo.show import Board
 from likeness.demo.visit import Visitor, erase
 from likeness.embedded import AlreadyRunning, Embedded
+from likeness.folder import NoPhotos
 from likeness.kernel import Kernel
 from likeness.postgres import PostgresFailed
 from likeness.settings import Settings
 from likeness.stopping import stop_in_peace, until_told_to_stop
+from tenants.models import CUTOUT
 
 PATIENCE_SECONDS = 30 * 60
 FOLDER = Path("demo-report")
@@ -41,16 +43,21 @@ SHOWN = (
 )  # fmt: skip
 
 
-def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
-    """Plays the demo; returns the process's exit status."""
+def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: Path | None = None) -> int:
+    """Plays the demo; returns the process's exit status. With `photos` it is one person's, without a drawn world."""
     console, clock = Console(), Clock()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both ways of being told to stop clean up.
     settings = Settings()
+    # The base that knows drawn people is offered here and nowhere else.
+    settings = settings.model_copy(update={"recipe": CUTOUT if photos else "portrait-small"})
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
     telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     console.print(
-        "[bold]Likeness[/] · a demo in a [italic]drawn world[/]: the people are drawn by this program,"
-        " everything else is the product.\n"
+        "[bold]Likeness[/] · your own photos, cut out and set on a company's backdrop. Nothing is generated, and at the"
+        " end everything is erased.\n"
+        if photos
+        else "[bold]Likeness[/] · a demo of two worlds: people whom this program draws, each with a model of their own, and"
+        " one real photograph that is cut out. Everything else is the product.\n"
     )
     running, memory = Embedded(settings), PeakMemory()
     memory.start()
@@ -60,7 +67,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
             running.serve()
             tending.warm_up(kernel)
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
-        result, ways_in = play(kernel, console, clock, employees, seed)
+        result, ways_in = play(kernel, console, clock, employees, seed, photos)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
         target = report or FOLDER / "report.json"
         target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -76,7 +83,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
     except KeyboardInterrupt:
         console.print("\nStopping … the data is kept, a second start continues with it.")
         return 130
-    except (AlreadyRunning, PostgresFailed, DemoFailed, NobodyLeft, TimeoutError) as error:
+    except (AlreadyRunning, PostgresFailed, DemoFailed, NobodyLeft, NoPhotos, TimeoutError) as error:
         console.print(f"[red]✗[/] {error}")
         return 1
     finally:
@@ -86,7 +93,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool) -> int:
 
 
 def play(
-    kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int
+    kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int, photos: Path | None
 ) -> tuple[dict[str, Any], Callable[[], dict[str, str]]]:
     """HR imports, the people visit, the cluster works, HR downloads, one person leaves.
 
@@ -94,7 +101,11 @@ def play(
     """
     folder = FOLDER.resolve()
     folder.mkdir(exist_ok=True)
-    players = cast(employees, seed)
+    if photos:
+        players = yourself(photos)
+    else:
+        players = cast(employees, seed)
+        players[COMPANIES[0]].append(in_a_photograph(seed))
     with clock.stage("import"):
         companies = found_companies(kernel, list(players))
         import_rosters(kernel, companies, players, folder)
@@ -110,10 +121,15 @@ def play(
                 visitor.hand_in()
         with clock.stage("train and render"):
             _wait(visitors, board)
+            if any([visitor.content_with_less() for visitor in visitors]):
+                _wait(visitors, board)
         with clock.stage("release"):
             for visitor in visitors:
                 visitor.choose_and_release()
             board.refresh()
+    for visitor in visitors:
+        if visitor.failure and not visitor.made:
+            console.print(f"[yellow]![/] {visitor.player.name}: {visitor.failure}")
     with clock.stage("download"):
         delivered = sum(company.download(folder) for company in companies)
     console.print(f"[green]✓[/] HR downloaded {delivered} released headshots")
@@ -127,12 +143,13 @@ def play(
     first = [one for one in visitors if one.company is companies[0] and one.employee and one is not visitors[-1]]
     ways_in = partial(doors, kernel, companies[0].tenant, [one.employee for one in first if one.employee])
     return {
-        "employees": employees,
+        "employees": sum(not player.photographs for company in players.values() for player in company),
+        "photographs": sum(bool(player.photographs) for company in players.values() for player in company),
         "seed": seed,
         "photos_submitted": sum(visitor.submitted for visitor in visitors),
         "photos_accepted": sum(visitor.accepted for visitor in visitors),
         "sittings": {visitor.player.key: visitor.state for visitor in visitors},
-        "headshots_made": sum(len(visitor.ratios) for visitor in visitors),
+        "headshots_made": sum(visitor.made for visitor in visitors),
         "headshots_delivered": delivered,
         "likeness_ratio_mean": round(sum(ratios) / len(ratios), 4) if ratios else None,
         "likeness_ratio_worst": round(min(ratios), 4) if ratios else None,
@@ -178,6 +195,8 @@ def _summary(console: Console, result: dict[str, Any], target: Path) -> None:
     table.add_column(style="dim")
     table.add_column(justify="right")
     for name in SHOWN:
+        if result[name] is None:
+            continue
         table.add_row(name.replace("_", " "), str(result[name]))
     for stage, seconds in result["seconds"].items():
         table.add_row(f"  {stage}", f"{seconds} s")

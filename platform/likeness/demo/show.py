@@ -53,7 +53,7 @@ class Board:
                 visitor.player.name,
                 visitor.state,
                 ProgressBar(total=1.0, completed=visitor.progress, width=BAR),
-                str(len(visitor.ratios) or ""),
+                str(visitor.made or ""),
                 mean,
             )
         return table

@@ -13,13 +13,15 @@ from sqlmodel import Session, col, select
 from batch.models import Headshot, Sitting
 from gpu_cluster.models import Run
 from likeness import mail
-from likeness.demo.cast import PHOTOS, Player
+from likeness.demo.cast import Player
 from likeness.demo.desk import Browser, Company, DemoFailed
 from likeness.kernel import Kernel
+from tenants.models import CUTOUT
 
 CHOSEN = 3
 """Headshots that each person releases."""
-MOST_PHOTOS = 12
+MORE_PHOTOS = 4
+"""So many others a person hands in for those that are not taken."""
 MAIL_SECONDS = 60
 RENEWAL_SECONDS = 150
 CHECK_SECONDS = 180
@@ -33,8 +35,11 @@ class Visitor:
         self.kernel, self.company, self.player = kernel, company, player
         self.browser = Browser(kernel)
         self.state, self.progress = "invited", 0.0
+        self.failure = ""
         self.submitted = self.accepted = self.unchecked = 0
+        self.made = 0
         self.ratios: list[float] = []
+        self.recipe = player.recipe
         self.run_seconds: dict[str, float] = {}
         self.employee: UUID | None = self._employee()
 
@@ -59,8 +64,16 @@ class Visitor:
 
     def hand_in(self) -> None:
         if self.state == "photos sent":
-            self.browser.call("POST", "/visit/sitting")
+            self.browser.call("POST", f"/visit/sitting?recipe={self.recipe}")
             self.state = "queued"
+
+    def content_with_less(self) -> bool:
+        """Whose model failed asks for a portrait of their own photo, as the page offers; so nobody is left with nothing."""
+        if self.state != "failed" or self.recipe == CUTOUT:
+            return False
+        self.recipe, self.state = CUTOUT, "photos sent"
+        self.hand_in()
+        return True
 
     def look(self) -> bool:
         """Updates state and progress from the sitting's row; True when it has ended."""
@@ -75,14 +88,17 @@ class Visitor:
             if run is not None and sitting.state == "training":
                 self.progress = 0.8 * run.step / max(run.steps, 1)
             elif run is not None and sitting.state == "rendering":
-                self.progress = 0.8 + 0.2 * min(1.0, run.made / max(int(run.recipe["pictures"]), 1))
+                self.progress = 0.8 + 0.2 * min(1.0, run.made / max(int(run.recipe.get("pictures", 6)), 1))
             elif sitting.state in ENDED:
                 self.progress = 1.0
                 self.run_seconds = dict(run.seconds) if run else {}
                 shots = select(Headshot.likeness_ratio).where(
                     col(Headshot.tenant_id) == self.company.tenant, col(Headshot.sitting_id) == sitting.id
                 )
-                self.ratios = [ratio for ratio in session.exec(shots) if ratio is not None]
+                ratios = list(session.exec(shots))
+                self.made = len(ratios)
+                self.ratios = [ratio for ratio in ratios if ratio is not None]
+                self.failure = sitting.failure or ""
         return sitting.state in ENDED
 
     def choose_and_release(self) -> None:
@@ -141,18 +157,34 @@ class Visitor:
         return [letter for m in mails if (letter := mail.read(self.kernel.keys, m))]
 
     def _send_photos(self) -> None:
-        """Hands in eight photos, and others for those that are not taken, as a person would."""
-        self.state, number = "uploading", 0
-        while number < MOST_PHOTOS:
-            while number < MOST_PHOTOS and (number < PHOTOS or self.accepted + self.unchecked < PHOTOS):
+        """Hands in the photos, others for those that are not taken, and insists on those that are only advised against,
+        as a person would."""
+        self.state, number, wanted = "uploading", 0, self.player.sends
+        most = wanted if self.player.photographs else wanted + MORE_PHOTOS
+        while number < most:
+            while number < most and (number < wanted or self.accepted + self.unchecked < wanted):
                 self.browser.call("POST", "/visit/photos", files={"photo": ("selfie.jpg", self.player.photo(number))})
                 number += 1
                 self._count_photos()
             self._wait_for_checks()
-            if self.accepted >= PHOTOS:
+            self._insist()
+            if self.accepted >= wanted:
                 return
-        if self.accepted < 6:
-            raise DemoFailed(f"only {self.accepted} photos of {self.player.key} were accepted")
+        if self.accepted < (1 if self.recipe == CUTOUT else 6):
+            raise DemoFailed(f"Too few photos of {self.player.name} can be used.\n{self._verdicts()}")
+
+    def _insist(self) -> None:
+        for photo in self.browser.call("GET", "/visit/photos").json()["photos"]:
+            if photo["state"] == "advised":
+                self.browser.call("POST", f"/visit/photos/{photo['id']}/use-anyway")
+        self._count_photos()
+
+    def _verdicts(self) -> str:
+        lines = []
+        for number, photo in enumerate(self.browser.call("GET", "/visit/photos").json()["photos"], start=1):
+            said = " ".join(f"{one['message']} {one['action']}." for one in photo["findings"])
+            lines.append(f"  photo {number}: {photo['state']}. {said}")
+        return "\n".join(lines)
 
     def _wait_for_checks(self) -> None:
         deadline = time.monotonic() + CHECK_SECONDS
@@ -168,7 +200,7 @@ class Visitor:
         self.submitted = len(photos)
         self.accepted = sum(photo["state"] == "accepted" for photo in photos)
         self.unchecked = sum(photo["state"] == "checking" for photo in photos)
-        self.progress = min(1.0, self.accepted / PHOTOS)
+        self.progress = min(1.0, self.accepted / self.player.sends)
 
     def _employee(self) -> UUID | None:
         """Looked for in every batch: a workbook that was written anew makes a new one, and its people are in the old."""
