@@ -6,6 +6,8 @@ import os
 import smtplib
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,12 +17,13 @@ import pika
 from sqlalchemy import create_engine, text
 
 from batch.child import ChildFailed, Children
-from gpu_cluster.recipe import recipes
+from gpu_cluster.recipe import PHOTOGRAPHS, recipes
 from likeness import fingerprint
 from likeness.db import Database
 from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef, MasterKeyMissing
 from likeness.objects import Objects, tenant_path
 from likeness.settings import Settings
+from tenants.models import CUTOUT
 
 
 def problems(settings: Settings) -> Iterator[str]:
@@ -28,6 +31,7 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from _shape(settings)
     yield from _keys(settings)
     yield from _objects(settings)
+    yield from _told("Cutting people out", _darkroom, "Install Likeness again; until then no studio portrait is made.")
     yield from _told("Opening photos and workbooks", _confinement, "Until then they are refused, and nothing is lost.")
     if not settings.embedded:
         trouble = list(_told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL."))
@@ -39,15 +43,43 @@ def problems(settings: Settings) -> Iterator[str]:
         yield from _told("The mail server", lambda: _smtp(settings.smtp_url), "Check LIKENESS_SMTP_URL.")
 
 
-def _shape(settings: Settings) -> Iterator[str]:
+def makes(settings: Settings) -> Iterator[str]:
+    """What this machine can make of people's photos, and how long it takes."""
+    yield (
+        "Studio portraits of people's own photos: cut out and set on a backdrop, no model, no GPU. A picture takes a second"
+        " or two of one processor."
+    )
     recipe = recipes().get(settings.recipe)
     if recipe is None:
-        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(sorted(recipes()))}."
+        yield "Models of people: none, because LIKENESS_RECIPE names no base. They need a GPU and a base's weights."
+    elif recipe.world != PHOTOGRAPHS:
+        yield f"Models of people: none. The base {recipe.name} knows drawn people only and is for the demo."
+    else:
+        where = "on the Ray cluster's GPUs" if settings.ray_address else "on this machine's processors, which takes hours"
+        yield f"Models of people on the base {recipe.name}, {where}; the GPU decides how long one takes."
+
+
+def _recipe(settings: Settings) -> Iterator[str]:
+    recipe = recipes().get(settings.recipe)
+    if settings.recipe == CUTOUT:
+        return
+    if recipe is None:
+        known = sorted({CUTOUT, *(name for name, one in recipes().items() if one.world == PHOTOGRAPHS)})
+        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(known)}."
+    elif recipe.world != PHOTOGRAPHS:
+        yield (
+            f"LIKENESS_RECIPE is {recipe.name}, a base that knows drawn people only and refuses photographs. Set it to"
+            f" {CUTOUT}, or to a base of photographs where there is a GPU."
+        )
     elif recipe.licence != "Apache-2.0" and recipe.licence not in settings.licences:
         yield (
             f"The recipe {recipe.name} needs the licence {recipe.licence}. Read it, then add it to"
             " LIKENESS_ACCEPTED_LICENCES."
         )
+
+
+def _shape(settings: Settings) -> Iterator[str]:
+    yield from _recipe(settings)
     if settings.embedded:
         return
     for name in ("database_url", "broker_url", "objects_url", "key_folder", "rescan_database_url"):
@@ -92,6 +124,18 @@ def _confinement() -> None:
         Children("batch.confinement", "reached", keep=False).run({}, b"")
     except ChildFailed as failure:
         raise RuntimeError(failure.detail or failure.reason) from None
+
+
+def _darkroom() -> None:
+    """The networks are the ones that were examined, and what cuts people out can be run."""
+    code = (
+        "from batch import landmarks; from gpu_cluster.cutout import portrait, segment;"
+        " landmarks.networks(); segment.network()"
+    )
+    # In a process of its own: the command that checks need not hold 400 MB for it.
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    if ended.returncode:
+        raise RuntimeError((ended.stderr.strip().splitlines() or ["it ended without a word."])[-1])
 
 
 def _database(settings: Settings) -> None:

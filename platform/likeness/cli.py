@@ -136,9 +136,11 @@ def operator_link(email: str, name: str) -> None:
 
 @main.command()
 def check() -> None:
-    """Say what is misconfigured."""
-    from likeness.check import problems
+    """Say what this machine can make, and what is misconfigured."""
+    from likeness.check import makes, problems
 
+    for sentence in makes(Settings()):
+        console.print(sentence, soft_wrap=True, highlight=False)
     found = list(problems(Settings()))
     for sentence in found:
         console.print(f"[red]✗[/] {sentence}", soft_wrap=True, highlight=False)
