@@ -111,11 +111,11 @@ def lift(session: Session, hold_id: UUID, *, lifted_by: UUID, now: datetime) -> 
     if hold.confirmed_at is None or hold.expires_at <= now:
         hold.lifted_at = now
         _record(session, "hold.lifted", hold, lifted_by)
-    elif hold.lift_asked_by is None or hold.lift_asked_at is None or _has_left(session, hold.lift_asked_by):
+    elif (asked := lift_asked(chains.desk(session), hold)) is None:
         hold.lift_asked_by, hold.lift_asked_at = lifted_by, now
         _record(session, "hold.lift-asked", hold, lifted_by)
     else:
-        _check_second(session, hold.lift_asked_by, hold.lift_asked_at, lifted_by, "lift a hold")
+        _check_second(session, *asked, lifted_by, "lift a hold")
         hold.lifted_by, hold.lifted_at = lifted_by, now
         _record(session, "hold.lifted", hold, lifted_by)
     session.add(hold)
@@ -124,12 +124,16 @@ def lift(session: Session, hold_id: UUID, *, lifted_by: UUID, now: datetime) -> 
 
 def seconds(everybody: Mapping[UUID, Member], hold: Hold) -> list[UUID]:
     """Who may finish what one of two asked for: to confirm this hold, or to lift it."""
-    first, asked_at = hold.placed_by, hold.placed_at
-    if hold.confirmed_at is not None:
-        if hold.lift_asked_by is None or hold.lift_asked_at is None:
-            return []
-        first, asked_at = hold.lift_asked_by, hold.lift_asked_at
-    return [one for one in everybody if _may_be_second(everybody, first, asked_at, one)]
+    asked = (hold.placed_by, hold.placed_at) if hold.confirmed_at is None else lift_asked(everybody, hold)
+    return [one for one in everybody if asked and _may_be_second(everybody, *asked, one)]
+
+
+def lift_asked(everybody: Mapping[UUID, Member], hold: Hold) -> tuple[UUID, datetime] | None:
+    """Who is the first of two to lift it, and since when; a wish of somebody who no longer works for legal is void."""
+    member = everybody.get(hold.lift_asked_by) if hold.lift_asked_by else None
+    if member is None or hold.lift_asked_at is None or member.disabled_at is not None or Role.LEGAL not in member.roles:
+        return None
+    return member.id, hold.lift_asked_at
 
 
 def _may_be_second(everybody: Mapping[UUID, Member], first: UUID, asked_at: datetime, second: UUID) -> bool:
@@ -150,11 +154,6 @@ def _check_second(session: Session, first: UUID, asked_at: datetime, second: UUI
             f"To {what}, the second person must have worked for legal, and signed in, before the first one asked. Ask"
             " somebody who had."
         )
-
-
-def _has_left(session: Session, member_id: UUID) -> bool:
-    member = chains.desk(session).get(member_id)
-    return member is None or member.disabled_at is not None or Role.LEGAL not in member.roles
 
 
 def of(session: Session, employee_id: UUID) -> list[Hold]:

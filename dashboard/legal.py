@@ -85,15 +85,15 @@ def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | Non
 
 def _hold_line(kernel: Kernel, everybody: Mapping[UUID, Member], hold: Hold, me: UUID, now: datetime) -> HoldLine:
     could = holds.seconds(everybody, hold)
-    first, act = hold.placed_by, ""
+    asked, first, act = holds.lift_asked(everybody, hold), hold.placed_by, ""
     if hold.lifted_at is not None or hold.expires_at <= now:
         could = []
     elif hold.confirmed_at is None:
         act = "confirm" if me in could else "take-back"
-    elif hold.lift_asked_by is None or everybody[hold.lift_asked_by].disabled_at is not None:
-        first, act = UUID(int=0), "ask"
+    elif asked is None:
+        act = "ask"
     else:
-        first, act = hold.lift_asked_by, "lift" if me in could else ""
+        first, act = asked[0], "lift" if me in could else ""
     names = [members.profile(kernel.keys, everybody[one]).name for one in could if one != me]
     return HoldLine(hold, first == me, act, sorted(names))
 

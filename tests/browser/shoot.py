@@ -32,6 +32,8 @@ def pages(world: World) -> list[tuple[str, str, str]]:
     return [
         ("front", "", "/"),
         ("sign-in", "", f"/sign-in/{world.sign_in}"),
+        ("door", "", "/sign-in"),
+        ("desk-team", "hr", "/team"),
         ("not-found", "hr", "/nowhere"),
         ("forbidden", "photos", "/desk"),
         ("unauthorized", "", "/desk"),

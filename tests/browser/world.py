@@ -26,7 +26,7 @@ from likeness.kernel import Kernel
 from likeness.serving import server
 from likeness.web import cookie_name
 from tenants import looks, members
-from tenants.models import Role
+from tenants.models import Member, Role
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
 from tests.pictures import beside, drawn
 
@@ -79,6 +79,7 @@ def build(kernel: Kernel, address: str) -> World:
         make_tenant(kernel, name="Still Empty", with_credits=0),
     )
     hr = make_member(kernel, tenant, Role.HR, Role.LEGAL)
+    lena = _team(kernel, tenant, hr)
     empty_hr = make_member(kernel, empty, Role.HR, Role.LEGAL)
     with kernel.db.transaction(tenant) as session:
         batch = make_batch(session, name="Autumn 2026", imported_at=utc_now() - timedelta(minutes=4))
@@ -105,7 +106,7 @@ def build(kernel: Kernel, address: str) -> World:
         headshots.release(session, zoe.id, [made[1].id], utc_now())
         headshots.favourite(session, zoe.id, made[0].id, utc_now())
         _places(session, people[7:])
-        gone = _legal(session, tenant)
+        gone = _legal(session, tenant, hr, lena)
     with kernel.db.transaction(tenant) as session:
         sign_in = make_link(session, Kind.MEMBER, hr.id, utc_now())
         cookies = {
@@ -247,16 +248,34 @@ def _places(session: Session, people: list[Employee]) -> None:
             session.merge(person).opted_out_at = utc_now()
 
 
-def _legal(session: Session, tenant: UUID) -> str:
+def _team(kernel: Kernel, tenant: UUID, hr: Member) -> Member:
+    """Somebody of legal who could decide with HR, somebody whose invitation waits, and somebody who left."""
+    lena = make_member(kernel, tenant, Role.LEGAL, name="Lena Marsh", email="lena.marsh@northlight.example")
+    left = make_member(kernel, tenant, Role.HR, name="Tariq Bell", email="tariq.bell@northlight.example")
+    with kernel.db.transaction(tenant) as session:
+        members.invite_member(
+            session, kernel.keys, "maximiliane.von-hohenstein@northlight.example", "Maximiliane von Hohenstein",
+            [Role.HR, Role.LEGAL], by=hr.id,
+        )  # fmt: skip
+        members.disable(session, left.id, utc_now(), caller=f"member:{hr.id}")
+    return lena
+
+
+def _legal(session: Session, tenant: UUID, hr: Member, lena: Member) -> str:
     one = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="person", requested_by="employee:x", state="certified")
     other = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="withdrawal", requested_by="x", state="verifying")
     session.add_all([one, other])
     session.flush()
     session.add(Certificate(tenant_id=tenant, erasure_id=one.id, document={"a": 1}, jws="e30.e30.e30"))
-    session.add(
-        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 34/26", reason="Preservation order",
-             placed_by=uuid4(), confirmed_by=uuid4(), confirmed_at=utc_now(), expires_at=utc_now() + timedelta(days=90))
-    )  # fmt: skip
+    until = {"expires_at": utc_now() + timedelta(days=90), "reason": "Preservation order"}
+    asked = {"lift_asked_by": lena.id, "lift_asked_at": utc_now()}
+    stands = {"placed_by": hr.id, "confirmed_by": lena.id, "confirmed_at": utc_now()}
+    session.add_all([
+        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 34/26", **stands, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 35/26", **stands, **asked, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), reference="AG Köln 7 C 9/26", placed_by=lena.id, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), reference="AG Köln 7 C 10/26", placed_by=hr.id, **until),
+    ])  # fmt: skip
     return f"/gone/{erasures.issue_receipt(session, one)}"
 
 

@@ -119,6 +119,7 @@ def test_roles_are_required_of_the_right_member_of_the_right_company(kernel: Ker
 def test_a_disabled_member_is_signed_out_and_may_do_nothing(kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     hr = make_member(kernel, tenant)
+    make_member(kernel, tenant)
     with kernel.db.transaction(tenant) as session:
         cookie = start_session(session, Kind.MEMBER, hr.id, utc_now())
     with kernel.db.transaction(tenant) as session:
