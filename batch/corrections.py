@@ -128,7 +128,7 @@ def _restore_numbers(session: Session, keys: KeyFolder, before: Mapping[UUID, Em
         )
 
 
-@jobs.every(timedelta(minutes=1))
+@jobs.every(timedelta(minutes=1), deletes=True)
 def forget(kernel: Kernel, now: datetime) -> None:
     """Old values go when the import can no longer be undone."""
 

@@ -183,7 +183,7 @@ def digest_of(keys: KeyFolder, tenant: UUID, employee_id: UUID, sha: bytes) -> s
     return hmac.digest(keys.index_key(tenant), b"photo" + employee_id.bytes + sha, "sha256").hex()
 
 
-@jobs.every(timedelta(minutes=15))
+@jobs.every(timedelta(minutes=15), deletes=True)
 def sweep_orphans(kernel: Kernel, now: datetime) -> None:
     """Removes photos and headshots that a crash left without a row."""
     for tenant in tenants.all_ids(kernel):

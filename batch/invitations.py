@@ -384,7 +384,7 @@ def remind(kernel: Kernel, now: datetime) -> None:
         sweeping.each(kernel, "remind", tenant, found, now, remind_one)
 
 
-@jobs.every(timedelta(hours=1))
+@jobs.every(timedelta(hours=1), deletes=True)
 def run_out(kernel: Kernel, now: datetime) -> None:
     """Who let the invitation run out has opted out, in the same word and with the same effects as whoever declined."""
 

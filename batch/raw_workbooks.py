@@ -67,7 +67,7 @@ def forget(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, no
     session.add(batch)
 
 
-@jobs.every(timedelta(minutes=10))
+@jobs.every(timedelta(minutes=10), deletes=True)
 def forget_due(kernel: Kernel, now: datetime) -> None:
     """Raw files go after 24 hours, those too that a crash left without a batch."""
     due: dict[UUID, list[UUID]] = {}

@@ -41,7 +41,7 @@ ORPHAN_AGE = timedelta(hours=24)
 WARN_DAYS = (7, 1)
 
 
-@jobs.every(timedelta(minutes=1))
+@jobs.every(timedelta(minutes=1), deletes=True)
 def sweep(kernel: Kernel, now: datetime) -> None:
     """Deletes what is due; safe to repeat, and one company's failure does not stop the others'."""
     for tenant in tenants.all_ids(kernel):

@@ -23,12 +23,14 @@ from dashboard.pages import page
 from gpu_cluster.api import RunLine, runs_of
 from gpu_cluster.models import RunState
 from likeness import claims, mail
+from likeness.clock import CLOCK
 from likeness.db import PLATFORM, utc_now
 from likeness.errors import LikenessError, NotFound, Unprocessable
 from likeness.identity import Kind
 from likeness.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.lanes import Lane
+from likeness.tend import WHERE_IT_TENDS, deletions_paused
 from likeness.web import kernel_of, only, signed_in
 from tenants import access, credits, members, tenants
 from tenants.models import Role, Tenant
@@ -110,6 +112,7 @@ def _operations_page(
     with kernel.db.transaction(PLATFORM) as session:
         _operator(request, session)
         everybody = tenants.all_tenants(session)
+        paused = deletions_paused(session)
     lines, runs, late = [], [], []
     for tenant in everybody:
         with kernel.db.transaction(tenant.id) as session:
@@ -120,6 +123,7 @@ def _operations_page(
     about: dict[str, Any] = {
         "tenants": lines,
         "health": job_health(kernel),
+        "paused": CLOCK.doubt() or (WHERE_IT_TENDS if paused else ""),
         "late": sorted((one for one in late if one.late.told), key=lambda one: -one.late.seconds),
         "runs": runs[:30],
         "cluster": _cluster(kernel, runs),

@@ -99,7 +99,7 @@ def for_each(kernel: Kernel, act: Callable[[Session], None]) -> None:
             log.exception("a sweep failed for one company", extra={"tenant": str(tenant), "sweep": act.__qualname__})
 
 
-@jobs.every(timedelta(hours=1))
+@jobs.every(timedelta(hours=1), deletes=True)
 def forget_ended_sessions(kernel: Kernel, now: datetime) -> None:
     """Sessions and one-time links that ran out are of no use to anybody."""
     for_each(kernel, lambda session: forget_ended(session, now))

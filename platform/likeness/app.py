@@ -21,9 +21,11 @@ from compliance import lateness
 from dashboard import pages
 from dashboard.routes import routers as page_routers
 from likeness import claims, fingerprint
-from likeness.db import utc_now
+from likeness.clock import CLOCK
+from likeness.db import PLATFORM, utc_now
 from likeness.errors import Unavailable
 from likeness.kernel import Kernel
+from likeness.tend import WHERE_IT_TENDS, deletions_paused
 from likeness.web import HEADERS, SameOrigin, as_likeness_error, kernel_of, problem, wants_page
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,15 @@ def readyz(request: Request[Any, Any, Any]) -> str:
     except Exception as error:
         raise Unavailable("The database is not ready.") from error
     fingerprint.check(kernel.db, kernel.keys)
-    return "ready"
+    paused = _paused(kernel)
+    return f"ready; nothing is deleted because of its date: {paused}" if paused else "ready"
+
+
+def _paused(kernel: Kernel) -> str:
+    """Why nothing is deleted because of the time; empty when all is well."""
+    with kernel.db.transaction(PLATFORM) as session:
+        paused = deletions_paused(session)
+    return CLOCK.doubt() or (WHERE_IT_TENDS if paused else "")
 
 
 @get("/metrics", media_type=MediaType.TEXT, opt=PUBLIC, sync_to_thread=True, include_in_schema=False)
@@ -103,6 +113,12 @@ def metrics(request: Request[Any, Any, Any]) -> str:
         "# HELP likeness_deletions_late_seconds How long the oldest thing that should be deleted is late.\n"
         "# TYPE likeness_deletions_late_seconds gauge\n"
         f"likeness_deletions_late_seconds {late:.3f}\n"
+        "# HELP likeness_deletions_paused Whether nothing is deleted because clocks disagree.\n"
+        "# TYPE likeness_deletions_paused gauge\n"
+        f"likeness_deletions_paused {int(bool(_paused(kernel_of(request))))}\n"
+        "# HELP likeness_clock_difference_seconds How far this machine's clock is ahead of the database's.\n"
+        "# TYPE likeness_clock_difference_seconds gauge\n"
+        f"likeness_clock_difference_seconds {CLOCK.difference():.3f}\n"
         "# HELP likeness_metrics_seconds How long these figures took to read.\n"
         "# TYPE likeness_metrics_seconds gauge\n"
         f"likeness_metrics_seconds {time.perf_counter() - started:.4f}\n"

@@ -11,9 +11,10 @@ A transaction has three outcomes. When the answer to COMMIT is lost, nobody here
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
@@ -24,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import QueuePool
 from sqlmodel import Field, Session, SQLModel
 
+from likeness.clock import CLOCK
 from likeness.errors import LikenessError, OutcomeUnknown, Unavailable
 
 log = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ def of_tenant() -> ForeignKeyConstraint:
 
 
 def utc_now() -> datetime:
-    return datetime.now(UTC)
+    """The database's time, see `clock.py`."""
+    return CLOCK.now()
 
 
 def Moment(**options: Any) -> Any:
@@ -173,10 +176,15 @@ class Database:
         self.engine.dispose()
 
 
+BEGIN = text("select clock_timestamp() from (select set_config('app.tenant_id', :tenant, true)) tenant")
+
+
 def _begin(session: Session, tenant: UUID) -> None:
     try:
         session.connection()
-        session.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant)})
+        asked = time.monotonic()
+        said = session.execute(BEGIN, {"tenant": str(tenant)}).scalar_one()
+        CLOCK.observe(said, time.monotonic() - asked)
     except (OperationalError, PoolExhausted) as error:
         raise Unavailable("The database is not reachable right now.") from error
 

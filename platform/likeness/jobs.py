@@ -99,6 +99,7 @@ class Sweep:
     function: Callable[[Kernel, datetime], None]
     every: timedelta
     let_go: Callable[[Kernel], None] | None = None
+    deletes: bool = False
 
 
 KINDS: dict[str, Kind] = {}
@@ -163,9 +164,11 @@ def actor(
 
 
 def every(
-    interval: timedelta, *, let_go: Callable[[Kernel], None] | None = None
+    interval: timedelta, *, deletes: bool = False, let_go: Callable[[Kernel], None] | None = None
 ) -> Callable[[Callable[[Kernel, datetime], None]], Callable[[Kernel, datetime], None]]:
     """Registers a floor's timed sweep; `tend` runs it in one process at a time, in a thread of its own.
+
+    One that `deletes` because of the time pauses while the clocks disagree.
 
     `let_go` ends what only the leading process may hold: at the end, and when another replica may be leading already.
     The sweep's own thread calls it.
@@ -173,7 +176,7 @@ def every(
 
     def register(function: Callable[[Kernel, datetime], None]) -> Callable[[Kernel, datetime], None]:
         name = f"{function.__module__}.{function.__name__}"
-        SWEEPS[name] = Sweep(name, function, interval, let_go)
+        SWEEPS[name] = Sweep(name, function, interval, let_go, deletes)
         return function
 
     return register
@@ -255,7 +258,7 @@ def send_all(
     return len(new.scalars().all())
 
 
-@every(timedelta(minutes=10))
+@every(timedelta(minutes=10), deletes=True)
 def forget_finished(kernel: Kernel, now: datetime) -> None:
     """Finished rows go after a day; their keys are by then guarded by the rows they worked on."""
     with kernel.db.transaction(PLATFORM) as session:

@@ -11,9 +11,11 @@ import threading
 import time
 from datetime import timedelta
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlmodel import Session
 
 from likeness import claims, jobs
+from likeness.clock import CLOCK
 from likeness.db import utc_now
 from likeness.jobs import Sweep
 from likeness.kernel import Kernel
@@ -25,6 +27,32 @@ ASK_AGAIN_SECONDS = 1.0
 """How often the leading process makes sure that it still leads, and a spare asks whether it may."""
 LEADER_LOCK = 7465732
 """Only the process that holds this advisory lock tends; a second replica waits for it as a spare."""
+
+
+DOUBT_LOCK = 7465733
+"""Held by the leading process while it does not know the time, so that every replica's pages can say so."""
+
+
+WHERE_IT_TENDS = "The clock of the machine that runs `likeness tend` and the database's disagree, or one has jumped."
+
+
+def deletions_paused(session: Session) -> bool:
+    """Whether the process that deletes what is due waits for the clocks to agree."""
+    query = text(
+        "select 1 from pg_locks where locktype = 'advisory' and classid = 0 and objid = :key"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    return session.execute(query, {"key": DOUBT_LOCK}).first() is not None
+
+
+def _tell(connection: Connection, doubt: str, told: str) -> str:
+    if bool(doubt) != bool(told):
+        if doubt:
+            log.error("deletions are paused, because the clocks disagree")
+        act = "pg_try_advisory_lock" if doubt else "pg_advisory_unlock"
+        connection.execute(text(f"select {act}(:key)"), {"key": DOUBT_LOCK})
+        connection.commit()
+    return doubt
 
 
 class Tending:
@@ -64,11 +92,15 @@ class Tending:
                 with self.kernel.db.lone_connection() as connection:
                     held = connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK}).scalar()
                     connection.commit()
+                    told = ""
                     while held and not self._stop.is_set():
+                        asked = time.monotonic()
+                        said = connection.execute(text("select clock_timestamp()")).scalar_one()
+                        CLOCK.observe(said, time.monotonic() - asked)
+                        connection.commit()
+                        told = _tell(connection, CLOCK.doubt(), told)
                         self._leading.set()
                         self._stop.wait(ASK_AGAIN_SECONDS)
-                        connection.execute(text("select 1"))
-                        connection.commit()
             except Exception:  # The thread that everything else relies on must outlive any failure.
                 log.exception("tending was interrupted")
             finally:
@@ -91,6 +123,8 @@ class Tending:
         while not self._stop.is_set():
             if not self._leading.is_set():
                 swept = swept and not self._let_go(sweep)
+            elif sweep.deletes and CLOCK.doubt():
+                pass  # The leading thread says so.
             elif time.monotonic() - last >= sweep.every.total_seconds():
                 last, swept = time.monotonic(), True
                 try:

@@ -1,0 +1,282 @@
+"""A clock that is wrong, on the database's side or on this one, deletes nothing and takes nothing over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from litestar.testing import TestClient
+
+from batch import photos
+from batch.models import Employee
+from likeness import fingerprint
+from likeness.app import create_app
+from likeness.clock import Clock
+from likeness.db import PLATFORM
+from likeness.identity import Kind
+from likeness.kernel import Kernel, assemble
+from likeness.keys import KeyClass, KeyRef
+from likeness.migrations import migrate
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+from tenants.models import Role
+from tests.factories import make_member, sign_in
+from tests.handed_in import make_person, make_photos
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+needs_faketime = pytest.mark.skipif(not FAKETIME.exists(), reason="needs apt-get install faketime")
+
+
+class Times:
+    """A database, a host and a steady clock, each to be set."""
+
+    def __init__(self) -> None:
+        self.host, self.database, self.steady = NOW, NOW, 1000.0
+        self.clock = Clock(lambda: self.host, lambda: self.steady)
+
+    def after(self, seconds: float) -> Clock:
+        self.steady += seconds
+        self.host += timedelta(seconds=seconds)
+        self.database += timedelta(seconds=seconds)
+        self.clock.observe(self.database)
+        return self.clock
+
+
+@pytest.fixture
+def times() -> Times:
+    made = Times()
+    made.after(0)
+    return made
+
+
+def test_time_is_the_databases_and_goes_on_without_it(times: Times) -> None:
+    times.steady += 30
+    assert times.clock.now() == NOW + timedelta(seconds=30)
+    assert times.clock.doubt() == ""
+
+
+@pytest.mark.parametrize("by", [timedelta(days=1), timedelta(hours=-1), timedelta(minutes=2)])
+def test_a_host_that_is_wrong_changes_no_time_and_pauses(times: Times, by: timedelta) -> None:
+    times.host += by
+    clock = times.after(10)
+    assert clock.now() == NOW + timedelta(seconds=10)
+    assert "This machine's clock" in clock.doubt()
+    assert clock.difference() == by.total_seconds()
+    times.host -= by
+    assert times.after(10).doubt() == ""
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["one machine", "two machines"])
+@pytest.mark.parametrize("by", [timedelta(days=1), timedelta(days=-1), timedelta(hours=1)])
+def test_a_database_that_jumps_is_not_followed_until_it_is_back(times: Times, by: timedelta, both: bool) -> None:
+    times.database += by
+    times.host += by if both else timedelta()
+    clock = times.after(20)
+    assert clock.doubt()
+    assert clock.now() == NOW + timedelta(seconds=20)
+    assert times.after(3600).doubt(), "it does not get right by waiting"
+    times.database -= by
+    times.host -= by if both else timedelta()
+    assert times.after(1).doubt() == ""
+    assert clock.now() == NOW + timedelta(seconds=3621)
+
+
+def test_small_steps_are_followed_and_time_never_goes_back(times: Times) -> None:
+    times.database += timedelta(seconds=20)
+    assert times.after(1).now() == NOW + timedelta(seconds=21)
+    times.database -= timedelta(seconds=15)
+    clock = times.after(1)
+    assert clock.doubt() == ""
+    assert clock.now() == NOW + timedelta(seconds=21)
+    assert times.after(60).now() == NOW + timedelta(seconds=67)
+
+
+def test_before_the_first_answer_nothing_is_known() -> None:
+    assert Clock().doubt()
+
+
+def test_an_answer_that_came_late_says_nothing(times: Times) -> None:
+    times.clock.observe(NOW - timedelta(minutes=5), took=300)
+    assert times.clock.doubt() == ""
+
+
+# Whole processes under a clock that is set while they run
+
+
+TEND = """
+import sys, threading
+from datetime import timedelta
+import gpu_cluster.models
+from compliance import retention
+from likeness import jobs, tend
+from likeness.clock import CLOCK
+from likeness.kernel import assemble
+from likeness.settings import Settings
+from likeness.tend import Tending
+
+home, url = sys.argv[1:]
+tend.LEADER_LOCK += 1000  # Beside what other tests tend.
+kernel = assemble(Settings(home=home, database_url=url, profile="embedded"))
+rounds = []
+jobs.SWEEPS.clear()
+jobs.every(timedelta(milliseconds=50), deletes=True)(retention.sweep)
+jobs.every(timedelta(milliseconds=50))(lambda kernel, now: rounds.append(now))
+tending = Tending(kernel)
+tending.start()
+print("up", flush=True)
+for line in sys.stdin:
+    before = len(rounds)
+    while len(rounds) < before + 6:
+        threading.Event().wait(0.05)  # time.sleep does not work under a faked clock.
+    print(CLOCK.doubt() or "sure", rounds[-1].isoformat(), sep="|", flush=True)
+tending.stop()
+"""
+
+
+class Shifted:
+    """Where a process reads how far its clock is off."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / f"faketime-{uuid4().hex}"
+        self.set("+0")
+        self.file.chmod(0o644)
+
+    def set(self, by: str) -> None:
+        part = self.file.with_suffix(".part")
+        part.write_text(f"{by}\n")
+        part.chmod(0o644)
+        part.rename(self.file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.file), "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }  # fmt: skip
+
+
+class Tend:
+    def __init__(self, kernel: Kernel, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TEND, str(kernel.settings.home), kernel.settings.database_url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "up\n"
+
+    def rounds(self) -> tuple[str, datetime]:
+        """After six more rounds of its sweeps: its doubt or "sure", and the time that they were given."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        doubt, at = self.process.stdout.readline().strip().split("|")
+        return doubt, datetime.fromisoformat(at)
+
+
+@contextmanager
+def tend(kernel: Kernel, environment: dict[str, str]) -> Iterator[Tend]:
+    running = Tend(kernel, environment)
+    try:
+        yield running
+    finally:
+        assert running.process.stdin is not None
+        running.process.stdin.close()
+        running.process.wait(60)
+
+
+def whole(kernel: Kernel, person: Employee) -> bool:
+    with kernel.db.transaction(person.tenant_id) as session:
+        kept = photos.of(session, person.id)
+    return len(kept) == 2 and kernel.keys.state(KeyRef(person.tenant_id, person.id, KeyClass.SOURCE)) == "live"
+
+
+def in_hours(kernel: Kernel, person: Employee, hours: int) -> None:
+    """Sets when the person's photos are deleted."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        for photo in photos.of(session, person.id):
+            photo.due_at = datetime.now(UTC) + timedelta(hours=hours)
+
+
+def eventually(what: object) -> None:
+    deadline = time.monotonic() + 30
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@needs_faketime
+def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(kernel: Kernel, tmp_path: Path) -> None:
+    alice, bob = make_person(kernel), make_person(kernel)
+    for person, hours in ((alice, 20), (bob, -1)):
+        make_photos(kernel, person, 2)
+        in_hours(kernel, person, hours)
+    clock = Shifted(tmp_path)
+    clock.set("+1d")
+    with tend(kernel, clock.environment) as running, TestClient(app=create_app(kernel)) as client:
+        doubt, at = running.rounds()
+        assert "ahead" in doubt
+        assert abs(at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert whole(kernel, alice)
+        assert whole(kernel, bob), "what is due waits as well: nobody knows the time"
+        assert client.get("/readyz").text.startswith("ready; nothing is deleted")
+        assert "likeness_deletions_paused 1\n" in client.get("/metrics").text
+        operator = make_member(kernel, PLATFORM, Role.OPERATOR)
+        sign_in(client, kernel, PLATFORM, Kind.OPERATOR, operator.id)
+        assert "Deletions wait for the right time" in client.get("/operations").text
+        clock.set("+0")
+        eventually(lambda: not whole(kernel, bob))
+        assert running.rounds()[0] == "sure"
+        assert whole(kernel, alice)
+        eventually(lambda: client.get("/readyz").text == "ready")
+        assert "likeness_deletions_paused 0\n" in client.get("/metrics").text
+
+
+@pytest.fixture
+def other(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kernel, Shifted]]:
+    """A database of its own whose clock can be set."""
+    below = home / f"clock-{UUID(int=1).hex[:4]}"
+    below.mkdir(mode=0o755)
+    clock, server = Shifted(below), EmbeddedPostgres(below / "postgres")
+    with monkeypatch.context() as patch:
+        for name, value in clock.environment.items():
+            patch.setenv(name, value)
+        server.start()
+    migrate(server.url("likeness_owner"))
+    kernel = assemble(Settings(home=below, database_url=server.url("likeness_app"), profile="embedded"))
+    fingerprint.settle(kernel.db, kernel.keys)
+    yield kernel, clock
+    kernel.db.close()
+    server.stop()
+
+
+@needs_faketime
+def test_a_database_whose_clock_jumps_deletes_nothing_early(other: tuple[Kernel, Shifted]) -> None:
+    kernel, clock = other
+    alice, bob = make_person(kernel), make_person(kernel)
+    for person in (alice, bob):
+        make_photos(kernel, person, 2)
+        in_hours(kernel, person, 20)
+    with tend(kernel, {}) as running:
+        assert running.rounds()[0] == "sure"
+        for by in ("+1d", "-1d", "+2h"):
+            clock.set(by)
+            eventually(lambda: running.rounds()[0] != "sure")
+            doubt, at = running.rounds()
+            assert abs(at - datetime.now(UTC)) < timedelta(minutes=1), (by, doubt)
+            assert whole(kernel, alice)
+        in_hours(kernel, bob, -1)
+        running.rounds()
+        assert whole(kernel, bob)
+        clock.set("+0")
+        eventually(lambda: not whole(kernel, bob))
+        assert whole(kernel, alice)
