@@ -22,7 +22,7 @@ from likeness.errors import NotFound
 from tenants import tenants
 from tenants.models import Tenant
 
-EDITION = "2027-01"
+EDITION = "2027-02"
 """Changes with our words in `texts/notice.*.txt`."""
 
 WORDS = {

@@ -420,6 +420,7 @@ def test_versions_agree_with_the_program() -> None:
         ("publicUrl=headshots.example.com", "publicUrl"),
         ("database.url=postgresql://likeness:password@db/likeness", "url"),
         ("logLevel=loud", "logLevel"),
+        ("backupDays=soon", "backupDays"),
         ("worker.lanes.mail.threads=0", "threads"),
         ("ray.workerGroups[0].name=L40S", "name"),
         ("settings.PATH=/tmp", "PATH"),
