@@ -211,18 +211,6 @@ const settle = (line, answer) => {
   remember();
 };
 
-for (const file of remembered()) show(make({ ...file, kind: "left" }), "left", words.left);
-if (lines.length) {
-  const known = await on_the_server();
-  for (const line of lines.filter((one) => known && one.kind === "left")) {
-    line.sent = known.get(line.url) ?? 0;
-    if (!known.has(line.url)) line.url = null;
-    const percent = Math.floor((100 * line.sent) / line.size);
-    show(line, "left", percent ? words.part.replace("{percent}", percent) : words.left);
-  }
-  remember();
-}
-
 form.addEventListener("change", (event) => {
   if (!event.target.matches("input[type=file]")) return;
   const chosen = [...event.target.files];
@@ -240,3 +228,16 @@ addEventListener("online", () => {
 addEventListener("beforeunload", (event) => {
   if (lines.some((line) => line.kind === "waiting" || line.kind === "sending")) event.preventDefault();
 });
+
+// Last, because it waits for an answer, and files may be chosen meanwhile.
+for (const file of remembered()) show(make({ ...file, kind: "left" }), "left", words.left);
+if (lines.length) {
+  const known = await on_the_server();
+  for (const line of lines.filter((one) => known && one.kind === "left")) {
+    line.sent = known.get(line.url) ?? 0;
+    if (!known.has(line.url)) line.url = null;
+    const percent = Math.floor((100 * line.sent) / line.size);
+    show(line, "left", percent ? words.part.replace("{percent}", percent) : words.left);
+  }
+  remember();
+}

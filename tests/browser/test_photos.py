@@ -188,6 +188,27 @@ def _comes_back(
     assert page.evaluate("localStorage.getItem('likeness-uploads')") is None
 
 
+def test_files_chosen_before_the_server_has_answered_are_not_lost(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    """A page that comes back first asks what is there, and the person may be faster than the answer."""
+    page = opened(phone, address)
+    left = {"name": "left.jpg", "size": 9, "modified": 1, "url": None, "sent": 0}
+    page.evaluate("([person, file]) => localStorage.setItem('likeness-uploads',"
+                  " JSON.stringify({person, files: [{...file, at: Date.now()}]}))", [str(alice.id), left])  # fmt: skip
+    asked: list[Route] = []
+    page.route(UPLOADS, lambda route: asked.append(route) if route.request.method == "GET" else route.continue_())
+    page.reload()
+    until(page, "!document.querySelector('#queue-left').hidden")
+    (photo,) = files(tmp_path, "quick.jpg")
+    page.set_input_files("#photo-file", [photo])
+    expect(page.locator("#photos .picture")).to_have_count(1)
+    assert bytes_of(kernel, alice) == {photo.read_bytes()}
+    expect(page.locator("#queue li")).to_have_count(1)
+    asked[0].continue_()
+    expect(line(page, "left.jpg")).to_contain_text("not sent yet")
+
+
 def test_the_servers_own_sentence_stays_until_it_is_dismissed(
     address: str, phone: BrowserContext, tmp_path: Path
 ) -> None:
