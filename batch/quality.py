@@ -39,11 +39,12 @@ def advice(image: Image.Image, face: Face) -> list[str]:
     if not inside.any():
         return []
     brightness = faces.grey(pixels)
+    halves = [inside & half for half in _halves(seen)]
     facts = {
         "too_dark": float(np.percentile(brightness[inside], 95)) < DARK,
-        "half_dark": _half_dark(brightness, inside, seen),
+        "half_dark": _half_dark(brightness, halves),
         "too_bright": float((pixels[inside].min(axis=1) >= 250 / 255).mean()) > BURNT,
-        "blurred": _blurred(brightness, inside),
+        "blurred": _blurred(brightness, halves),
         "far_side": abs(face.turn) > FAR_SIDE,
     }
     if facts["too_dark"]:
@@ -57,26 +58,31 @@ def pose(face: Face) -> str:
     return "left" if face.turn < 0 else "right"
 
 
-def _half_dark(brightness: Floats, inside: Bools, seen: landmarks.Face) -> bool:
-    """The halves are those of the face, on both sides of the line from the hairline to the chin."""
+def _halves(seen: landmarks.Face) -> tuple[Bools, Bools]:
+    """The two sides of the line from the hairline to the chin."""
     top, bottom = seen.points[landmarks.HAIRLINE, :2], seen.points[landmarks.CHIN, :2]
     ys, xs = np.mgrid[0:SIDE, 0:SIDE]
     along = bottom - top
-    side = (xs - top[0]) * along[1] - (ys - top[1]) * along[0] > 0
-    halves = [brightness[inside & which] for which in (side, ~side)]
-    if min(half.size for half in halves) < 0.1 * inside.sum():
+    side: Bools = (xs - top[0]) * along[1] - (ys - top[1]) * along[0] > 0
+    return side, ~side
+
+
+def _half_dark(brightness: Floats, halves: list[Bools]) -> bool:
+    if min(int(half.sum()) for half in halves) < 0.1 * sum(int(half.sum()) for half in halves):
         return False  # Turned so far that there is but one half to see.
-    lit = sorted(float(np.percentile(half, 75)) for half in halves)
+    lit = sorted(float(np.percentile(brightness[half], 75)) for half in halves)
     return lit[0] < HALF_DARK and lit[1] > HALVES * lit[0]
 
 
-def _blurred(brightness: Floats, inside: Bools) -> bool:
-    variance = max(1.0, float(brightness[inside].var()))
+def _blurred(brightness: Floats, halves: list[Bools]) -> bool:
+    inside = halves[0] | halves[1]
+    # Within each half, because light from one side is no detail.
+    spread = sum(float(brightness[half].var()) * int(half.sum()) for half in halves if half.any()) / int(inside.sum())
     energies = []
     for right, down in ((1, 0), (1, 1), (0, 1), (-1, 1)):
         ahead = np.roll(brightness, (down, right), (0, 1))
         behind = np.roll(brightness, (-down, -right), (0, 1))
         differences = (2 * brightness - ahead - behind)[inside] / (right * right + down * down)
-        energies.append(float((differences**2).mean()) / variance)
+        energies.append(float((differences**2).mean()) / max(1.0, spread))
     least = min(energies)
     return least < BLURRED or (least < SMEARED and least < UNEVEN * max(energies))
