@@ -6,6 +6,7 @@ import json
 import os
 import platform
 
+from benchmarks import photos
 from benchmarks.kernel import measure
 
 if __name__ == "__main__":
@@ -14,4 +15,4 @@ if __name__ == "__main__":
         "processor": platform.processor() or platform.machine(),
         "load": os.getloadavg()[0],
     }
-    print(json.dumps({"machine": machine} | measure(), indent=2))
+    print(json.dumps({"machine": machine} | measure() | {"photos": photos.measure()}, indent=2))
