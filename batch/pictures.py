@@ -25,6 +25,9 @@ WORKING_SIDE = 4_096
 # What is kept; training uses 1,024.
 KEPT_SIDE = 2_048
 
+# A picture of this part of the side is as good, and making a larger one smaller costs more than all the rest.
+ENOUGH = 0.65
+
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
 # MPO is the JPEG that many phones write, with a second picture behind the first.
 ACCEPTED = {"JPEG", "MPO", "PNG", "WEBP", "HEIF"}
@@ -99,7 +102,7 @@ def _decode(data: bytes, side: int) -> Decoded:
     orientation = 1 if heic else _orientation(image)
     longest = max(image.size)
     # A JPEG decodes at a half, a quarter or an eighth of its size for free, if that is still large enough.
-    part = min(1.0, side * 3 / 4 / longest)
+    part = min(1.0, side * ENOUGH / longest)
     image.draft(image.mode, (round(image.width * part), round(image.height * part)))
     image.load()
     picture = _plain(image, profile, side)
