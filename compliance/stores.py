@@ -82,7 +82,7 @@ TABLES: Mapping[str, Table] = {
         _table("take_back", Fate.ERASED, person="employee_id",
                technical="id tenant_id headshot_id downloaded_at asked_at deleted_at deleted_by"),
         _table("run", Fate.ERASED, person="employee_id", biometric="likeness_ratio",
-               technical="id tenant_id sitting_id fence state recipe seconds step steps made passed started_at"
+               technical="id tenant_id sitting_id fence pack state recipe seconds step steps made passed started_at"
                " heartbeat_at finished_at error"),
         _table("weights", Fate.ERASED, person="employee_id", biometric="path",
                technical="id tenant_id sitting_id kind bytes created_at due_at"),

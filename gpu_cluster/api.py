@@ -31,6 +31,8 @@ class RunLine(BaseModel):
     passed: int
     seconds: dict[str, float]
     started_at: str
+    heartbeat_at: str
+    """The studio's last sign of life."""
     error: str | None
 
 
@@ -50,6 +52,7 @@ def runs_of(session: Session, limit: int = 50) -> list[RunLine]:
             passed=run.passed,
             seconds=run.seconds,
             started_at=run.started_at.isoformat(timespec="seconds"),
+            heartbeat_at=run.heartbeat_at.isoformat(timespec="seconds"),
             error=run.error,
         )
         for run in rows

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +26,7 @@ if not os.environ.get("RAY_AUTH_TOKEN") and not os.environ.get("RAY_AUTH_TOKEN_P
 
 import psutil
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError, RayActorError, RayError
 
 from gpu_cluster import session_folder
 from gpu_cluster.orders import Order, Outcome, Progress
@@ -35,6 +37,12 @@ log = logging.getLogger(__name__)
 logging.getLogger("ray").setLevel(logging.ERROR)  # Its advice on signals and threads is not for our users.
 
 POLL_SECONDS = 2.0
+LEAST_PATIENCE = 120.0
+"""Seconds without a sign of life that no studio is taken for hung for, however short its recipe's pauses are."""
+UNSTARTED = 1800.0
+"""Seconds after which an order whose studio has never answered is given up: an autoscaler adds a node in less."""
+PROBE_SECONDS, LOST_AFTER = 5.0, 15.0
+"""How often a cluster is asked whether it is there, and how long it may fail to answer."""
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only orders and outcomes pass through Ray's own store, a few kilobytes each."""
 
@@ -46,15 +54,41 @@ class Working:
     order: Order
     studio: Any
     result: Any
-    started: float = field(default_factory=time.monotonic)
-    last_answer: float = field(default_factory=time.monotonic)
+    process: Any
+    """Answers with the studio's process id."""
+    answered: bool = False
+    """Whether the studio has ever answered: before, it waits for a node or loads its base."""
+    signs: int = 0
+    last_sign: float = field(default_factory=time.monotonic)
+    hung: bool = False
+
+    def saw(self, progress: dict[UUID, Progress]) -> bool:
+        """Whether there is a sign of life that was not there before."""
+        signs = sum(one.signs for one in progress.values())
+        if signs == self.signs and self.answered:
+            return False
+        self.answered, self.signs, self.last_sign = True, signs, time.monotonic()
+        return True
+
+
+class Loss(StrEnum):
+    """Why an order ended without an answer. Only the first two can be a person's doing."""
+
+    STUDIO_DIED = "StudioDied"
+    HUNG = "Hung"
+    RESTARTED = "Restarted"
+    """The program that looked after the order ended, or lost its way to Ray."""
+    NODE_LOST = "NodeLost"
+    NEVER_STARTED = "NeverStarted"
+    AWAY = "KeysOrObjectsAway"
 
 
 @dataclass(frozen=True)
 class Finished:
     order: Order
     outcomes: list[Outcome] | None
-    """None when the studio's process or node was lost."""
+    loss: Loss | None = None
+    """Why there are no outcomes."""
 
 
 class RemoteStudio:
@@ -64,6 +98,9 @@ class RemoteStudio:
         from gpu_cluster.studio import Studio
 
         self._studio = Studio(recipe, licences, device)
+
+    def process(self) -> int:
+        return os.getpid()
 
     def work(self, order: Order) -> list[Outcome]:
         return self._studio.work(order)
@@ -82,6 +119,9 @@ class RemoteDarkroom:
         from gpu_cluster.cutout.darkroom import Darkroom
 
         self._darkroom = Darkroom()
+
+    def process(self) -> int:
+        return os.getpid()
 
     def work(self, order: Order) -> list[Outcome]:
         return self._darkroom.work(order)
@@ -117,9 +157,11 @@ class Fleet:
         self._working: dict[UUID, Working] = {}
         self._spare: Any = None
         self._local: list[psutil.Process] = []
+        self._probe: Probe | None = None
         try:
             if address:
                 ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
+                self._probe = Probe()
             else:
                 self._start_local_ray()
         except BaseException:
@@ -152,7 +194,9 @@ class Fleet:
 
     def lost(self) -> bool:
         """Whether a part of this machine's own Ray has died, or the way to the cluster's: then a new fleet is needed."""
-        return not (ray.is_initialized() and all(_lives(process) for process in self._local))
+        if not ray.is_initialized() or (self._probe is not None and self._probe.silent()):
+            return True
+        return not all(_lives(process) for process in self._local)
 
     def free(self, *, portraits: bool = False) -> int:
         """How many more orders of this kind may run at once."""
@@ -171,12 +215,12 @@ class Fleet:
     def start(self, order: Order) -> None:
         if _portraits(order):
             darkroom = self._darkroom.remote()
-            self._working[order.id] = Working(order, darkroom, darkroom.work.remote(order))
+            self._working[order.id] = Working(order, darkroom, darkroom.work.remote(order), darkroom.process.remote())
             return
         self.prepare()
         studio = self._spare or self._actor.remote(self.recipe, self.licences, "cuda")
         self._spare = None
-        self._working[order.id] = Working(order, studio, studio.work.remote(order))
+        self._working[order.id] = Working(order, studio, studio.work.remote(order), studio.process.remote())
 
     def cancel(self, order_id: UUID, sitting: UUID) -> None:
         work = self._working.get(order_id)
@@ -184,17 +228,35 @@ class Fleet:
             work.studio.cancel.remote(sitting)
 
     def progress(self) -> dict[UUID, dict[UUID, Progress]]:
-        """By order and sitting, for the studios that answered."""
-        answers = {}
-        for order_id, work in self._working.items():
-            try:
-                answers[order_id] = ray.get(work.studio.progress.remote(), timeout=POLL_SECONDS)
-                work.last_answer = time.monotonic()
-            except GetTimeoutError:
-                continue  # Busy in one long call, or still loading: its result will say.
-            except RayError:
-                continue  # Lost: `finished` reports it.
-        return answers
+        """By order and sitting, for the studios that show a sign of life they had not shown before."""
+        asked = {work.studio.progress.remote(): order_id for order_id, work in self._working.items()}
+        # One that is busy in a long call, or still loads, is passed over; one that is lost is reported by `finished`.
+        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=POLL_SECONDS) if asked else ([], [])
+        moved = {}
+        for answer in answered:
+            with suppress(RayError):
+                progress: dict[UUID, Progress] = ray.get(answer)
+                if self._working[asked[answer]].saw(progress):
+                    moved[asked[answer]] = progress
+        return moved
+
+    def end_hung(self) -> None:
+        """Kills studios that have shown no sign of life for too long; `finished` then gives their orders back."""
+        for work in self._working.values():
+            pause = work.order.recipe.get("longest_pause", 0)
+            patience = max(LEAST_PATIENCE, 3.0 * pause) if work.answered else UNSTARTED
+            if not work.hung and time.monotonic() - work.last_sign > patience:
+                work.hung = True
+                log.warning("a studio has stopped working and is ended", extra={"order": str(work.order.id)})
+                self._end(work)
+
+    def _end(self, work: Working) -> None:
+        """Ends the studio's process, with what its memory holds of people."""
+        ray.kill(work.studio)
+        if not self.gpus:
+            # Ray asks the process itself to end, which one that is stopped does not hear.
+            with suppress(RayError, GetTimeoutError, psutil.Error):
+                psutil.Process(ray.get(work.process, timeout=0)).kill()
 
     def finished(self) -> list[Finished]:
         """The orders that ended since the last call; their studios are gone when this returns."""
@@ -206,10 +268,11 @@ class Fleet:
             try:
                 ended.append(Finished(work.order, ray.get(work.result)))
             except RayError as error:
-                log.warning("a studio was lost", extra={"error": type(error).__name__})
-                ended.append(Finished(work.order, None))
+                loss = _loss(work, error)
+                log.warning("a studio was lost", extra={"error": type(error).__name__, "loss": loss})
+                ended.append(Finished(work.order, None, loss))
             del self._working[order_id]
-            ray.kill(work.studio)
+            self._end(work)
         if ended:
             self.prepare()
         return ended
@@ -217,6 +280,8 @@ class Fleet:
     def close(self) -> None:
         """Ends all studios; what they had not finished is taken up again from its row."""
         local = _below_local_ray() if self._folder else []
+        if self._probe is not None:
+            self._probe.stop()
         ray.shutdown()
         # Ray's agents outlive the node that they belong to, and would stay behind when the program has ended.
         _, alive = psutil.wait_procs(local, timeout=3)
@@ -226,6 +291,39 @@ class Fleet:
         if self._folder:
             self._folder.remove()
             self._folder = None
+
+
+class Probe:
+    """Asks a cluster's head now and then, in a thread of its own, because asking one that has died takes minutes."""
+
+    def __init__(self) -> None:
+        self._answered, self._ended = time.monotonic(), threading.Event()
+        threading.Thread(target=self._ask, name="ray-probe", daemon=True).start()
+
+    def silent(self) -> bool:
+        return time.monotonic() - self._answered > LOST_AFTER
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def _ask(self) -> None:
+        while not self._ended.wait(PROBE_SECONDS):
+            with suppress(Exception):  # Whatever is wrong with the way there, no answer is no answer.
+                ray.nodes()  # type: ignore[no-untyped-call]
+                self._answered = time.monotonic()
+
+
+def _loss(work: Working, error: RayError) -> Loss:
+    if work.hung:
+        return Loss.HUNG if work.answered else Loss.NEVER_STARTED
+    if isinstance(error, ActorUnavailableError | NodeDiedError):
+        return Loss.NODE_LOST
+    # Ray tells the death of a process from that of its whole node in words only.
+    if isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error)):
+        return Loss.NODE_LOST
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return Loss.NEVER_STARTED
+    return Loss.STUDIO_DIED
 
 
 def _local_ray() -> list[psutil.Process]:
@@ -249,5 +347,5 @@ def _below_local_ray() -> list[psutil.Process]:
 
 def _lives(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
     return False

@@ -141,7 +141,7 @@ class Judge:
         seen = judged + known
         self._sharp = float(np.median([_sharpness(image, face) for image, face in seen]))
         self._skins = [_skin(image, face) for image, face in seen]
-        self._thumbs = [_thumb(image) for image in training]
+        self._thumbs = [thumb(image) for image in training]
 
     def similarity(self, one: Embedding, other: Embedding) -> float:
         """1 for the same picture, about 0 for a stranger."""
@@ -159,7 +159,7 @@ class Judge:
         sharpness = _sharpness(image, face) / max(self._sharp, 1e-6)
         brightness = _brightness(image, face)
         drift = min(float(np.linalg.norm(_skin(image, face) - skin)) for skin in self._skins)
-        copying = max((float(np.mean(_thumb(image) * thumb)) for thumb in self._thumbs), default=0.0)
+        copying = max((float(np.mean(thumb(image) * kept)) for kept in self._thumbs), default=0.0)
         doubts = {
             "there is more than one face": len(found) > 1,
             "it does not look enough like the person": ratio < PASS_RATIO,
@@ -215,7 +215,7 @@ def decide(verdicts: Sequence[Verdict], wanted: int, most: int, *, trained_on: b
 
 def alike(images: Sequence[Image.Image]) -> float:
     """Mean correlation between different pictures; near 1 the training has collapsed into one picture."""
-    thumbs = [_thumb(image).ravel() for image in images]
+    thumbs = [thumb(image).ravel() for image in images]
     if len(thumbs) < 2:
         return 0.0
     between: NDArray[np.float64] = np.asarray(np.corrcoef(np.stack(thumbs)))
@@ -259,7 +259,7 @@ def _skin(image: Image.Image, face: Face) -> NDArray[np.float64]:
     return _lab(middle)
 
 
-def _thumb(image: Image.Image) -> NDArray[np.float64]:
+def thumb(image: Image.Image) -> NDArray[np.float64]:
     """32 x 32 grey, mean 0 and spread 1."""
     grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BOX), dtype=np.float64)
     thumb: NDArray[np.float64] = (grey - grey.mean()) / (grey.std() + 1e-6)

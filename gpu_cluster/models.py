@@ -18,7 +18,7 @@ class RunState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
-    """Its heartbeat stopped; another run takes the sitting up from the last checkpoint."""
+    """It ended without an answer (`error` says how); another run takes the sitting up from the last checkpoint."""
     CANCELLED = "cancelled"
 
 
@@ -34,6 +34,8 @@ class Run(TenantRow, table=True):
     employee_id: UUID = Field(index=True)
     sitting_id: UUID = Field(index=True)
     fence: int
+    pack: int = 1
+    """People in the order that the run was a part of: whose fault a loss was shows only in ever smaller orders."""
     state: str = RunState.RUNNING
     recipe: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     seconds: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
@@ -45,6 +47,7 @@ class Run(TenantRow, table=True):
     likeness_ratio: float | None = None
     started_at: datetime = Moment(default_factory=utc_now)
     heartbeat_at: datetime = Moment(default_factory=utc_now)
+    """The studio's last sign of life."""
     finished_at: datetime | None = Moment(default=None, nullable=True)
     error: str | None = None
 

@@ -56,6 +56,8 @@ class Progress:
     passed: int = 0
     checkpoint: str = ""
     checkpoint_bytes: int = 0
+    signs: int = 0
+    """Grows with every sign of life; a studio in which it stands still has stopped working."""
 
 
 @dataclass(frozen=True)

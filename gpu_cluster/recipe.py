@@ -36,6 +36,11 @@ class Recipe:
     strategy: str = "lora"
     """"lora" trains an adapter; "reference" trains nothing and draws from one to three selfies, for previews and for
     people with fewer than six usable photos."""
+    fewest_photos: int = 3
+    """Photos with a face that the strategy needs: an adapter from fewer shows one expression in one light."""
+    longest_pause: int = 40
+    """Seconds between two signs of life that are expected at most, while a base is loaded or blocks are compiled. Three
+    times as long, and at least two minutes, and a studio counts as hung. Not measured for the large bases."""
     a_rate: float = 1.0
     """Multiple of `learning_rate` for the adapter's A, which reads. Its B, which begins at zero and writes, has 1."""
     rank: int = 16
@@ -128,6 +133,7 @@ OWN = (
         resolution=1024,
         # 1,000 sample-steps: between DreamBooth's 800 and 1,200 for faces; some faces settle sooner.
         steps=1000,
+        longest_pause=300,
         look_every=250,
         learning_rate=1e-4,
         targets="attention",
@@ -145,6 +151,7 @@ OWN = (
         resolution=768,
         # Transformers learn a face in fewer steps than SDXL, and each costs five times as much.
         steps=600,
+        longest_pause=300,
         look_every=200,
         learning_rate=1e-4,
         targets="attention",
@@ -159,6 +166,8 @@ OWN = (
         base="black-forest-labs/FLUX.2-klein-4B",
         licence=FREE_LICENCE,
         strategy="reference",
+        fewest_photos=1,
+        longest_pause=300,
         resolution=768,
         steps=0,
         learning_rate=0.0,
@@ -174,6 +183,7 @@ OWN = (
         licence=FREE_LICENCE,
         resolution=768,
         steps=600,
+        longest_pause=300,
         look_every=200,
         learning_rate=1e-4,
         targets="attention",

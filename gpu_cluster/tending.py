@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select, update
 from batch import headshots, photos, sittings
 from batch.consents import ConsentMissing
 from batch.models import Headshot, Sitting, SittingState
-from gpu_cluster.fleet import Fleet
+from gpu_cluster.fleet import Fleet, Loss
 from gpu_cluster.models import Run, RunState, Weights
 from gpu_cluster.orders import LookShot, Order, Outcome, Person, Progress
 from gpu_cluster.recipe import named
@@ -34,18 +34,22 @@ from tenants.models import CUTOUT
 
 log = logging.getLogger(__name__)
 
-PACK = 4
-"""Sittings of one tenant that are trained in one step; the laptop's memory and patience end about there."""
 COMPANY = timedelta(seconds=2)
 """How long a sitting waits for others of its company, because a pack costs little more than one person."""
+PORTRAITS = 4
+"""Sittings of one tenant whose studio portraits are one order: few enough that companies take turns every minute."""
 SETTLE_TRIES = 3
-AWAY = "KeysOrObjectsAway"
-"""A run that ended for this counts against nobody."""
-TRIES = 3
-"""Runs of one sitting before it is called failed; a node that dies takes at most one of them."""
+ALONE = 2
+"""Times that a sitting may take its studio down while nobody else is in it, before it is called failed."""
+REST = timedelta(seconds=30)
+"""How long nothing is started after the cluster itself failed; a base that cannot be loaded would be tried in a loop."""
+BLAMED = (Loss.STUDIO_DIED, Loss.HUNG)
+"""Losses that a person's photos may be the cause of. Everything else is the cluster's, and is tried again for ever."""
 
 _fleets: dict[int, Fleet] = {}
 _wanted: set[int] = set()
+_resting: dict[tuple[int, bool], datetime] = {}
+"""Until when nothing is started, of studio portraits (True) or of models."""
 _interrupted: set[int] = set()
 """Whose last round failed: an order may have been claimed and not started, or a result read and not written."""
 
@@ -83,18 +87,29 @@ def _round(kernel: Kernel, now: datetime) -> None:
         if id(kernel.settings) not in _wanted and not any(_waits(kernel)):
             return
         fleet = _fleets[id(kernel.settings)] = open_fleet(kernel)
-    for finished in fleet.finished():
-        for person in finished.order.people:
-            outcome = next((o for o in finished.outcomes or [] if o.sitting == person.sitting), None)
-            settle(kernel, finished.order, person, outcome)
+    _settle_finished(kernel, fleet, now)
     _watch(kernel, fleet, now)
     # A node that goes down ends its studios first; what it took now would be lost a second time.
     for portraits in (True, False):
+        if now < _resting.get((id(kernel.settings), portraits), now):
+            continue
         while fleet.free(portraits=portraits) > 0 and not fleet.lost():
-            order = _take(kernel, fleet, now, portraits=portraits)
+            order = take(kernel, fleet.working(), now, portraits=portraits)
             if order is None:
                 break
             fleet.start(order)
+
+
+def _settle_finished(kernel: Kernel, fleet: Fleet, now: datetime) -> None:
+    fleet.end_hung()
+    for finished in fleet.finished():
+        if finished.loss is not None and finished.loss not in BLAMED:
+            portraits = bool(finished.order.recipe["name"] == CUTOUT)
+            _resting[id(kernel.settings), portraits] = now + REST
+        for person in finished.order.people:
+            lost = finished.loss or Loss.STUDIO_DIED
+            outcome = next((o for o in finished.outcomes or [] if o.sitting == person.sitting), lost)
+            settle(kernel, finished.order, person, outcome)
 
 
 def open_fleet(kernel: Kernel) -> Fleet:
@@ -111,7 +126,7 @@ def warm_up(kernel: Kernel) -> None:
     _wanted.add(id(kernel.settings))
 
 
-def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> None:
+def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | Loss) -> None:
     """Writes what came of one sitting, if this claim still holds; then removes the objects that no row names.
 
     What the cluster made costs minutes, so when the answer to the COMMIT is lost it is written again: every step is
@@ -125,20 +140,20 @@ def settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None
             log.warning("it is not known whether a result was written; it is written again")
     else:
         kept = _settle(kernel, order, person, outcome)
-    if outcome is not None and not kept:
+    if isinstance(outcome, Outcome) and not kept:
         _remove_unnamed(kernel, order.tenant, [outcome.adapter_path, *(picture.path for picture in outcome.pictures)])
 
 
-def _settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | None) -> bool:
+def _settle(kernel: Kernel, order: Order, person: Person, outcome: Outcome | Loss) -> bool:
     """Whether the objects of this outcome got their rows."""
     now = utc_now()
     with kernel.db.transaction(order.tenant) as session:
         run = _run(session, person)
-        if outcome is None:
-            _close_run(run, RunState.LOST, now, "StudioLost")
+        if isinstance(outcome, Loss):
+            _close_run(run, RunState.LOST, now, outcome)
             _try_again(session, person)
         elif outcome.away:
-            _close_run(run, RunState.LOST, now, AWAY)
+            _close_run(run, RunState.LOST, now, Loss.AWAY)
             _try_again(session, person)
         elif outcome.cancelled:
             _drop_checkpoint(session, kernel, person.sitting)
@@ -174,7 +189,7 @@ def _keep(
     _note_figures(run, outcome)
     _close_run(run, RunState.SUCCEEDED, now, None)
     _drop_checkpoint(session, kernel, person.sitting)
-    if outcome.adapter_path:  # A studio portrait has no model behind it.
+    if outcome.adapter_path:  # A studio portrait has no model behind it, nor has one that was drawn from references.
         session.add(
             Weights(
                 tenant_id=order.tenant,
@@ -209,7 +224,7 @@ def _weights_due(session: Session, person: Person, now: datetime) -> datetime:
     return min([latest, *(photo.due_at for photo in photos.accepted(session, person.employee))])
 
 
-def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Order | None:
+def take(kernel: Kernel, working: Sequence[Order], now: datetime, *, portraits: bool) -> Order | None:
     """Claims the next order: the tenant with the fewest sittings in work comes first, then who waits longest.
 
     An order is of one kind: studio portraits, or models on the base that this installation has.
@@ -217,9 +232,10 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Or
     settings = kernel.settings
     if not portraits and settings.recipe == CUTOUT:
         return None  # What waits for a base waits until an operator configures one; `check` says so.
-    recipe = {"name": CUTOUT} if portraits else named(settings.recipe).as_dict()
-    running = Counter({order.tenant: 0 for order in fleet.working()})
-    for order in fleet.working():
+    recipe: dict[str, Any] = {"name": CUTOUT} if portraits else named(settings.recipe).as_dict()
+    most = PORTRAITS if portraits else recipe["pack"]
+    running: Counter[UUID] = Counter()
+    for order in working:
         running[order.tenant] += len(order.people)
     waiting = sorted(_ready(kernel, portraits=portraits), key=lambda item: (running[item[0]], item[1]))
     for tenant, _ in waiting:
@@ -230,11 +246,12 @@ def _take(kernel: Kernel, fleet: Fleet, now: datetime, *, portraits: bool) -> Or
             )
             if not shots:
                 continue
-            ready = sittings.ready(session, PACK, portraits=portraits)
-            if not portraits and len(ready) < PACK and any(sitting.created_at > now - COMPANY for sitting in ready):
+            ready = sittings.ready(session, most, portraits=portraits)
+            if not portraits and len(ready) < most and any(sitting.created_at > now - COMPANY for sitting in ready):
                 continue
             ready = [sitting for sitting in ready if _reachable(kernel, sitting)]
-            people = [p for sitting in ready if (p := _claim(session, sitting, recipe, now))]
+            together = _pack(session, ready, most)
+            people = [p for sitting in together if (p := _claim(session, sitting, recipe, len(together), now))]
         if people:
             return Order(
                 id=uuid4(),
@@ -260,7 +277,7 @@ def _reachable(kernel: Kernel, sitting: Sitting) -> bool:
     return True
 
 
-def _claim(session: Session, sitting: Sitting, recipe: dict[str, Any], now: datetime) -> Person | None:
+def _claim(session: Session, sitting: Sitting, recipe: dict[str, Any], pack: int, now: datetime) -> Person | None:
     try:
         paths = tuple(photo.path for photo in sittings.photos_for(session, sitting))
     except ConsentMissing:
@@ -276,6 +293,7 @@ def _claim(session: Session, sitting: Sitting, recipe: dict[str, Any], now: date
             employee_id=sitting.employee_id,
             sitting_id=sitting.id,
             fence=fence,
+            pack=pack,
             recipe=recipe,
             steps=recipe.get("steps", 0),
             started_at=now,
@@ -380,24 +398,45 @@ def _declare_lost(kernel: Kernel, now: datetime, working: list[Order]) -> None:
             ).all():
                 if (run.sitting_id, run.fence) in alive:
                     continue
-                _close_run(run, RunState.LOST, now, "NobodyAtWork")
+                _close_run(run, RunState.LOST, now, Loss.RESTARTED)
                 _try_again(session, Person(run.sitting_id, run.employee_id, run.fence, 0, ()))
 
 
 def _try_again(session: Session, person: Person) -> None:
-    lost = session.exec(
-        select(Run.id).where(
-            Run.tenant_id == tenant_of(session), Run.sitting_id == person.sitting, Run.state == RunState.LOST,
-            col(Run.error).is_distinct_from(AWAY),
-        )
-    ).all()  # fmt: skip
-    if len(lost) >= TRIES:
+    alone = [pack for pack in _blamed_packs(session, person.sitting) if pack == 1]
+    if len(alone) >= ALONE:
         sittings.fail(
-            session, person.sitting, person.fence, "The computers that make the headshots failed three times."
+            session,
+            person.sitting,
+            person.fence,
+            "The program stopped twice while it worked on your photos alone. Please hand in a few other ones.",
         )
     else:
         for state in (SittingState.TRAINING, SittingState.RENDERING, SittingState.JUDGING):
             sittings.advance(session, person.sitting, person.fence, state, SittingState.READY)
+
+
+def _blamed_packs(session: Session, sitting_id: UUID) -> list[int]:
+    """The sizes of the orders that were lost with this sitting in them, for reasons that it may be the cause of."""
+    return list(
+        session.exec(
+            select(Run.pack).where(
+                Run.tenant_id == tenant_of(session),
+                Run.sitting_id == sitting_id,
+                Run.state == RunState.LOST,
+                col(Run.error).in_(BLAMED),
+            )
+        )
+    )
+
+
+def _pack(session: Session, waiting: Sequence[Sitting], most: int) -> list[Sitting]:
+    """Who is taken together: the first, and those behind who may be in an order as large.
+
+    Whoever was in an order that was lost is in one of half its size the next time, until who takes studios down is alone.
+    """
+    sizes = [min([most, *(max(1, pack // 2) for pack in _blamed_packs(session, one.id))]) for one in waiting]
+    return [one for one, size in zip(waiting, sizes, strict=True) if size == sizes[0]][: sizes[0]] if sizes else []
 
 
 def _run(session: Session, person: Person) -> Run | None:

@@ -6,19 +6,20 @@ It has the same face towards the fleet as a studio. A process serves one order o
 from __future__ import annotations
 
 import io
-import threading
 import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from PIL import Image
 
+from gpu_cluster.board import Board
 from gpu_cluster.cutout import sight
 from gpu_cluster.cutout.backdrop import backdrop
 from gpu_cluster.cutout.limits import LIMITS
 from gpu_cluster.cutout.portrait import Portrait, portrait
 from gpu_cluster.cutout.sight import Sight
 from gpu_cluster.orders import Order, Outcome, Person, Picture, Progress
+from likeness.errors import Unavailable
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
 
@@ -31,18 +32,14 @@ class Darkroom:
     """Takes one order. `progress` and `cancel` are called from another thread while `work` runs."""
 
     def __init__(self) -> None:
-        self._progress: dict[UUID, Progress] = {}
-        self._cancelled: set[UUID] = set()
-        self._lock = threading.Lock()
+        self._board = Board()
 
     def progress(self) -> dict[UUID, Progress]:
-        with self._lock:
-            return dict(self._progress)
+        return self._board.progress()
 
     def cancel(self, sitting: UUID) -> None:
         """Takes effect within one picture."""
-        with self._lock:
-            self._cancelled.add(sitting)
+        self._board.cancel(sitting)
 
     def work(self, order: Order) -> list[Outcome]:
         """One person's failure is that person's outcome and leaves the others alone."""
@@ -52,6 +49,8 @@ class Darkroom:
             outcome, started = Outcome(person.sitting), time.monotonic()
             try:
                 self._serve(order, person, objects, keys, outcome)
+            except Unavailable as error:
+                outcome.away, outcome.error = True, type(error).__name__
             except Exception as error:
                 outcome.failure, outcome.error = UNFORESEEN, type(error).__name__
             outcome.seconds["cut"] = round(time.monotonic() - started, 2)
@@ -65,6 +64,7 @@ class Darkroom:
         for path in person.photos:
             if self._left(person, outcome):
                 return
+            self._tell(person, 0)
             found = sight.look(Image.open(io.BytesIO(objects.get(path, key))))
             if found is not None:
                 sights.append(found)
@@ -102,13 +102,11 @@ class Darkroom:
         return sorted(shown, key=lambda made: made.verdict == "look"), refused
 
     def _left(self, person: Person, outcome: Outcome) -> bool:
-        with self._lock:
-            outcome.cancelled = outcome.cancelled or person.sitting in self._cancelled
+        outcome.cancelled = outcome.cancelled or self._board.is_cancelled(person.sitting)
         return outcome.cancelled
 
     def _tell(self, person: Person, step: int, passed: int = 0) -> None:
-        with self._lock:
-            self._progress[person.sitting] = Progress("rendering", step=step, made=step, passed=passed)
+        self._board.tell(person.sitting, stage="rendering", step=step, made=step, passed=passed)
 
 
 def pairs(portraits: int, looks: int, most: int = SHOWN) -> list[tuple[int, int]]:

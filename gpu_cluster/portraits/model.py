@@ -17,8 +17,8 @@ from gpu_cluster.portraits.person import BEARDS, GLASSES, HAIRS, IRISES, LEVELS,
 # diffusers carries no types: its models and pipelines are Any to the type checker.
 Diffusers = Any
 
-# With 48 numbers for 8x8 pixels a small denoiser spends itself on channels that hardly anybody sees (decision 0020), and a
-# decoder that is wide enough at full size keeps as much of a face with 16 (decision 0021).
+# With 48 numbers for 8x8 pixels a small denoiser spends itself on channels that hardly anybody sees, and a
+# decoder that is wide enough at full size keeps as much of a face with 16.
 LATENT_CHANNELS = 16
 # The longest caption with all its traits and measures has 76 tokens.
 TOKENS = 80

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,15 @@ import pytest
 from PIL import Image
 
 from gpu_cluster import scratch
-from gpu_cluster.judge import Calibration, Verdict
+from gpu_cluster.board import Board
+from gpu_cluster.faces import Faces
+from gpu_cluster.judge import Calibration, Judge, Verdict
+from gpu_cluster.making import Making, Passed, best, nearly_the_same, short_looks
 from gpu_cluster.orders import LookShot, Order, Person
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import named
-from gpu_cluster.studio import Studio, best
+from gpu_cluster.studio import Studio
+from gpu_cluster.train import Diverged
 from likeness.db import utc_now
 from likeness.keys import KeyClass, KeyFolder, KeyRef
 from likeness.objects import Objects, person_path
@@ -62,6 +69,28 @@ def stores(tmp_path: Path) -> Stores:
     return Stores(tmp_path)
 
 
+class Watched(Board):
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def tell(self, sitting: UUID, **changes: Any) -> None:
+        self.steps.append(changes.get("step", 0))
+        super().tell(sitting, **changes)
+
+
+@contextmanager
+def changed(studio: Studio, **numbers: Any) -> Iterator[None]:
+    """The studio with other numbers in its recipe, or with another calibration."""
+    before = studio.equipment
+    calibration = numbers.pop("calibration", before.calibration)
+    studio.equipment = replace(before, recipe=replace(before.recipe, **numbers), calibration=calibration)
+    try:
+        yield
+    finally:
+        studio.equipment = before
+
+
 def test_two_people_are_trained_in_one_order_and_sealed_apart(studio: Studio, stores: Stores) -> None:
     tenant = uuid4()
     one, two = stores.person(tenant, 41), stores.person(tenant, 42)
@@ -96,30 +125,22 @@ def test_a_lost_run_goes_on_from_its_checkpoint(studio: Studio, stores: Stores) 
     studio.work(stores.order(tenant, person))
     checkpoint = studio.progress()[person.sitting].checkpoint
     again = replace(person, checkpoint=checkpoint)
-    studio._progress.clear()
-    seen: list[int] = []
-    tell = studio._tell
-    studio._tell = lambda sitting, **changes: (seen.append(changes.get("step", 0)), tell(sitting, **changes))  # type: ignore[method-assign, assignment, func-returns-value]
-    try:
-        outcome = studio.work(stores.order(tenant, again))[0]
-    finally:
-        studio._tell = tell  # type: ignore[method-assign]
+    board = Watched()
+    with scratch.scratch_folder() as folder:
+        [outcome] = Making(studio.equipment, stores.order(tenant, again), board, None, folder).run()
     assert outcome.adapter_path
-    assert min(step for step in seen if step) > RECIPE.checkpoint_every
+    assert min(step for step in board.steps if step) > RECIPE.checkpoint_every
 
 
 def test_a_cancelled_sitting_ends_soon_and_leaves_nothing(studio: Studio, stores: Stores) -> None:
     tenant = uuid4()
     person = stores.person(tenant, 46)
     order = replace(stores.order(tenant, person), recipe=replace(RECIPE, steps=500).as_dict())
-    studio.recipe = replace(RECIPE, steps=500)
     before = {found.path for found in stores.objects.list(f"tenants/{tenant}/")}
     threading.Timer(3, studio.cancel, [person.sitting]).start()
     started = time.monotonic()
-    try:
+    with changed(studio, steps=500):
         outcome = studio.work(order)[0]
-    finally:
-        studio.recipe = RECIPE
     assert time.monotonic() - started < 18
     assert outcome.cancelled
     assert not outcome.pictures
@@ -149,12 +170,12 @@ def test_what_a_killed_studio_left_is_swept_and_a_living_one_is_spared(tmp_path:
 
 def test_a_training_ends_early_only_when_its_pictures_would_pass(stores: Stores) -> None:
     studio = Studio(replace(RECIPE, render_steps=12, look_every=4).as_dict(), ())
-    strict = studio.calibration
+    strict = studio.equipment.calibration
 
     def steps(calibration: Calibration, tenant: UUID) -> int:
-        studio.calibration = calibration
         person = stores.person(tenant, 41, 8)
-        [outcome] = studio.work(stores.order(tenant, person))
+        with changed(studio, calibration=calibration):
+            [outcome] = studio.work(stores.order(tenant, person))
         return outcome.steps
 
     # Who is like everybody passes at the first look, who is like nobody never does.
@@ -169,21 +190,104 @@ def test_a_checkpoint_of_another_recipe_costs_its_person_a_fresh_start(studio: S
     checkpoint = studio.progress()[person.sitting].checkpoint
     assert first.steps == RECIPE.steps
     assert checkpoint
-    studio.recipe, kept = replace(studio.recipe, learning_rate=1e-3), studio.recipe
-    try:
+    with changed(studio, learning_rate=1e-3):
         [again] = studio.work(stores.order(tenant, replace(person, checkpoint=checkpoint)))
-    finally:
-        studio.recipe = kept
     assert again.steps == RECIPE.steps
     assert again.adapter_path
     assert again.error in ("", "NothingPassed")
 
 
+GREY, WHITE, DARK = (LookShot(uuid4(), backdrop, *LOOK[1:]) for backdrop in ("light grey", "white", "dark grey"))
+
+
+def passed(look: LookShot, ratio: float, image: Image.Image | None = None, advice: tuple[str, ...] = ()) -> Passed:
+    return Passed(Verdict(True, ratio, ratio, advice=advice), look, image or Image.new("RGB", (8, 8)))
+
+
 def test_no_look_is_crowded_out_by_another() -> None:
-    grey, white = LookShot(uuid4(), *LOOK), LookShot(uuid4(), "white", *LOOK[1:])
-    image = Image.new("RGB", (8, 8))
-    ratios = [(grey, 1.2), (grey, 1.1), (white, 0.9), (grey, 1.0), (white, 0.95)]
-    chosen = best([(Verdict(True, ratio, ratio), look, image) for look, ratio in ratios])
-    assert [(look, verdict.likeness_ratio) for verdict, look, _ in chosen] == [
-        (grey, 1.2), (white, 0.95), (grey, 1.1), (white, 0.9), (grey, 1.0),
+    ratios = [(GREY, 1.2), (GREY, 1.1), (WHITE, 0.9), (GREY, 1.0), (WHITE, 0.95)]
+    chosen = best([passed(look, ratio) for look, ratio in ratios])
+    assert [(one.look, one.verdict.likeness_ratio) for one in chosen] == [
+        (GREY, 1.2), (WHITE, 0.95), (GREY, 1.1), (WHITE, 0.9), (GREY, 1.0),
     ]  # fmt: skip
+
+
+def test_what_something_is_odd_about_comes_last_of_its_look() -> None:
+    odd, plain = passed(GREY, 1.2, advice=("the colour of the skin differs",)), passed(GREY, 0.8)
+    assert best([odd, plain]) == [plain, odd]
+
+
+def test_the_look_that_is_short_gets_the_next_turns() -> None:
+    looks = (GREY, WHITE, DARK)
+    assert Counter(look.look for look in short_looks(looks, [], 12)) == {look.look: 4 for look in looks}
+    good = [passed(GREY, 1.0) for _ in range(5)] + [passed(WHITE, 1.0)]
+    assert short_looks(looks, good, 4) == [DARK, WHITE, DARK, WHITE]
+
+
+def test_a_picture_that_is_nearly_another_is_noticed_within_a_look() -> None:
+    [(one, _), (other, _)] = selfies(3, 2, 256)
+    assert nearly_the_same(passed(GREY, 1.0, one), passed(GREY, 1.0, one.rotate(0.4)))
+    assert not nearly_the_same(passed(GREY, 1.0, one), passed(GREY, 1.0, other))
+    assert not nearly_the_same(passed(GREY, 1.0, one), passed(WHITE, 1.0, one))
+
+
+def test_a_second_training_that_fails_keeps_what_has_passed(
+    studio: Studio, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of twelve pass, which asks for a second training, and that diverges."""
+
+    def diverges(making: Making, person: Person, lora: Any) -> Any:
+        raise Diverged
+
+    looked: list[Verdict] = []
+
+    def two_pass(judge: Judge, image: Image.Image) -> Verdict:
+        looked.append(Verdict(len(looked) < 2, 0.9, 0.9))
+        return looked[-1]
+
+    monkeypatch.setattr(Making, "_train_on", diverges)
+    monkeypatch.setattr(Judge, "look", two_pass)
+    tenant = uuid4()
+    with changed(studio, pictures=12, shown=6):
+        [outcome] = studio.work(stores.order(tenant, stores.person(tenant, 41)))
+    assert (outcome.made, outcome.passed, len(outcome.pictures)) == (12, 2, 2)
+    assert not outcome.failure
+    assert outcome.adapter_path
+
+
+def test_a_photo_that_raises_outside_the_training_fails_its_person_alone(
+    studio: Studio, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two people's second photo makes the search for the head raise."""
+    head, asked = Faces.head, [0]
+
+    def raises(faces: Faces, image: Image.Image) -> Any:
+        asked[0] += 1
+        if asked[0] == 2:
+            raise RuntimeError("an image of a size that the detector does not like")
+        return head(faces, image)
+
+    monkeypatch.setattr(Faces, "head", raises)
+    tenant = uuid4()
+    bad, good = stores.person(tenant, 43), stores.person(tenant, 44)
+    outcomes = {o.sitting: o for o in studio.work(stores.order(tenant, bad, good))}
+    assert outcomes[bad.sitting].error == "RuntimeError"
+    assert outcomes[good.sitting].adapter_path
+
+
+def test_a_full_store_costs_the_checkpoint_and_not_the_training(
+    studio: Studio, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = Making._seal
+
+    def full(making: Making, person: Person, kind: KeyClass, data: bytes) -> Any:
+        if making.board.progress()[person.sitting].step < RECIPE.steps and kind == KeyClass.MODEL:
+            raise OSError(28, "No space left on device")
+        return seal(making, person, kind, data)
+
+    monkeypatch.setattr(Making, "_seal", full)
+    tenant = uuid4()
+    person = stores.person(tenant, 45)
+    [outcome] = studio.work(stores.order(tenant, person))
+    assert outcome.adapter_path
+    assert studio.progress()[person.sitting].checkpoint == ""

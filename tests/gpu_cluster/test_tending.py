@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from uuid import UUID, uuid4
 
 import psutil
@@ -15,8 +16,10 @@ from sqlmodel import select
 
 from batch import sittings
 from batch.models import Headshot, Photo, PhotoState, Sitting, SittingState
-from gpu_cluster import tending
+from gpu_cluster import fleet, tending
+from gpu_cluster.fleet import Loss
 from gpu_cluster.models import Run, RunState, Weights
+from gpu_cluster.orders import Order, Outcome
 from gpu_cluster.portraits.draw import selfies
 from gpu_cluster.recipe import named, recipes
 from likeness.db import utc_now
@@ -28,7 +31,8 @@ from tests.factories import give_consent, make_employee, make_tenant
 
 # Nothing can pass after so little, so each person is trained twice; one picture a step makes nobody wait for that.
 QUICK = replace(
-    named("portrait-small"), name="quick", steps=24, batch=1, checkpoint_every=5, pictures=2, shown=2, render_steps=2
+    named("portrait-small"), name="quick", longest_pause=1, steps=24, batch=1, checkpoint_every=5, pictures=2, shown=2,
+    render_steps=2,
 )
 
 
@@ -66,6 +70,18 @@ def sit(kernel: Kernel, tenant: UUID, seed: int) -> tuple[UUID, UUID]:
     return employee.id, sitting.id
 
 
+def wait_for_cluster(kernel: Kernel, tenant: UUID) -> UUID:
+    """A sitting of somebody who has handed in, without photos, which nobody opens; returns its id."""
+    with kernel.db.transaction(tenant) as session:
+        employee = make_employee(session, kernel)
+        give_consent(session, kernel, employee)
+        if not looks.list_looks(session):
+            looks.add(session, "Studio", "light grey", "navy suit", "close-up", "soft light")
+        sitting = Sitting(tenant_id=tenant, employee_id=employee.id, seed=1, created_at=utc_now() - timedelta(hours=1))
+        session.add(sitting)
+        return sitting.id
+
+
 def state(kernel: Kernel, tenant: UUID, sitting_id: UUID) -> str:
     with kernel.db.transaction(tenant) as session:
         return session.exec(select(Sitting.state).where(Sitting.id == sitting_id)).one()
@@ -85,6 +101,61 @@ def tend_until(kernel: Kernel, condition: object, seconds: float = 120) -> None:
 
 
 ENDED = {SittingState.DONE, SittingState.FAILED, SittingState.CANCELLED}
+
+
+def end_all(kernel: Kernel, tenant: UUID, answer: Callable[[Order], Outcome | Loss]) -> list[int]:
+    """Takes and ends the tenant's orders until none is left; the sizes of the orders."""
+    sizes = []
+    while (order := tending.take(kernel, [], utc_now(), portraits=True)) is not None:
+        if order.tenant == tenant:
+            sizes.append(len(order.people))
+        for person in order.people:
+            lost = answer(order) if order.tenant == tenant else Outcome(person.sitting)
+            tending.settle(kernel, order, person, lost if isinstance(lost, Loss) else Outcome(person.sitting))
+        assert len(sizes) < 30, "it never ends"
+    return sizes
+
+
+@pytest.mark.parametrize("loss", [Loss.STUDIO_DIED, Loss.HUNG])
+@pytest.mark.parametrize("place", [0, 3])
+def test_only_who_takes_studios_down_alone_is_failed(kernel: Kernel, loss: Loss, place: int) -> None:
+    tenant, other = make_tenant(kernel), make_tenant(kernel)
+    people = [wait_for_cluster(kernel, tenant) for _ in range(4)]
+    neighbour, bad = wait_for_cluster(kernel, other), people[place]
+
+    def answer(order: Order) -> Outcome | Loss:
+        return loss if bad in {person.sitting for person in order.people} else Outcome(bad)
+
+    sizes = end_all(kernel, tenant, answer)
+    ended = {sitting: state(kernel, tenant, sitting) for sitting in people}
+    assert ended == {s: SittingState.FAILED if s == bad else SittingState.DONE for s in people}
+    assert sizes[0] == 4
+    assert sizes.count(1) >= 2
+    assert [run.pack for run in runs(kernel, tenant, bad)] == [4, 2, 1, 1]
+    assert state(kernel, other, neighbour) == SittingState.DONE
+
+
+@pytest.mark.parametrize("loss", [Loss.NODE_LOST, Loss.RESTARTED, Loss.NEVER_STARTED])
+def test_what_the_cluster_loses_is_nobodys_fault(kernel: Kernel, loss: Loss) -> None:
+    tenant = make_tenant(kernel)
+    people, answers = [wait_for_cluster(kernel, tenant) for _ in range(3)], count()
+    sizes = end_all(kernel, tenant, lambda order: loss if next(answers) < 24 else Outcome(people[0]))
+    assert set(sizes) == {3}
+    assert len(sizes) > 7
+    assert {state(kernel, tenant, sitting) for sitting in people} == {SittingState.DONE}
+
+
+def test_an_answer_that_is_written_twice_is_written_once(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    sitting = wait_for_cluster(kernel, tenant)
+    order = tending.take(kernel, [], utc_now(), portraits=True)
+    while order is not None and order.tenant != tenant:
+        order = tending.take(kernel, [], utc_now(), portraits=True)
+    assert order is not None
+    for _ in range(2):
+        tending.settle(kernel, order, order.people[0], Outcome(sitting))
+    (run,) = runs(kernel, tenant, sitting)
+    assert run.state == RunState.SUCCEEDED
 
 
 def test_sittings_of_two_companies_are_done_and_kept_apart(cluster: Kernel) -> None:
@@ -126,6 +197,24 @@ def test_a_killed_studio_costs_no_sitting(cluster: Kernel) -> None:
     assert len(made) >= 2
     assert made[-1].state in {RunState.SUCCEEDED, RunState.FAILED}
     assert made[-1].error in {None, "NothingPassed"}
+
+
+def test_a_studio_that_hangs_is_ended_and_its_sitting_taken_up_again(
+    cluster: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = make_tenant(cluster)
+    _, sitting = sit(cluster, tenant, 56)
+    tend_until(cluster, lambda: any(run.step for run in runs(cluster, tenant, sitting)))
+    studios = [p for p in psutil.Process().children(recursive=True) if "Studio" in " ".join(p.cmdline())]
+    # The one that is at work is older than the one that waits for the next order.
+    process = min(studios, key=lambda process: process.create_time())
+    process.suspend()
+    monkeypatch.setattr(fleet, "LEAST_PATIENCE", 4.0)
+    tend_until(cluster, lambda: runs(cluster, tenant, sitting)[0].state == RunState.LOST)
+    assert runs(cluster, tenant, sitting)[0].error == Loss.HUNG
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    monkeypatch.setattr(fleet, "LEAST_PATIENCE", 120.0)
+    tend_until(cluster, lambda: state(cluster, tenant, sitting) in ENDED)
 
 
 @pytest.mark.faults
