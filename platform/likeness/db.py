@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 PLATFORM = UUID(int=0)
 """The tenant of the operators themselves."""
 
-SCHEMA_REVISION = "0013"
+SCHEMA_REVISION = "0014"
 """The newest migration that this program knows."""
 
 NO_ROOM = {"53100"}
