@@ -75,6 +75,7 @@ def wait_for_cluster(kernel: Kernel, tenant: UUID) -> UUID:
     with kernel.db.transaction(tenant) as session:
         employee = make_employee(session, kernel)
         give_consent(session, kernel, employee)
+        kernel.keys.open_or_create(KeyRef(tenant, employee.id, KeyClass.SOURCE))
         if not looks.list_looks(session):
             looks.add(session, "Studio", "light grey", "navy suit", "close-up", "soft light")
         sitting = Sitting(tenant_id=tenant, employee_id=employee.id, seed=1, created_at=utc_now() - timedelta(hours=1))
