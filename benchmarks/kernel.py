@@ -16,6 +16,7 @@ from openpyxl import Workbook, load_workbook
 from sqlalchemy import text
 
 from batch import imports, workbook
+from benchmarks import jobs as two_companies
 from likeness import claims, fingerprint, jobs
 from likeness.db import PLATFORM, utc_now
 from likeness.jobs import Attempt
@@ -47,10 +48,12 @@ def measure() -> dict[str, Any]:
         kernel = assemble(Settings(home=home, database_url=server.url("likeness_app")))
         fingerprint.settle(kernel.db, kernel.keys)
         tenant = tenants.found(kernel, "Bench", employee_quota=20_000)
+        other = tenants.found(kernel, "Bench too")
         with kernel.db.transaction(tenant) as session:
             credits.grant(session, 20_000, "bench")
         return {
             "jobs": _jobs(kernel, tenant),
+            "jobs_of_two_companies": two_companies.measure(kernel, tenant, other),
             "import": _import(kernel, tenant),
             "objects": _objects(kernel, tenant, home),
         }
