@@ -22,8 +22,8 @@ HALF_LIFE_SECONDS = 10.0
 FIRST_GUESS_SECONDS = 0.01
 """What a job is taken to need before any of the same company has ended."""
 LONGEST_REST_SECONDS = 60.0
-CLAIM_SECONDS, CLAIM_MOST = 0.02, 16
-"""Jobs that take no longer than this together are claimed together: a third company never waits for it noticeably."""
+CLAIM_SECONDS, CLAIM_MOST = 0.04, 16
+"""Jobs that take no longer than this together are claimed together: another company hardly waits for it."""
 
 
 class Lane(StrEnum):
