@@ -288,7 +288,7 @@ def test_jobs_of_the_version_before_find_their_lane(postgres: EmbeddedPostgres) 
     migrate(url)
     with engine.begin() as connection:
         connection.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant)})
-        found = dict(connection.execute(text("select kind, lane from job")).tuples().all())
+        found = {kind: lane for kind, lane in connection.execute(text("select kind, lane from job"))}
     engine.dispose()
     assert found == {
         "likeness.mail.deliver": "mail",
