@@ -25,6 +25,7 @@ from likeness.clock import CLOCK
 from likeness.db import PLATFORM, utc_now
 from likeness.errors import Unavailable
 from likeness.kernel import Kernel
+from likeness.keys import KeyUnavailable
 from likeness.tend import WHERE_IT_TENDS, deletions_paused
 from likeness.web import HEADERS, SameOrigin, as_likeness_error, kernel_of, problem, wants_page
 
@@ -60,6 +61,8 @@ def create_app(kernel: Kernel) -> Litestar:
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     shown = as_likeness_error(error)
+    if isinstance(shown, KeyUnavailable) and request.url.path != "/readyz":
+        shown = KeyUnavailable()  # Which key and what to mount is for operators alone.
     if shown.status >= 500 and not isinstance(shown, Unavailable):
         log.error("request failed", exc_info=error, extra={"method": request.method, "status": shown.status})
     response = pages.error_page(request, shown) if wants_page(request) else problem(shown)

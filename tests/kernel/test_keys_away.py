@@ -83,7 +83,8 @@ def test_an_import_while_keys_are_away_makes_nobody_twice(kernel: Kernel, client
     with away(PLACES[what](kernel, tenant)):
         answer = send()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), answer.text
-        assert "key" in answer.json()["title"]
+        assert answer.json()["type"] == "urn:likeness:key-unavailable"
+        assert "Nothing was lost" in answer.json()["detail"]
         assert client.get(f"{API}/batches/{batch}/people").status_code == 503
     assert commit(client, send().json())[1] == 0
     assert people(kernel, tenant) == 2
