@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, text, update
 from sqlmodel import Session, col, select
 
-from batch import employees, funnel, notices, texts
+from batch import employees, funnel, notices, texts, ways
 from batch.funnel import Stage
 from batch.models import Batch, Employee, Invitation, Link
 from likeness import jobs, ledger, mail, sweeping
@@ -362,9 +362,10 @@ def remind(kernel: Kernel, now: datetime) -> None:
     def look(session: Session) -> None:
         due[tenant_of(session)] = found = {}
         lines = {line.invitation_id: line for line in funnel.lines(session, now) if line.stage in REMIND_ABOUT}
+        needed = ways.needed(tenants.get(session))
         for invitation, due_at in _may_remind(session, now, list(lines)):
             line = lines[invitation.id]
-            enough = line.stage == Stage.UPLOADING and line.photos >= funnel.NEEDED_PHOTOS
+            enough = line.stage == Stage.UPLOADING and line.photos >= needed
             last = max(line.since, invitation.reminded_at or line.since)
             near = due_at is not None and timedelta() <= due_at - now <= timedelta(days=1)
             if not enough and now - last >= (timedelta(days=1) if near else PAUSE):

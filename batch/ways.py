@@ -27,6 +27,11 @@ def photos_for(recipe: str) -> Photos:
     return PORTRAIT if recipe == CUTOUT else MODEL
 
 
+def needed(tenant: Tenant) -> int:
+    """From how many photos on something can be made for this company's people."""
+    return min(photos_for(recipe).needed for recipe in tenant.recipes)
+
+
 def purpose_of(recipe: str) -> Purpose:
     return Purpose.PORTRAIT if recipe == CUTOUT else Purpose.HEADSHOTS
 
@@ -45,7 +50,8 @@ def kind(tenant: Tenant) -> str:
 def words(tenant: Tenant, language: str) -> dict[str, str]:
     """The sentences of the notice that depend on what the company offers."""
     offered = kind(tenant)
-    return {name: told[offered].format(controller=tenant.name) for name, told in WORDS[language].items()}
+    told = {name: told[offered].format(controller=tenant.name) for name, told in WORDS[language].items()}
+    return told | {"needed": str(needed(tenant))}
 
 
 WORDS: dict[str, dict[str, dict[str, str]]] = {
@@ -73,6 +79,12 @@ to (b) or to both.
     little in light and set on a backdrop of {controller}. No model of you is made for it, nothing is trained, and no
     part of your face is drawn by a computer.
 (c) Face measurements: """,
+        },
+        "few": {"model": "about eight selfies", "portrait": "about three photos", "both": "three to eight photos"},
+        "train": {
+            "model": "They train nothing else.",
+            "portrait": "They train nothing at all.",
+            "both": "They train nothing else.",
         },
         "kept": {
             "model": "Your selfies and the model of you",
@@ -113,6 +125,12 @@ to (b) or to both.
     im Licht leicht angeglichen und vor einen Hintergrund von {controller} gesetzt. Dafür entsteht kein Modell von Ihnen,
     nichts wird trainiert, und kein Teil Ihres Gesichts wird von einem Computer gezeichnet.
 (c) Gesichtsmaße: """,
+        },
+        "few": {"model": "etwa acht Selfies", "portrait": "etwa drei Fotos", "both": "drei bis acht Fotos"},
+        "train": {
+            "model": "Damit wird nichts anderes trainiert.",
+            "portrait": "Damit wird nichts trainiert.",
+            "both": "Damit wird nichts anderes trainiert.",
         },
         "kept": {
             "model": "Ihre Selfies und das Modell von Ihnen",
