@@ -74,6 +74,7 @@ def test_every_text_exists_in_every_language_and_names_nobody_in_its_subject() -
     values = {
         "name": "N{0}", "controller": "C", "link": "L", "until": "U", "photos": "3", "source": "S", "headshots": "H",
         "contact": "K", "authority": "A", "date": "D", "purposes": "P", "version": "V", "digest": "G", "notice": "T",
+        "made": "M", "few": "F", "kept": "B", "train": "R", "needed": "6",
     }  # fmt: skip
     for language in notices.LANGUAGES:
         for name in ("invitation", "link", "receipt", "remind-start", "remind-photos", "remind-choose"):
@@ -85,7 +86,7 @@ def test_every_text_exists_in_every_language_and_names_nobody_in_its_subject() -
 
 def test_long_values_are_laid_out_anew() -> None:
     values = {"controller": "A very long company name, " * 8, "link": "https://x.example/i/" + "t" * 140}
-    rest = dict.fromkeys(("name", "until", "source", "headshots", "contact", "authority"), "x")
+    rest = dict.fromkeys(("name", "until", "source", "headshots", "contact", "authority", "made", "few", "kept", "train"), "x")
     lines = texts.letter("invitation", "en", "a@zebra.example", **values, **rest).text.splitlines()
     assert values["link"] in lines
     assert max(len(line) for line in lines if line != values["link"]) <= 120
