@@ -86,7 +86,8 @@ def test_every_text_exists_in_every_language_and_names_nobody_in_its_subject() -
 
 def test_long_values_are_laid_out_anew() -> None:
     values = {"controller": "A very long company name, " * 8, "link": "https://x.example/i/" + "t" * 140}
-    rest = dict.fromkeys(("name", "until", "source", "headshots", "contact", "authority", "made", "few", "kept", "train"), "x")
+    rest = dict.fromkeys(("name", "until", "source", "headshots", "contact", "authority", "made", "few"), "x")
+    rest |= {"kept": "x", "train": "x"}
     lines = texts.letter("invitation", "en", "a@zebra.example", **values, **rest).text.splitlines()
     assert values["link"] in lines
     assert max(len(line) for line in lines if line != values["link"]) <= 120
