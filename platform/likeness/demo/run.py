@@ -73,8 +73,8 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: P
         target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         _summary(console, result, target)
         if stay:
-            console.print("\nCome in: each link works once, within 30 minutes. A browser is one person at a time, so open")
-            console.print("them one after the other, or in private windows.")
+            console.print("\nCome in: each link works once, within 30 minutes.")
+            console.print("A browser is one person at a time: open them in private windows.")
             for who, link in ways_in().items():
                 console.print(f"  {who:9} [bold]{link}[/]", soft_wrap=True)
             console.print("Ctrl-C stops everything; the data is kept and `likeness up` continues with it.")
