@@ -3,12 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-from likeness.migrations.protect import protect
+from likeness.migrations.protect import all_rows, protect
 
 revision = "0012"
 down_revision = "0011"
-
-READ = ("member", "ledger_entry")
 
 
 def upgrade() -> None:
@@ -20,30 +18,26 @@ def upgrade() -> None:
         ("signed_in_at", sa.DateTime(timezone=True)),
     ):
         op.add_column("member", sa.Column(name, kind, nullable=True))
-    # Row-level security is forced on the owner too, who has no tenant here; it is off for these statements alone.
-    for table in READ:
-        op.execute(f"alter table {table} no force row level security")
-    # The ledger knows what the members' rows did not say so far.
-    op.execute(
-        "update member m set invited_by = substr(e.caller, 8)::uuid from ledger_entry e"
-        " where e.tenant_id = m.tenant_id and e.event = 'member.invited' and e.caller like 'member:%'"
-        " and e.objects ->> 0 = m.id::text"
-    )
-    op.execute(
-        "update member m set roles_by = e.givers, roles_at = e.last from ("
-        " select tenant_id, objects ->> 0 as member, json_agg(distinct substr(caller, 8)) as givers, max(at) as last"
-        " from ledger_entry where event = 'member.changed' and caller like 'member:%' group by 1, 2) e"
-        " where e.tenant_id = m.tenant_id and e.member = m.id::text"
-    )
-    op.execute(
-        "update member m set joined_at = e.first, signed_in_at = e.last from ("
-        " select tenant_id, split_part(caller, ':', 2) as member, min(at) as first, max(at) as last from ledger_entry"
-        " where event = 'session.started' and caller ~ '^(member|operator):' group by 1, 2) e"
-        " where e.tenant_id = m.tenant_id and e.member = m.id::text"
-    )
-    op.execute("update member set roles_at = coalesce(roles_at, created_at), roles_by = coalesce(roles_by, '[]')")
-    for table in READ:
-        op.execute(f"alter table {table} force row level security")
+    with all_rows("member", "ledger_entry"):
+        # The ledger knows what the members' rows did not say so far.
+        op.execute(
+            "update member m set invited_by = substr(e.caller, 8)::uuid from ledger_entry e"
+            " where e.tenant_id = m.tenant_id and e.event = 'member.invited' and e.caller like 'member:%'"
+            " and e.objects ->> 0 = m.id::text"
+        )
+        op.execute(
+            "update member m set roles_by = e.givers, roles_at = e.last from ("
+            " select tenant_id, objects ->> 0 as member, json_agg(distinct substr(caller, 8)) as givers, max(at) as last"
+            " from ledger_entry where event = 'member.changed' and caller like 'member:%' group by 1, 2) e"
+            " where e.tenant_id = m.tenant_id and e.member = m.id::text"
+        )
+        op.execute(
+            "update member m set joined_at = e.first, signed_in_at = e.last from ("
+            " select tenant_id, split_part(caller, ':', 2) as member, min(at) as first, max(at) as last from ledger_entry"
+            " where event = 'session.started' and caller ~ '^(member|operator):' group by 1, 2) e"
+            " where e.tenant_id = m.tenant_id and e.member = m.id::text"
+        )
+        op.execute("update member set roles_at = coalesce(roles_at, created_at), roles_by = coalesce(roles_by, '[]')")
     op.alter_column("member", "roles_at", nullable=False)
     op.alter_column("member", "roles_by", nullable=False)
     op.add_column("hold", sa.Column("lift_asked_by", sa.Uuid(), nullable=True))

@@ -10,5 +10,3 @@ down_revision = "0013"
 def upgrade() -> None:
     op.add_column("run", sa.Column("pack", sa.Integer(), nullable=False, server_default="1"))
     op.alter_column("run", "pack", server_default=None)
-    # What older versions called a loss never told whose fault it was, and is nobody's.
-    op.execute("update run set error = 'Restarted' where state = 'lost'")
