@@ -48,8 +48,8 @@ class RosterLine:
     """Another address was imported for them, and they have until then to say whether it is theirs."""
     mail: MailNote | None = None
     """What there is to say of the newest mail to them."""
-    invite_from: datetime | None = None
-    """From when somebody who does not take part may be invited again."""
+    invite_from: date | None = None
+    """The day from which somebody who does not take part may be invited again."""
 
 
 def get(session: Session, batch_id: UUID) -> Batch:

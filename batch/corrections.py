@@ -47,6 +47,26 @@ def remember(session: Session, batch: Batch, before: Mapping[UUID, bytes], now: 
     session.flush()
 
 
+def of(session: Session, employee_id: UUID, now: datetime) -> list[Correction]:
+    """What is kept of one person's line as it was, oldest first."""
+    return list(
+        session.exec(
+            select(Correction)
+            .where(
+                col(Correction.tenant_id) == tenant_of(session),
+                col(Correction.employee_id) == employee_id,
+                col(Correction.due_at) > now,
+            )
+            .order_by(col(Correction.at))
+        )
+    )
+
+
+def before(keys: KeyFolder, one: Correction) -> EmployeeProfile:
+    """Raises `Gone` once the person's key was destroyed."""
+    return EmployeeProfile.opened(keys.open(employees.profile_ref(one.tenant_id, one.employee_id)), one.before)
+
+
 def take_back(session: Session, keys: KeyFolder, batch: Batch, now: datetime, *, caller: str) -> tuple[int, int]:
     """Gives the corrected of the last import their old values; returns how many, and how many stay corrected.
 
@@ -64,25 +84,25 @@ def take_back(session: Session, keys: KeyFolder, batch: Batch, now: datetime, *,
     )
     theirs = addresses.protected(session)
     known = _locked(session, [one.employee_id for one in found])
-    before: dict[UUID, EmployeeProfile] = {}
+    back: dict[UUID, EmployeeProfile] = {}
     for one in found:
         employee = known.get(one.employee_id)
         if employee is None or sha256(employee.profile).digest() != one.after_digest:
             continue
         with suppress(Gone):
-            old = EmployeeProfile.opened(keys.open(employees.profile_ref(batch.tenant_id, employee.id)), one.before)
+            old = before(keys, one)
             moves = email_identity(old.email) != email_identity(employees.profile(keys, employee).email)
             if not (moves and employee.id in theirs):
-                before[employee.id] = old
-    before = _without_taken(session, keys, before)
-    addresses.correct(session, keys, before, now, caller=caller)
-    _restore_numbers(session, keys, before)
+                back[employee.id] = old
+    back = _without_taken(session, keys, back)
+    addresses.correct(session, keys, back, now, caller=caller)
+    _restore_numbers(session, keys, back)
     session.execute(
         delete(Correction).where(
             col(Correction.tenant_id) == batch.tenant_id, col(Correction.id).in_([one.id for one in found])
         )
     )
-    return len(before), len(found) - len(before)
+    return len(back), len(found) - len(back)
 
 
 def _locked(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, Employee]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -106,24 +106,21 @@ def invite(session: Session, employee: Employee, now: datetime, *, send_at: date
 
 
 def _rested(session: Session, employee: Employee, now: datetime) -> None:
+    today = now.astimezone(UTC).date()
     again = again_from(session, [employee.id]).get(employee.id)
-    if employee.restricted_at is not None or again is None or now < again:
-        day = max(again or now, now + timedelta(days=1))
+    if employee.restricted_at is not None or again is None or today < again:
+        day = max(again or today, today + timedelta(days=1))
         raise HasOptedOut(
-            f"This person does not take part. You may invite them again from {_on(day)}. They can change their mind"
-            " before that at any time."
+            f"This person does not take part. You may invite them again from {day}. They can change their mind before"
+            " that at any time."
         )
 
 
-def _on(moment: datetime) -> str:
-    """The first whole day after a moment, for a sentence."""
-    return f"{moment + timedelta(days=1):%Y-%m-%d}"
+def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, date]:
+    """The day (UTC) from which people who do not take part may be invited again, counted from the end of their last
+    invitation.
 
-
-def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, datetime]:
-    """When people who do not take part may be invited again: counted from the end of their last invitation.
-
-    It is never counted from their answer, so that it says nothing of it.
+    A whole day, told and kept alike: a moment would say to the second when somebody was invited or answered.
     """
     rows = session.exec(
         select(Employee.id, Employee.opted_out_at, func.max(col(Invitation.expires_at)))
@@ -139,7 +136,7 @@ def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, d
         if ended is None and opted_out_at is not None:
             ended = opted_out_at + LIFETIME
         if ended is not None:
-            found[employee_id] = ended + REST
+            found[employee_id] = (ended + REST).astimezone(UTC).date() + timedelta(days=1)
     return found
 
 
@@ -276,10 +273,10 @@ def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -
     """
     employee = employees.get(session, employee_id)
     if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
-        day = again_from(session, [employee.id])[employee.id]
+        day = max(again_from(session, [employee.id])[employee.id], now.astimezone(UTC).date())
         raise HasOptedOut(
-            f"This person does not take part. You may invite them again from {_on(max(day, now))}. They can change"
-            " their mind before that at any time."
+            f"This person does not take part. You may invite them again from {day}. They can change their mind before"
+            " that at any time."
         )
     invitation = standing(session, employee.id)
     if invitation is None:

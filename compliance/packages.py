@@ -17,8 +17,8 @@ from uuid import UUID
 
 from sqlmodel import Session, SQLModel, col, select
 
-from batch import consents, employees, headshots, notices, photos, resumable, sittings
-from batch.models import Headshot
+from batch import consents, corrections, employees, headshots, notices, photos, resumable, sittings
+from batch.models import Employee, Headshot
 from compliance import certificates, erasures, holds, requests
 from compliance.models import RequestKind
 from likeness import ledger
@@ -74,6 +74,7 @@ def _records(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
         "opted_out_at": _moment(person.opted_out_at),
         "restricted_at": _moment(person.restricted_at),
         "mails": _mails(session, kernel, employee_id),
+        "before_it_was_corrected": _corrections(session, kernel, person, now),
     }
     return {
         "START-HERE.html": _start(tenant, now).encode(),
@@ -100,6 +101,18 @@ def _records(session: Session, kernel: Kernel, employee_id: UUID, now: datetime)
             }
         ),
     }  # fmt: skip
+
+
+def _corrections(session: Session, kernel: Kernel, person: Employee, now: datetime) -> list[dict[str, Any]]:
+    """What the employer's last import changed, for the minutes in which it can still be undone."""
+    return [
+        {
+            "corrected_at": _moment(one.at),
+            "deleted_at": _moment(one.due_at),
+            "profile_before": asdict(corrections.before(kernel.keys, one)),
+        }
+        for one in corrections.of(session, person.id, now)
+    ]
 
 
 def _pictures(session: Session, employee_id: UUID) -> list[tuple[str, str, KeyClass]]:

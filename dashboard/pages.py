@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,9 +32,9 @@ ITEM = re.compile(r"\([a-z]\) ")
 
 
 @pass_context
-def _day(context: Context, moment: datetime) -> str:
+def _day(context: Context, moment: date) -> str:
     pattern = "%-d.%-m.%Y" if context.get("language") == "de" else "%-d %b %Y"
-    return moment.astimezone(UTC).strftime(pattern)
+    return (moment.astimezone(UTC) if isinstance(moment, datetime) else moment).strftime(pattern)
 
 
 @pass_context

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 import pytest
@@ -192,11 +192,17 @@ def test_a_no_a_withdrawal_and_no_answer_are_the_same_to_hr_at_every_time(kernel
     ended = told(end)
     assert len(set(ended)) == 1
     assert ended[0][0] == Stage.OPTED_OUT
-    assert f"again from {end + invitations.REST + timedelta(days=1):%Y-%m-%d}" in ended[0][1]
-    rested = told(end + invitations.REST)
-    assert set(rested) == {(Stage.OPTED_OUT, "invited")}
     with kernel.db.transaction(tenant) as session:
-        assert employees.stage(session, declined.id, end + invitations.REST) == Stage.INVITED
+        days = set(invitations.again_from(session, [one.id for one in people]).values())
+    assert len(days) == 1
+    (day,) = days
+    assert f"again from {day}." in ended[0][1]
+    begins = datetime.combine(day, time(), UTC)
+    assert end + invitations.REST - timedelta(hours=2) < begins <= end + invitations.REST + timedelta(days=1)
+    assert set(told(begins - timedelta(microseconds=1))) == {ended[0]}
+    assert set(told(begins)) == {(Stage.OPTED_OUT, "invited")}
+    with kernel.db.transaction(tenant) as session:
+        assert employees.stage(session, declined.id, begins) == Stage.INVITED
 
 
 def test_hr_cannot_find_out_by_a_fresh_link_who_said_no(kernel: Kernel) -> None:

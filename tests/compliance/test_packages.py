@@ -8,15 +8,18 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 
-from batch import headshots, photos
+from batch import corrections, employees, headshots, photos, workbook
 from batch.employees import EmployeeMissing
 from batch.models import Employee
 from compliance import packages
+from likeness.app import create_app
 from likeness.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys import KeyClass, KeyRef
 from tests.compliance.people import colleague_of, full_person
+from tests.factories import make_tenant, sign_in_employee, sign_in_member
 from tests.handed_in import make_person
 
 
@@ -85,3 +88,32 @@ def test_somebody_with_no_data_gets_one_too_and_a_stranger_none(kernel: Kernel, 
     assert not any("/" in name for name in files)
     with pytest.raises(EmployeeMissing):
         packages.build(kernel, nobody.tenant_id, alice.id, utc_now(), caller="system")
+
+
+def test_what_an_import_corrected_is_in_it_as_long_as_it_is_kept(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    headings = ("Employee ID", "Full name", "E-mail", "Department")
+    with TestClient(create_app(kernel)) as client:
+        sign_in_member(client, kernel, tenant)
+        for department in ("Design", "Legal"):
+            rows = [
+                ("1", "Eva Neu", "eva@acme.example", department),
+                ("2", "Otto Fern", "otto@acme.example", department),
+            ]
+            dropped = client.post(
+                "/api/v1/batches", files={"workbook": ("people.xlsx", workbook.export(headings, rows))}
+            )
+            base = f"/api/v1/batches/{dropped.json()['batch']['id']}"
+            client.post(f"{base}/commit", json={"digest": dropped.json()["reading"]["digest"]})
+        with kernel.db.transaction(tenant) as session:
+            eva = employees.find(session, kernel.keys, "eva@acme.example")
+        assert eva is not None
+        sign_in_employee(client, kernel, eva)
+        with zipfile.ZipFile(io.BytesIO(client.get("/api/v1/visit/export").content)) as opened:
+            everything = {name: opened.read(name) for name in opened.namelist()}
+    about = parsed(everything, "1-about-you.json")
+    (before,) = about["before_it_was_corrected"]
+    assert (about["profile"]["department"], before["profile_before"]["department"]) == ("Legal", "Design")
+    assert b"Otto Fern" not in b"".join(everything.values())
+    corrections.forget(kernel, utc_now() + corrections.KEPT_FOR)
+    assert parsed(package(kernel, eva), "1-about-you.json")["before_it_was_corrected"] == []

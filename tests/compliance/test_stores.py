@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlmodel import SQLModel
 
-import tests.compliance.people  # noqa: F401 - brings every floor's tables
+import likeness.app  # noqa: F401 - brings every floor's tables
 from compliance import stores
 from likeness.keys import KeyClass
 
