@@ -17,7 +17,8 @@ from compliance import attending, erasures
 from compliance.models import Certificate, Erasure, ErasureState, Trigger
 from dashboard import words
 from dashboard.pages import back, page
-from dashboard.visit import EMPLOYEE, PUBLIC, Form, Me, _show, standing
+from dashboard.standing import Me, standing
+from dashboard.visit import EMPLOYEE, PUBLIC, Form, _show
 from likeness.db import utc_now
 from likeness.errors import LikenessError
 from likeness.identity import tenant_in

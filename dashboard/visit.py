@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,9 +16,7 @@ from litestar.response import Redirect
 from sqlmodel import Session, col, select
 
 from batch import (
-    addresses,
     consents,
-    copies,
     decisions,
     employees,
     headshots,
@@ -27,29 +24,27 @@ from batch import (
     invitations,
     notices,
     photos,
-    resumable,
     sets,
     sittings,
     texts,
 )
 from batch.api_visit import enter
-from batch.copies import Held
-from batch.employees import EmployeeProfile
-from batch.models import ACTIVE, AddressChange, Employee, Headshot, Photo, Sitting, SittingState
+from batch.models import ACTIVE, Headshot, Photo, Sitting, SittingState
 from batch.uploads import photo_in
 from compliance import erasures, holds
 from compliance.models import Trigger
 from dashboard import words
 from dashboard.pages import back, page, signed
+from dashboard.standing import Me, standing
 from gpu_cluster.cutout.limits import LIMITS
-from gpu_cluster.models import Run, RunState, Weights
+from gpu_cluster.models import Run, RunState
 from likeness.db import tenant_of, utc_now
 from likeness.errors import LikenessError
 from likeness.identity import Caller, Kind, tenant_in
 from likeness.kernel import Kernel
 from likeness.web import kernel_of, only, signed_in
 from tenants import looks, tenants
-from tenants.models import Look, Tenant
+from tenants.models import Look
 from tenants.tries import counted
 
 PUBLIC = {"public": True}
@@ -64,90 +59,6 @@ SHARE = {SittingState.READY: (0, 0), SittingState.TRAINING: (5, 75), SittingStat
 
 # What the person is asked to look at in a studio portrait, as the self-check names it.
 QUESTIONS = {name: limit.sentence for name, limit in LIMITS.items()}
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What becomes of one kind of a person's things: `days` are left of `of`, or there is nothing, `otherwise`."""
-
-    name: str
-    of: int
-    otherwise: str
-    due: datetime | None
-    days: int
-
-
-@dataclass(frozen=True)
-class Me:
-    """Where the person stands, as every page of theirs shows it."""
-
-    employee: Employee
-    profile: EmployeeProfile
-    tenant: Tenant
-    consented: bool
-    sitting: Sitting | None
-    photos: int
-    headshots: int
-    released: int
-    fates: tuple[Fate, ...]
-    copies: Held
-    """What the employer downloaded, which nothing here can delete."""
-    hidden_until: datetime | None
-    """Until then HR sees of somebody who said no what it sees of everybody who has not answered."""
-    new_address: str | None
-    address: AddressChange | None
-    """Another address that the employer entered, and that only the person can confirm."""
-
-    @property
-    def language(self) -> str:
-        return texts.language_for(self.profile.language)
-
-    @property
-    def active(self) -> bool:
-        return self.sitting is not None and self.sitting.state in ACTIVE
-
-
-def standing(session: Session, kernel: Kernel, employee_id: UUID, now: datetime) -> Me:
-    employee = employees.get(session, employee_id)
-    tenant = tenants.get(session)
-    handed_in = [photo for photo in photos.of(session, employee_id) if photo.due_at > now]
-    arriving = [upload.due_at for upload in resumable.of(session, employee_id, now) if upload.received]
-    made = headshots.of(session, employee_id, now)
-    given = {release.headshot_id for release in headshots.releases(session, employee_id)}
-    weights = session.exec(
-        select(Weights.due_at).where(
-            col(Weights.tenant_id) == tenant_of(session), col(Weights.employee_id) == employee_id
-        )
-    ).all()
-    change, invited = addresses.pending_of(session, employee_id), invitations.standing(session, employee_id)
-    running = invited is not None and invited.expires_at > now and employee.opted_out_at is not None
-    source, after = tenant.source_days, "Deleted {n} days after you hand them in, at the latest."
-    return Me(
-        employee=employee,
-        profile=employees.profile(kernel.keys, employee),
-        tenant=tenant,
-        consented=consents.is_current(session, employee_id),
-        sitting=sittings.latest_of(session, employee_id),
-        photos=len(handed_in),
-        headshots=len(made),
-        released=sum(headshot.id in given for headshot in made),
-        fates=(
-            _fate("Your selfies", source, after, [photo.due_at for photo in handed_in] + arriving, now),
-            _fate("The model of you", source, "Goes with your last selfie, at the latest.", list(weights), now),
-            _fate("Your headshots", tenant.headshot_days, "Deleted {n} days after they are made, at the latest.",
-                  [headshot.due_at for headshot in made], now),
-        ),
-        copies=copies.of(session, employee_id),
-        hidden_until=invited.expires_at if invited is not None and running else None,
-        new_address=addresses.new_address(kernel.keys, change) if change else None,
-        address=change,
-    )  # fmt: skip
-
-
-def _fate(name: str, of: int, otherwise: str, due: list[datetime], now: datetime) -> Fate:
-    last = max((one for one in due if one > now), default=None)
-    days = -(-(last - now) // timedelta(days=1)) if last else 0
-    return Fate(name, of, otherwise, last, days)
 
 
 def _me(request: Request[Any, Any, Any]) -> tuple[Kernel, Caller, Me]:

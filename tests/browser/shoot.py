@@ -23,7 +23,17 @@ from tests.browser.world import World, build, cookie_of, served, workbook_of
 CHROMIUM = "/usr/bin/chromium"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
-SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
+SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1440, "height": 900}}
+
+
+def everywhere(world: World, browser: Browser) -> list[tuple[str, str, str]]:
+    """With the pages of an import, which only a dropped file brings up."""
+    return [
+        *pages(world),
+        ("desk-preview", "hr", preview(world, browser, workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]))),
+        ("desk-preview-changes", "hr", preview(world, browser, corrected(world, browser))),
+        ("desk-columns", "hr", preview(world, browser, UNKNOWN)),
+    ]
 
 
 def pages(world: World) -> list[tuple[str, str, str]]:
@@ -42,7 +52,13 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("visit-consent-de", "german", "/visit/consent"),
         ("visit-declined", "declined", "/visit/declined"),
         ("visit-photos", "photos", "/visit/photos"),
+        ("visit-withdrawn", "withdrawn", "/visit/declined"),
+        ("visit-withdrawn-consent", "withdrawn", "/visit/consent"),
+        ("visit-face-withdrawn", "withdrawn", "/visit/face"),
+        ("visit-address", "asked", "/visit/photos"),
+        ("address", "", world.address_question),
         ("visit-photos-none", "few", "/visit/photos"),
+        ("visit-photos-who-de", "who", "/visit/photos"),
         ("visit-photos-enough", "choose", "/visit/photos"),
         ("visit-making", "making", "/visit/making"),
         ("visit-failed", "failed", "/visit/making"),
@@ -51,6 +67,16 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("visit-face", "choose", "/visit/face"),
         ("visit-delete", "choose", "/visit/delete"),
         ("gone", "", world.gone),
+        ("retention", "", f"/retention/{world.tenant}"),
+        ("studio-consent", "studio-consent", "/visit/consent"),
+        ("studio-photos-de", "studio-photos", "/visit/photos"),
+        ("studio-making", "studio-making", "/visit/making"),
+        ("studio-headshots", "studio-choose", "/visit/headshots"),
+        ("studio-headshot", "studio-choose", f"/visit/headshots/{world.studio.headshot}"),
+        ("studio-face", "studio-choose", "/visit/face"),
+        ("studio-batch", "studio", f"/desk/batches/{world.studio.batch}"),
+        ("studio-desk-headshots", "studio", f"/desk/batches/{world.studio.batch}/headshots"),
+        ("legal-late", "studio", "/legal"),
         ("desk-empty", "empty", "/desk"),
         ("desk", "hr", "/desk"),
         ("desk-batch", "hr", batch),
@@ -100,12 +126,7 @@ def corrected(world: World, browser: Browser) -> bytes:
 
 
 def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str]) -> None:
-    wanted = [
-        *pages(world),
-        ("desk-preview", "hr", preview(world, browser, workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]))),
-        ("desk-preview-changes", "hr", preview(world, browser, corrected(world, browser))),
-        ("desk-columns", "hr", preview(world, browser, UNKNOWN)),
-    ]
+    wanted = everywhere(world, browser)
     for size in sizes:
         for scheme in schemes:
             for name, who, address in wanted:
@@ -117,6 +138,7 @@ def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str]
                     context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
                 page = context.new_page()
                 page.goto(world.address + address)
+                page.evaluate("document.querySelectorAll('img').forEach(one => { one.loading = 'eager'; })")
                 page.wait_for_timeout(250)
                 page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=True)
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from likeness.kernel import Kernel
-from tests.browser.shoot import ARGS, CHROMIUM, SIZES, pages
+from tests.browser.shoot import ARGS, CHROMIUM, SIZES, everywhere
 from tests.browser.world import World, build, cookie_of, served
 
 AXE = Path(__file__).parent / "vendor/axe-4.14.1.min.js"
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_no_page_breaks_a_rule(world: World, browser: Browser, size: str, scheme: str) -> None:
     faults = []
-    for name, who, address in pages(world):
+    for name, who, address in everywhere(world, browser):
         options: dict[str, Any] = {"viewport": SIZES[size], "color_scheme": scheme, "reduced_motion": "reduce"}
         context = browser.new_context(**options)
         if who:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
-from batch import photos, uploads
+from batch import photos, resumable, uploads
 from batch.models import Employee, Photo
 from likeness import identity
 from likeness.db import utc_now
@@ -96,6 +96,17 @@ def mine(kernel: Kernel, person: Employee) -> list[Photo]:
         return photos.of(session, person.id)
 
 
+def arrived(kernel: Kernel, person: Employee) -> None:
+    """The server keeps what came a moment after it notices that the line is cut."""
+    deadline = time.monotonic() + 30
+    while True:
+        with kernel.db.transaction(person.tenant_id) as session:
+            if any(upload.received for upload in resumable.of(session, person.id, utc_now())):
+                return
+        assert time.monotonic() < deadline, "nothing of the photo was kept"
+        time.sleep(0.05)
+
+
 def bytes_of(kernel: Kernel, person: Employee) -> set[bytes]:
     key = kernel.keys.open(KeyRef(person.tenant_id, person.id, KeyClass.SOURCE))
     return {kernel.objects.get(photo.path, key) for photo in mine(kernel, person)}
@@ -159,6 +170,7 @@ def test_after_a_closed_tab_the_photos_are_named_and_go_on(
         page.close()
         network.cut()
         network.bytes_a_second = 0
+        arrived(kernel, alice)
         _comes_back(kernel, network.address, phone, alice, chosen)
 
 

@@ -24,11 +24,22 @@ from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
 from likeness.serving import server
+from likeness.smtp import Outcome
 from likeness.web import cookie_name
 from tenants import looks, members
-from tenants.models import Member, Role
+from tenants.models import CUTOUT, Member, Role
+from tests.browser.turns import (
+    Studio,
+    asked_for_address,
+    mails_that_failed,
+    several_people,
+    studio,
+    taken_back,
+    withdrawn,
+)
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
-from tests.pictures import beside, drawn
+from tests.pictures import beside as side_by_side
+from tests.pictures import drawn
 
 PEOPLE = (
     ("Nadia Ümit", "Design"), ("Zoë van der Berg", "Design"), ("José Núñez", "Sales"), ("ليلى حداد", "Finance"),
@@ -54,6 +65,8 @@ class World:
     gone: str
     headshot: UUID
     sign_in: str
+    address_question: str
+    studio: Studio
 
 
 @contextmanager
@@ -75,7 +88,7 @@ def served(kernel: Kernel) -> Iterator[str]:
 
 def build(kernel: Kernel, address: str) -> World:
     tenant, empty = (
-        make_tenant(kernel, name="Northlight Optics"),
+        make_tenant(kernel, name="Northlight Optics", recipes=["portrait-small", CUTOUT]),
         make_tenant(kernel, name="Still Empty", with_credits=0),
     )
     hr = make_member(kernel, tenant, Role.HR, Role.LEGAL)
@@ -85,11 +98,14 @@ def build(kernel: Kernel, address: str) -> World:
         batch = make_batch(session, name="Autumn 2026", imported_at=utc_now() - timedelta(minutes=4))
         people = [
             make_employee(session, kernel, batch=batch, full_name=name, department=department,
-                          email=f"person{number}@northlight.example", language="de" if number == 4 else "en")
+                          email=f"person{number}@northlight.example", language="de" if number in (4, 16) else "en")
             for number, (name, department) in enumerate(PEOPLE)
         ]  # fmt: skip
         invitations.invite_all(session, [person.id for person in people[:-2]], utc_now())
     run_jobs(kernel, tenant=tenant)
+    cookies = {"withdrawn": withdrawn(kernel, people[17])}
+    address_question = asked_for_address(kernel, people[14])
+    several_people(kernel, people[16])
     nadia, zoe, jose, laila, anna, owen, li = people[:7]
     for person in (nadia, zoe, jose, laila, owen, li):
         _consented(kernel, person)
@@ -100,22 +116,27 @@ def build(kernel: Kernel, address: str) -> World:
     _training(kernel, jose)
     _failed(kernel, laila)
     _given_up(kernel, laila)
-    _headshots(kernel, li)
+    others = _headshots(kernel, li)
     with kernel.db.transaction(tenant) as session:
         headshots.release(session, li.id, [headshots.of(session, li.id, utc_now())[0].id], utc_now())
         headshots.release(session, zoe.id, [made[1].id], utc_now())
         headshots.favourite(session, zoe.id, made[0].id, utc_now())
+        taken_back(session, others[1])
         _places(session, people[7:])
+        mails_that_failed(session, {
+            people[7].id: (Outcome.ADDRESS, "550 5.1.1"), people[10].id: (Outcome.AWAY, ""),
+            anna.id: (Outcome.REFUSED, "554 5.7.1"), people[15].id: (Outcome.UNKNOWN, ""),
+        })  # fmt: skip
         gone = _legal(session, tenant, hr, lena)
     with kernel.db.transaction(tenant) as session:
         sign_in = make_link(session, Kind.MEMBER, hr.id, utc_now())
-        cookies = {
+        cookies |= {
             "hr": start_session(session, Kind.MEMBER, hr.id, utc_now()),
             **{
                 name: start_session(session, Kind.EMPLOYEE, person.id, utc_now())
                 for name, person in (("photos", nadia), ("choose", zoe), ("making", jose), ("failed", laila),
                                      ("consent", people[12]), ("german", anna), ("declined", people[9]),
-                                     ("few", owen))
+                                     ("few", owen), ("who", people[16]), ("asked", people[14]))
             },
         }  # fmt: skip
     with kernel.db.transaction(empty) as session:
@@ -125,9 +146,11 @@ def build(kernel: Kernel, address: str) -> World:
             session, kernel.keys, f"{uuid4().hex[:8]}@localhost.example", "Operator", [Role.OPERATOR]
         )
         cookies["operator"] = start_session(session, Kind.OPERATOR, operator.id, utc_now())
+    beside = studio(kernel)
     return World(
-        kernel, address, tenant, batch.id, empty, cookies, _link(kernel, people[13]), gone, made[0].id, sign_in
-    )
+        kernel, address, tenant, batch.id, empty, cookies | beside.cookies, _link(kernel, people[13]), gone, made[0].id,
+        sign_in, address_question, beside,
+    )  # fmt: skip
 
 
 def cookie_of(world: World, name: str) -> dict[str, Any]:
@@ -147,7 +170,7 @@ def _some_photos(kernel: Kernel, person: Employee) -> None:
         (shots[1], PhotoState.ACCEPTED, None),
         (shots[2], PhotoState.ACCEPTED, None),
         (shots[3], PhotoState.ADVISED, {"message": "This photo is very dark.", "action": "Turn towards a window"}),
-        (beside(shots[4], drawn(8, 1, 640)[0]), PhotoState.CHOOSING,
+        (side_by_side(shots[4], drawn(8, 1, 640)[0]), PhotoState.CHOOSING,
          {"message": "There are several people in this photo.", "action": "Tap your own face"}),
         (b"no picture", PhotoState.REJECTED,
          {"message": "We could not find a face in this photo.", "action": "Take one facing the camera"}),
@@ -174,7 +197,7 @@ def _photo(kernel: Kernel, person: Employee, data: bytes, state: PhotoState, fin
 
 def _headshots(kernel: Kernel, person: Employee) -> list[Headshot]:
     with kernel.db.transaction(person.tenant_id) as session:
-        sitting = sittings.submit(session, person.id, utc_now())
+        sitting = sittings.submit(session, person.id, utc_now(), "portrait-small")
         fence = sittings.claim(session, sitting.id, utc_now())
         assert fence is not None
     with kernel.db.transaction(person.tenant_id) as session:
@@ -212,7 +235,7 @@ def _given_up(kernel: Kernel, person: Employee) -> None:
 
 def _training(kernel: Kernel, person: Employee) -> None:
     with kernel.db.transaction(person.tenant_id) as session:
-        sitting = sittings.submit(session, person.id, utc_now())
+        sitting = sittings.submit(session, person.id, utc_now(), "portrait-small")
         fence = sittings.claim(session, sitting.id, utc_now())
         assert fence is not None
         session.add(
@@ -223,7 +246,7 @@ def _training(kernel: Kernel, person: Employee) -> None:
 
 def _failed(kernel: Kernel, person: Employee) -> None:
     with kernel.db.transaction(person.tenant_id) as session:
-        sitting = sittings.submit(session, person.id, utc_now())
+        sitting = sittings.submit(session, person.id, utc_now(), "portrait-small")
         fence = sittings.claim(session, sitting.id, utc_now())
         assert fence is not None
         sittings.fail(session, sitting.id, fence, "None of the headshots looked enough like you.")

@@ -1,0 +1,168 @@
+"""What happens beside the ordinary way, for the pages that tell of it: a no, another address, other people in photos, mails
+that do not arrive, studio portraits, deletions that are late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlmodel import Session, col, select
+
+from batch import addresses, employees, headshots, intake, invitations, photos, sittings
+from batch.models import Employee, Headshot, Invitation, Link, PhotoState, Release
+from compliance import attending
+from compliance.models import Erasure
+from likeness import mail
+from likeness.db import utc_now
+from likeness.identity import Kind, start_session
+from likeness.kernel import Kernel
+from likeness.mail import Mail
+from likeness.smtp import Outcome
+from tenants import looks
+from tenants.models import CUTOUT, Role
+from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
+from tests.pictures import drawn
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A company that offers studio portraits alone, and that is late with deleting."""
+
+    batch: UUID
+    headshot: UUID
+    cookies: dict[str, str]
+
+
+def withdrawn(kernel: Kernel, person: Employee) -> str:
+    """Somebody who handed in a photo, said no after all, and has the certificate; returns their cookie."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        give_consent(session, kernel, person)
+    intake.add(kernel, person.tenant_id, person.id, drawn(4, 1, 384)[0], utc_now())
+    with kernel.db.transaction(person.tenant_id) as session:
+        cookie = start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+        attending.withdraw(session, person.id, utc_now())
+    run_jobs(kernel, tenant=person.tenant_id, ahead=timedelta(minutes=2))
+    return cookie
+
+
+def asked_for_address(kernel: Kernel, person: Employee) -> str:
+    """Another address was imported for somebody who has consented; returns the path of the question in their mail."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        give_consent(session, kernel, person)
+        moved = replace(
+            employees.profile(kernel.keys, person), email="jonas.lindqvist-sommer@northlight-optics.example"
+        )
+        addresses.correct(session, kernel.keys, {person.id: moved}, utc_now(), caller=f"member:{uuid4()}")
+    run_jobs(kernel, tenant=person.tenant_id)
+    with kernel.db.transaction(person.tenant_id) as session:
+        for row in mail.mailbox(session):
+            letter = mail.read(kernel.keys, row)
+            if row.owner_id == person.id and letter and "/a/" in letter.text:
+                return "/a/" + letter.text.split("/a/")[1].split()[0]
+    raise AssertionError("no mail asks about the address")
+
+
+def several_people(kernel: Kernel, person: Employee) -> None:
+    """Photos of somebody and of two others, of whom nobody has said yet who is who, and one that was nearly the same."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        give_consent(session, kernel, person)
+    shots = (
+        [(1, one) for one in drawn(11, 4, 384)] + [(2, one) for one in drawn(12, 2, 384)] + [(3, drawn(13, 1, 384)[0])]
+    )
+    for number, data in shots:
+        photo = intake.add(kernel, person.tenant_id, person.id, data, utc_now())
+        with kernel.db.transaction(person.tenant_id) as session:
+            row = photos.get(session, person.id, photo.id)
+            row.state, row.person, row.pose = PhotoState.ACCEPTED, number, "front"
+    with kernel.db.transaction(person.tenant_id) as session:
+        mine = photos.of(session, person.id)
+        mine[3].twin_of = mine[2].id
+        photos.sets.settle(mine)
+        session.add_all(mine)
+
+
+def mails_that_failed(session: Session, people: dict[UUID, tuple[Outcome, str]]) -> None:
+    """The newest mail of each, as it is once a mail server has said no, said nothing, or was away."""
+    now = utc_now()
+    for employee_id, (outcome, code) in people.items():
+        links = select(Link.mail_id).where(col(Link.employee_id) == employee_id)
+        for letter in session.exec(select(Mail).where(col(Mail.id).in_(links))):
+            letter.outcome, letter.code, letter.tried_at, letter.sent_at = (
+                outcome,
+                code,
+                now - timedelta(minutes=9),
+                None,
+            )
+            letter.handed_at = now - timedelta(minutes=9) if outcome == Outcome.UNKNOWN else None
+            letter.failed_at = now if outcome in (Outcome.ADDRESS, Outcome.REFUSED) else None
+        for invited in session.exec(select(Invitation).where(col(Invitation.employee_id) == employee_id)):
+            invited.delivered_at = invited.opened_at = None
+            invited.bounced_at = now if outcome in (Outcome.ADDRESS, Outcome.REFUSED) else None
+
+
+def taken_back(session: Session, headshot: Headshot) -> None:
+    """Released, downloaded by HR, taken back."""
+    headshots.release(session, headshot.employee_id, [headshot.id], utc_now())
+    given = session.exec(select(Release).where(col(Release.headshot_id) == headshot.id)).one()
+    given.downloaded_at = utc_now() - timedelta(hours=3)
+    session.flush()
+    headshots.unrelease(session, headshot.employee_id, headshot.id, utc_now())
+
+
+def studio(kernel: Kernel) -> Studio:
+    tenant = make_tenant(kernel, name="Atelier Süd", recipes=[CUTOUT])
+    hr = make_member(kernel, tenant, Role.HR, Role.LEGAL, name="Paula Brecht")
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session, name="Studio portraits")
+        asked, handing, waiting, choosing = (
+            make_employee(session, kernel, batch=batch, full_name=name, department="Atelier", language=language)
+            for name, language in (("Ines Roth", "en"), ("Uwe Kranz", "de"), ("Leo Abt", "en"), ("Maja Stein", "en"))
+        )
+        invitations.invite_all(session, [one.id for one in (asked, handing, waiting, choosing)], utc_now())
+    run_jobs(kernel, tenant=tenant)
+    for person in (handing, waiting, choosing):
+        with kernel.db.transaction(tenant) as session:
+            give_consent(session, kernel, person)
+        for data in drawn(person.id.int % 1000, 2, 384):
+            photo = intake.add(kernel, tenant, person.id, data, utc_now())
+            with kernel.db.transaction(tenant) as session:
+                photos.get(session, person.id, photo.id).state = PhotoState.ACCEPTED
+    with kernel.db.transaction(tenant) as session:
+        sittings.submit(session, waiting.id, utc_now())
+    made = _portraits(kernel, choosing)
+    with kernel.db.transaction(tenant) as session:
+        headshots.release(session, choosing.id, [made[0].id], utc_now())
+        late = photos.of(session, choosing.id)[0]
+        late.due_at = utc_now() - timedelta(hours=5)
+        session.add(late)
+        session.add(Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="retention", requested_by="system",
+                            state="verifying", requested_at=utc_now() - timedelta(hours=2), failures=2))  # fmt: skip
+        cookies = {
+            "studio": start_session(session, Kind.MEMBER, hr.id, utc_now()),
+            **{
+                name: start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+                for name, person in (("studio-consent", asked), ("studio-photos", handing), ("studio-making", waiting),
+                                     ("studio-choose", choosing))
+            },
+        }  # fmt: skip
+    return Studio(batch.id, made[1].id, cookies)
+
+
+def _portraits(kernel: Kernel, person: Employee) -> list[Headshot]:
+    """Two portraits, one of which asks the person to look closely."""
+    with kernel.db.transaction(person.tenant_id) as session:
+        sitting = sittings.submit(session, person.id, utc_now())
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+    with kernel.db.transaction(person.tenant_id) as session:
+        held = sittings.get(session, sitting.id)
+        allowed = looks.list_looks(session)
+        made = [
+            headshots.keep(session, kernel.objects, kernel.keys, held, allowed[number].id, number, data, 1, utc_now())
+            for number, data in enumerate(drawn(person.id.int % 1000, 2, 512))
+        ]
+        for one, question in zip(made, (None, "soft"), strict=True):
+            one.likeness_ratio, one.question, one.loosening = None, question, 1.05
+        assert sittings.finish(session, sitting.id, fence)
+    return made
