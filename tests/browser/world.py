@@ -107,11 +107,12 @@ def build(kernel: Kernel, address: str) -> World:
     address_question = asked_for_address(kernel, people[14])
     several_people(kernel, people[16])
     nadia, zoe, jose, laila, anna, owen, li = people[:7]
-    for person in (nadia, zoe, jose, laila, owen, li):
+    for person in (nadia, zoe, jose, laila, owen, li, people[8]):
         _consented(kernel, person)
     _some_photos(kernel, nadia)
     for person in (zoe, jose, laila, li):
         _good_photos(kernel, person, 8 if person is zoe else 6)
+    _good_photos(kernel, people[8], 6)
     made = _headshots(kernel, zoe)
     _training(kernel, jose)
     _failed(kernel, laila)
@@ -136,7 +137,7 @@ def build(kernel: Kernel, address: str) -> World:
                 name: start_session(session, Kind.EMPLOYEE, person.id, utc_now())
                 for name, person in (("photos", nadia), ("choose", zoe), ("making", jose), ("failed", laila),
                                      ("consent", people[12]), ("german", anna), ("declined", people[9]),
-                                     ("few", owen), ("who", people[16]), ("asked", people[14]))
+                                     ("few", owen), ("who", people[16]), ("asked", people[14]), ("enough", people[8]))
             },
         }  # fmt: skip
     with kernel.db.transaction(empty) as session:

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from batch import consents, headshots, invitations, photos
+from batch import consents, headshots, invitations, photos, sets
 from batch.models import Employee, PhotoState, Purpose
 from dashboard import words
 from dashboard.pages import FOLDER
 from likeness import mail
 from likeness.db import utc_now
 from likeness.kernel import Kernel
+from tenants.models import CUTOUT
 from tests.dashboard.markup import get
-from tests.factories import make_employee, make_tenant, run_jobs, sign_in_employee
+from tests.factories import give_consent, make_employee, make_tenant, run_jobs, sign_in_employee
 from tests.handed_in import make_headshots, make_person, make_photos, make_sitting
 
 
@@ -231,3 +232,51 @@ def test_every_sentence_of_the_visit_has_a_german_one() -> None:
 
 def fragment(target: str) -> dict[str, str]:
     return {"hx-request": "true", "hx-target": target}
+
+
+def studio_person(kernel: Kernel) -> Employee:
+    """Somebody of a company that makes studio portraits alone, with photos to choose from."""
+    tenant = make_tenant(kernel, recipes=[CUTOUT])
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel)
+        give_consent(session, kernel, person)
+    return person
+
+
+def test_where_no_model_is_made_nobody_is_told_of_one(client: TestClient[Any], kernel: Kernel) -> None:
+    person = studio_person(kernel)
+    sign_in_employee(client, kernel, person)
+    face = get(client, "/visit/face")
+    assert face.count("Studio portrait</b>") == 1
+    assert face.count("Face measurements</b>") == 1
+    for page in (face, get(client, "/visit/photos"), get(client, "/visit/delete")):
+        assert "he model of you" not in page
+    assert "You can begin with one photo." in get(client, "/visit/photos")
+    sign_in_employee(client, kernel, make_person(kernel))
+    assert "The model of you" in get(client, "/visit/face")
+    assert "the model of you" in get(client, "/visit/delete")
+
+
+def test_who_is_asked_once_and_not_at_every_photo(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    make_photos(kernel, person, 3)
+    with kernel.db.transaction(person.tenant_id) as session:
+        mine = photos.of(session, person.id)
+        for photo, number in zip(mine, (1, 1, 2), strict=True):
+            photo.state, photo.person = PhotoState.ACCEPTED, number
+        sets.settle(mine)
+        session.add_all(mine)
+    sign_in_employee(client, kernel, person)
+    page = get(client, "/visit/photos")
+    assert "Which of these are you?" in page
+    assert page.count("This is me") == 2  # One for each of the two people.
+    assert page.count("It waits for your answer above.") == 1
+
+
+def test_photos_whose_headshots_are_made_lead_to_these(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    make_headshots(kernel, person, 1)
+    sign_in_employee(client, kernel, person)
+    page = get(client, "/visit/photos")
+    assert 'href="/visit/headshots"' in page
+    assert 'action="/visit/sitting"' not in page
