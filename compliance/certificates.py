@@ -137,6 +137,8 @@ def verify(token: str, public: Mapping[str, Any]) -> dict[str, Any]:
     Raises `CertificateInvalid`.
     """
     token = token.strip()
+    if not isinstance(public, Mapping):
+        raise CertificateInvalid("The key file holds no public key. It has to be the JWK, or the list of them (JWKS).")
     try:
         _check_spelling(token)
         header = jws.extract_compact(token.encode()).headers()
@@ -166,7 +168,7 @@ def _key_for(public: Mapping[str, Any], header: Mapping[str, Any]) -> OKPKey:
         raise CertificateInvalid("This certificate is not signed with Ed25519.")
     candidates = public.get("keys", [public])
     for jwk in candidates:
-        if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
+        if isinstance(jwk, Mapping) and jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519":
             key = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x")})
             if key.thumbprint() == header.get("kid"):
                 return key

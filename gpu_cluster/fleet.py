@@ -293,6 +293,12 @@ class Fleet:
             self._folder = None
 
 
+def gpus(address: str) -> int:
+    """How many GPUs the cluster has at this moment. Only for a program that ends afterwards."""
+    ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
+    return int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+
+
 class Probe:
     """Asks a cluster's head now and then, in a thread of its own, because asking one that has died takes minutes."""
 

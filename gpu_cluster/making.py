@@ -82,7 +82,8 @@ class Making:
         self.equipment, self.order, self.board = equipment, order, board
         self.recipe, self.base, self.faces = equipment.recipe, equipment.base, equipment.faces
         self._processors, self._scratch = processors, scratch
-        self._objects, self._keys = Objects(order.objects_url), KeyFolder(Path(order.key_folder))
+        self._objects = Objects(order.objects_url, plain_http=order.objects_plain_http)
+        self._keys = KeyFolder(Path(order.key_folder))
         self._outcomes = {person.sitting: Outcome(person.sitting) for person in order.people}
         self._sets: Sets = {}
 

@@ -45,6 +45,7 @@ class Order:
     objects_url: str
     key_folder: str
     licences: tuple[str, ...]
+    objects_plain_http: bool = False
 
 
 @dataclass(frozen=True)

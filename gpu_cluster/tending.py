@@ -260,6 +260,7 @@ def take(kernel: Kernel, working: Sequence[Order], now: datetime, *, portraits: 
                 looks=shots,
                 recipe=recipe,
                 objects_url=settings.objects_address(),
+                objects_plain_http=settings.objects_plain_http,
                 key_folder=str(settings.keys_path()),
                 licences=tuple(sorted(settings.licences)),
             )

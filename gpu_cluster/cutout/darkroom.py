@@ -43,7 +43,8 @@ class Darkroom:
 
     def work(self, order: Order) -> list[Outcome]:
         """One person's failure is that person's outcome and leaves the others alone."""
-        objects, keys = Objects(order.objects_url), KeyFolder(Path(order.key_folder))
+        objects = Objects(order.objects_url, plain_http=order.objects_plain_http)
+        keys = KeyFolder(Path(order.key_folder))
         outcomes = []
         for person in order.people:
             outcome, started = Outcome(person.sitting), time.monotonic()

@@ -9,8 +9,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
+from contextlib import suppress
+from functools import cache, partial
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import pika
@@ -21,13 +22,17 @@ from gpu_cluster.recipe import PHOTOGRAPHS, recipes
 from likeness import fingerprint
 from likeness.db import Database
 from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef, MasterKeyMissing
+from likeness.machine import existing, hindrances, worries
 from likeness.objects import Objects, tenant_path
 from likeness.settings import Settings
-from tenants.models import CUTOUT
+
+RAY_SECONDS = 45
 
 
 def problems(settings: Settings) -> Iterator[str]:
     """Every problem found, one sentence each; none when everything answers."""
+    yield from hindrances(settings)
+    yield from worries(settings)
     yield from _shape(settings)
     yield from _keys(settings)
     yield from _objects(settings)
@@ -41,6 +46,9 @@ def problems(settings: Settings) -> Iterator[str]:
             yield from _told("RabbitMQ", lambda: _broker(settings.broker_url), "Check LIKENESS_BROKER_URL.")
     if settings.smtp_url:
         yield from _told("The mail server", lambda: _smtp(settings.smtp_url), "Check LIKENESS_SMTP_URL.")
+    if settings.ray_address:
+        ask = partial(_cluster, settings.ray_address)
+        yield from _told("The Ray cluster", ask, "Check LIKENESS_RAY_ADDRESS and Ray's token.")
 
 
 def makes(settings: Settings) -> Iterator[str]:
@@ -57,29 +65,38 @@ def makes(settings: Settings) -> Iterator[str]:
     else:
         where = "on the Ray cluster's GPUs" if settings.ray_address else "on this machine's processors, which takes hours"
         yield f"Models of people on the base {recipe.name}, {where}; the GPU decides how long one takes."
+        if settings.ray_address:
+            yield from _gpus(settings.ray_address)
 
 
-def _recipe(settings: Settings) -> Iterator[str]:
-    recipe = recipes().get(settings.recipe)
-    if settings.recipe == CUTOUT:
-        return
-    if recipe is None:
-        known = sorted({CUTOUT, *(name for name, one in recipes().items() if one.world == PHOTOGRAPHS)})
-        yield f"LIKENESS_RECIPE is {settings.recipe!r}, which is no recipe. Choose one of: {', '.join(known)}."
-    elif recipe.world != PHOTOGRAPHS:
+def _gpus(address: str) -> Iterator[str]:
+    with suppress(Exception):  # Why it does not answer is told as a problem.
+        gpus = _cluster(address)
         yield (
-            f"LIKENESS_RECIPE is {recipe.name}, a base that knows drawn people only and refuses photographs. Set it to"
-            f" {CUTOUT}, or to a base of photographs where there is a GPU."
+            f"The Ray cluster has {gpus} GPU{'s' * (gpus != 1)} now. Whether its nodes hold the weights is not asked."
+            if gpus
+            else "The Ray cluster has no GPU now. Unless an autoscaler adds one, no model is made."
         )
-    elif recipe.licence != "Apache-2.0" and recipe.licence not in settings.licences:
-        yield (
-            f"The recipe {recipe.name} needs the licence {recipe.licence}. Read it, then add it to"
-            " LIKENESS_ACCEPTED_LICENCES."
-        )
+
+
+@cache
+def _cluster(address: str) -> int:
+    """GPUs of the cluster. Asked in a process of its own, because Ray ends a program that cannot reach its cluster."""
+    parts = urlsplit(address if "://" in address else f"ray-head://{address}")
+    if parts.port:
+        with socket.create_connection((parts.hostname or "localhost", parts.port), timeout=5):
+            pass
+    code = "import sys; from gpu_cluster.fleet import gpus; print(gpus(sys.argv[1]))"
+    try:
+        ended = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, timeout=RAY_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"it did not answer within {RAY_SECONDS} seconds.") from None
+    if ended.returncode:
+        raise RuntimeError((ended.stderr.strip().splitlines() or ["Ray ended without a word."])[-1])
+    return int(ended.stdout.split()[-1])
 
 
 def _shape(settings: Settings) -> Iterator[str]:
-    yield from _recipe(settings)
     if settings.embedded:
         return
     for name in ("database_url", "broker_url", "objects_url", "key_folder", "rescan_database_url"):
@@ -99,13 +116,13 @@ def _keys(settings: Settings) -> Iterator[str]:
         yield "The key folder lies inside the database folder: a backup of the database would undo every erasure."
     if folder.exists() and stat.S_IMODE(folder.stat().st_mode) & 0o077:
         yield f"The key folder {folder} can be read by other users. Run: chmod 700 {folder}"
-    if not os.access(_existing(folder), os.W_OK):
+    if not os.access(existing(folder), os.W_OK):
         yield f"The key folder {folder} cannot be written."
 
 
 def _objects(settings: Settings) -> Iterator[str]:
     def put_and_delete() -> None:
-        objects, owner = Objects(settings.objects_address()), uuid4()
+        objects, owner = Objects(settings.objects_address(), plain_http=settings.objects_plain_http), uuid4()
         path = tenant_path(owner, "check", str(uuid4()))
         key = DataKey(KeyRef(owner, owner, KeyClass.PROFILE), os.urandom(32))
         try:
@@ -115,7 +132,13 @@ def _objects(settings: Settings) -> Iterator[str]:
         finally:
             objects.delete(path)
 
-    yield from _told("The object store", put_and_delete, "Check LIKENESS_OBJECTS_URL and its credentials.")
+    http = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://") and not settings.objects_plain_http
+    advice = (
+        "AWS_ENDPOINT_URL begins with http://: use https://, or allow it with LIKENESS_OBJECTS_PLAIN_HTTP=true."
+        if http
+        else "Check LIKENESS_OBJECTS_URL and its credentials."
+    )
+    yield from _told("The object store", put_and_delete, advice)
 
 
 def _confinement() -> None:
@@ -163,8 +186,8 @@ def _rescan(settings: Settings) -> Iterator[str]:
     try:
         if writes():
             yield "The role of LIKENESS_RESCAN_DATABASE_URL may write. Use `likeness_rescan`, which only reads."
-    except Exception as error:
-        yield f"The re-scan's database does not answer ({type(error).__name__}). Check LIKENESS_RESCAN_DATABASE_URL."
+    except Exception as error:  # Whatever goes wrong here is the finding.
+        yield f"The re-scan's database does not answer: {_reason(error)} Check LIKENESS_RESCAN_DATABASE_URL."
 
 
 def _broker(url: str) -> None:
@@ -181,15 +204,38 @@ def _smtp(url: str) -> None:
         smtplib.SMTP(parts.hostname or "localhost", parts.port or 25, timeout=5).close()
 
 
-def _told(what: str, attempt: Callable[[], None], advice: str) -> Iterator[str]:
+def _told(what: str, attempt: Callable[[], object], advice: str) -> Iterator[str]:
     try:
         attempt()
     except Exception as error:  # Whatever goes wrong here is the finding.
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        yield f"{what} does not work: {first_line[:300]} {advice}"
+        yield f"{what} does not work: {_reason(error)} {advice}"
 
 
-def _existing(folder: Path) -> Path:
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+def _reason(error: BaseException) -> str:
+    """What happened and why, without passwords: the first line of the error, and of the one that it came from."""
+    lines = [_first_line(error)]
+    cause = error
+    while below := cause.__cause__ or next((one for one in cause.args if isinstance(one, BaseException)), None):
+        cause = below
+    if cause is not error and _first_line(cause) not in lines[0]:
+        lines.append(_first_line(cause))
+    said = ": ".join(line.rstrip(".") for line in lines)
+    for secret in _secrets():
+        said = said.replace(secret, "…")
+    return f"{said}."
+
+
+def _first_line(error: BaseException) -> str:
+    said = str(error).strip() or repr(error)
+    return said.splitlines()[0][:300]
+
+
+def _secrets() -> set[str]:
+    """Passwords and keys in the environment, as they are written and as they are meant."""
+    found = {value for name, value in os.environ.items() if name.startswith("AWS_SECRET") or name.startswith("AWS_SESSION")}
+    found.add(os.environ.get("RAY_AUTH_TOKEN", ""))
+    for name, value in os.environ.items():
+        if name.upper().startswith("LIKENESS_") and "@" in value and "://" in value:
+            written = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+            found |= {written, unquote(written)}
+    return {one for one in found if len(one) > 2}

@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
+from psycopg import OperationalError
 from rich.console import Console
 
 from likeness import fingerprint, telemetry
 from likeness.db import UnknownSchema, UnsafeRole
 from likeness.errors import LikenessError
+from likeness.home import HomeUnusable, make_home
 from likeness.kernel import Kernel, assemble
 from likeness.keys import KeyUnavailable
-from likeness.settings import Settings
+from likeness.settings import SettingsWrong, from_environment
 from likeness.stopping import until_told_to_stop
 
 console = Console(stderr=False)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Sentences(click.Group):
+    """What an operator can put right is one sentence and never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingsWrong, HomeUnusable) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="likeness")
 def main() -> None:
     """AI headshots for a whole company, where everyone can see what happens to their face."""
@@ -32,10 +44,15 @@ def up() -> None:
     """Run everything on this machine: database, worker, Ray and web server."""
     from likeness.embedded import AlreadyRunning, Embedded
     from likeness.first_admin import sign_in_address
+    from likeness.machine import hindrances, worries
     from likeness.postgres import PostgresFailed
 
-    settings = Settings()
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    settings = from_environment()
+    make_home(settings.home)
+    for sentence in hindrances(settings):
+        raise click.ClickException(sentence)
+    for sentence in worries(settings):
+        console.print(f"[yellow]![/] {sentence}", soft_wrap=True, highlight=False)
     telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     running = Embedded(settings)
     try:
@@ -100,13 +117,20 @@ def tend() -> None:
 def migrate() -> None:
     """Bring the database schema to this version; needs LIKENESS_OWNER_DATABASE_URL."""
     from likeness.migrations import migrate
+    from likeness.migrations.roles import RolesMissing, make_roles
 
-    settings = Settings()
+    settings = from_environment()
     if not settings.owner_database_url:
         raise click.ClickException(
             "LIKENESS_OWNER_DATABASE_URL is not set. Migrations run as the role that owns the tables; the embedded"
             " profile migrates by itself at `likeness up`."
         )
+    addresses = {"likeness_app": settings.database_url, "likeness_rescan": settings.rescan_database_url}
+    try:
+        for made in make_roles(settings.owner_database_url, addresses):
+            console.print(made, soft_wrap=True, highlight=False)
+    except (RolesMissing, OperationalError) as error:
+        raise click.ClickException(str(error)) from error
     migrate(settings.owner_database_url)
     console.print("The schema is up to date.")
 
@@ -119,7 +143,7 @@ def operator_link(email: str, name: str) -> None:
     from likeness.first_admin import OperatorUnclear, operator_link
     from likeness.postgres import url_of_running
 
-    settings = Settings()
+    settings = from_environment()
     if settings.embedded and not settings.database_url:
         running = url_of_running(settings.home / "postgres", "likeness_app")
         if running is None:
@@ -139,9 +163,10 @@ def check() -> None:
     """Say what this machine can make, and what is misconfigured."""
     from likeness.check import makes, problems
 
-    for sentence in makes(Settings()):
+    settings = from_environment()
+    for sentence in makes(settings):
         console.print(sentence, soft_wrap=True, highlight=False)
-    found = list(problems(Settings()))
+    found = list(problems(settings))
     for sentence in found:
         console.print(f"[red]✗[/] {sentence}", soft_wrap=True, highlight=False)
     if found:
@@ -261,7 +286,7 @@ def verify(file: Path, key: Path) -> None:
 def _production_kernel() -> Kernel:
     from compliance.wiping import replay_tombstones
 
-    settings = Settings()
+    settings = from_environment()
     telemetry.configure(settings.log_level)
     if not settings.database_url:
         raise click.ClickException("LIKENESS_DATABASE_URL is not set. On one machine, use `likeness up` instead.")

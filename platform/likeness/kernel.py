@@ -31,6 +31,6 @@ def assemble(settings: Settings) -> Kernel:
     return Kernel(
         settings=settings,
         db=Database(settings.database_url),
-        objects=Objects(settings.objects_address()),
+        objects=Objects(settings.objects_address(), plain_http=settings.objects_plain_http),
         keys=KeyFolder(settings.keys_path()),
     )

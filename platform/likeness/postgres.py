@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,8 @@ START_SECONDS = 120
 STOP_SECONDS = 30
 SYSTEM_USER = "likeness-db"
 """PostgreSQL refuses to run as root, so under root it runs as this user."""
+UNFINISHED = "unfinished-"
+"""How the name of a data folder begins that is not initialised yet."""
 ROLES = ("likeness_owner", "likeness_app", "likeness_rescan")
 
 
@@ -53,8 +56,13 @@ class EmbeddedPostgres:
             self._bin = _copy_for_other_user(self.folder / "server")
             _check_reachable(self.folder, self._user)
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        if not (self.data / "PG_VERSION").exists():
-            self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "-U", "postgres", "-D", self.data)
+        if not self.data.exists():
+            self._initialise()
+        elif not (self.data / "global/pg_control").exists():
+            raise PostgresFailed(
+                f"The database in {self.data} is not whole: global/pg_control is missing. If it was never used, because the"
+                " first start was interrupted, remove that folder and start again; otherwise restore it from a backup."
+            )
         self._clear_stale_pid()
         self._socket = Path(tempfile.mkdtemp(prefix="likeness-pg-"))
         if self._user:
@@ -67,6 +75,20 @@ class EmbeddedPostgres:
             )  # fmt: skip
         self._wait_until_it_answers()
         self._make_roles()
+
+    def _initialise(self) -> None:
+        """Makes the data folder under another name, so that a start that is killed on the way leaves nothing that the next
+        one takes for a database."""
+        for left in self.folder.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own, because the initdb of a start that was killed may still be writing into the other one.
+        aside = self.folder / f"{UNFINISHED}{secrets.token_hex(4)}"
+        # initdb itself syncs everything that it has written to the disk before it ends.
+        self._run("initdb", "--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "-U", "postgres", "-D", aside)
+        aside.rename(self.data)
+        folder = os.open(self.folder, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
 
     def url(self, role: str) -> str:
         return f"postgresql+psycopg://{role}@/likeness?host={self._socket}"
@@ -94,7 +116,11 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *args: object) -> None:
         done = subprocess.run(
-            [str(self._bin / program), *map(str, args)], capture_output=True, cwd=self.folder, **self._as_user()
+            [str(self._bin / program), *map(str, args)],
+            capture_output=True,
+            cwd=self.folder,
+            preexec_fn=_die_with_parent,
+            **self._as_user(),
         )
         if done.returncode:
             raise PostgresFailed(f"{program} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")

@@ -7,8 +7,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsWrong(ValueError):
+    """A variable holds what cannot be its value. The message names it, without what it holds, which may be a password."""
 
 
 class Settings(BaseSettings):
@@ -30,6 +34,11 @@ class Settings(BaseSettings):
     )
     broker_url: str = Field("", description="RabbitMQ, `amqp://…`; empty means the in-process broker.")
     objects_url: str = Field("", description="`file:///folder` or `s3://bucket/prefix` for encrypted objects.")
+    objects_plain_http: bool = Field(
+        False,
+        description="Whether the S3 service in `AWS_ENDPOINT_URL` may be reached over `http://`. Objects are sealed before"
+        " they leave, but who listens sees their paths and sizes.",
+    )
     key_folder: Path | None = Field(None, description="Folder of wrapped keys; never inside a database backup.")
     tombstone_folder: Path | None = Field(
         None, description="Folder of erasure tombstones, kept apart from database and keys; replayed after a restore."
@@ -82,7 +91,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _own_address(self) -> Settings:
-        self.public_url = self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        self.public_url = self.public_url.rstrip("/") or f"http://{_openable(self.host)}:{self.port}"
         return self
 
     @field_validator("trusted_proxies")
@@ -117,6 +126,26 @@ class Settings(BaseSettings):
 
     def tombstones_path(self) -> Path:
         return self.tombstone_folder or self.home / "tombstones"
+
+
+def from_environment() -> Settings:
+    """Raises `SettingsWrong`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = [f"{_variable(one['loc'])}: {one['msg'].removeprefix('Value error, ')}." for one in error.errors()]
+        raise SettingsWrong(" ".join(told).replace("..", ".") + " docs/settings.md says what each setting takes.") from None
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    return f"LIKENESS_{str(place[0]).upper()}" if place else "The settings"
+
+
+def _openable(host: str) -> str:
+    """An address that a browser on this machine can open, for what the server listens on."""
+    # These two mean "every address of this machine", and are none themselves.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 def _listed(written: str) -> list[str]:

@@ -22,6 +22,12 @@ def until_told_to_stop() -> None:
     stop_in_peace()
 
 
+def interrupt_when_told_to_stop() -> None:
+    """From now on SIGTERM raises KeyboardInterrupt as Ctrl-C does. To be called now and then, because of Ray, as above."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+
+
 def stop_in_peace() -> None:
     """To be called before a program takes its parts down. Ray takes SIGTERM for a crash: its handler prints a stack, calls
     ours, and has an alarm abort the program three seconds later."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,10 +28,11 @@ from likeness.demo.show import Board
 from likeness.demo.visit import Visitor, erase
 from likeness.embedded import AlreadyRunning, Embedded
 from likeness.folder import NoPhotos
+from likeness.home import HomeUnusable, make_home
 from likeness.kernel import Kernel
 from likeness.postgres import PostgresFailed
-from likeness.settings import Settings
-from likeness.stopping import stop_in_peace, until_told_to_stop
+from likeness.settings import from_environment
+from likeness.stopping import interrupt_when_told_to_stop, stop_in_peace, until_told_to_stop
 from tenants.models import CUTOUT
 
 PATIENCE_SECONDS = 30 * 60
@@ -45,12 +46,15 @@ SHOWN = (
 
 def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: Path | None = None) -> int:
     """Plays the demo; returns the process's exit status. With `photos` it is one person's, without a drawn world."""
-    console, clock = Console(), Clock()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Both ways of being told to stop clean up.
-    settings = Settings()
+    console = Console()
+    clock = Clock(console)
+    interrupt_when_told_to_stop()
+    settings = from_environment()
     # The base that knows drawn people is offered here and nowhere else.
     settings = settings.model_copy(update={"recipe": CUTOUT if photos else "portrait-small"})
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    make_home(settings.home)
+    _make_writable(FOLDER)
+    _make_writable(report.parent if report else FOLDER)
     telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     console.print(
         "[bold]Likeness[/] · your own photos, cut out and set on a company's backdrop. Nothing is generated, and at the"
@@ -90,6 +94,19 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: P
         stop_in_peace()
         running.stop()
         memory.stop()
+
+
+def _make_writable(folder: Path) -> None:
+    """Before any work, because the report comes at its end. Raises `HomeUnusable`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise HomeUnusable(
+            f"The demo cannot write into {folder.resolve()}: {os.strerror(error.errno or 0)}. Start it in a folder that you"
+            " may write, and name such a folder with --report."
+        ) from error
 
 
 def play(
@@ -174,6 +191,7 @@ def _together(acts: list[Any], board: Board) -> None:
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
+        interrupt_when_told_to_stop()
         board.refresh()
         time.sleep(0.2)
     if failures:
@@ -185,6 +203,7 @@ def _wait(visitors: list[Visitor], board: Board) -> None:
     while not all([visitor.look() for visitor in visitors]):
         if time.monotonic() > deadline:
             raise TimeoutError("The sittings did not end within half an hour; see likeness.log.")
+        interrupt_when_told_to_stop()
         board.refresh()
         time.sleep(0.5)
     board.refresh()
@@ -210,12 +229,15 @@ def _summary(console: Console, result: dict[str, Any], target: Path) -> None:
 class Clock:
     """Wall-clock seconds of each stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self.started, self.seconds = time.monotonic(), dict[str, float]()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         started = time.monotonic()
+        if not self._console.is_terminal:  # There nothing moves, and a stage takes minutes.
+            self._console.print(f"… {name}", highlight=False)
         try:
             yield
         finally:

@@ -1,0 +1,157 @@
+"""The first minutes of an operator: what is mistyped, missing or interrupted is one sentence, before any work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gpu_cluster.recipe import named
+from gpu_cluster.weights import missing
+from likeness import machine
+from likeness.machine import hindrances, unknown_variables, worries
+from likeness.postgres import EmbeddedPostgres
+from likeness.settings import Settings
+
+LIKENESS = Path(sys.executable).with_name("likeness")
+
+
+def told(*words: str, **variables: str) -> str:
+    """What the command says when it refuses; one sentence, no traceback, within seconds."""
+    ended = subprocess.run([LIKENESS, *words], env=os.environ | variables, capture_output=True, text=True, timeout=60)
+    assert ended.returncode in (1, 2), ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="likeness-first-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.mark.parametrize("command", ["up", "demo", "migrate"])
+def test_a_setting_that_cannot_be_read_is_named_without_its_value(command: str, folder: Path) -> None:
+    said = told(command, LIKENESS_PORT="abc-secret", LIKENESS_HOME=str(folder / "home"))
+    assert "LIKENESS_PORT" in said
+    assert "abc-secret" not in said
+    assert not (folder / "home").exists()
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_a_home_that_cannot_be_made_is_told_first(command: str, folder: Path) -> None:
+    (folder / "file").write_text("")
+    said = told(command, LIKENESS_HOME=str(folder / "file/home"))
+    assert "LIKENESS_HOME" in said
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_demo_starts(folder: Path) -> None:
+    (folder / "file").write_text("")
+    home = folder / "home"
+    said = told("demo", "--report", str(folder / "file/report.json"), LIKENESS_HOME=str(home))
+    assert "--report" in said
+    assert not (home / "postgres").exists()
+
+
+@pytest.mark.parametrize("held", ["[]", '{"keys": [[]]}'])
+def test_a_file_that_is_no_public_key_makes_a_certificate_invalid_in_a_sentence(held: str, folder: Path) -> None:
+    (folder / "key.json").write_text(held)
+    (folder / "certificate.jws").write_text("eyJhbGciOiJFZERTQSJ9.e30.AAAA")
+    said = told("verify", str(folder / "certificate.jws"), "--key", str(folder / "key.json"))
+    assert "not valid" in said
+
+
+@pytest.mark.parametrize(
+    ("host", "opened"),
+    [("::1", "http://[::1]:8000"), ("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000"),  # noqa: S104
+     ("10.0.0.7", "http://10.0.0.7:8000"), ("heads.example", "http://heads.example:8000")],
+)  # fmt: skip
+def test_the_printed_address_can_be_opened(host: str, opened: str) -> None:
+    assert Settings(host=host, port=8000).public_url == opened
+
+
+def test_a_mistyped_variable_is_named_with_the_nearest_one() -> None:
+    found = list(unknown_variables({"LIKENESS_STMP_URL": "x", "LIKENESS_PORT": "1", "PATH": "/", "LIKENESS_ZZZ": ""}))
+    assert found == [
+        "LIKENESS_STMP_URL is no setting and has no effect. Did you mean LIKENESS_SMTP_URL?",
+        "LIKENESS_ZZZ is no setting and has no effect.",
+    ]
+
+
+def test_up_refuses_a_recipe_that_is_none(folder: Path) -> None:
+    said = told("up", LIKENESS_RECIPE="sdx", LIKENESS_HOME=str(folder / "home"))
+    assert "Did you mean sdxl?" in said
+    assert not (folder / "home/postgres").exists()
+
+
+def test_a_base_whose_weights_and_gpu_are_not_here_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
+    found = " ".join(worries(Settings(home=folder, recipe="flux2-klein-4b")))
+    assert "weights of the recipe flux2-klein-4b are not here" in found
+    assert "needs a GPU" in found
+    assert not [one for one in worries(Settings(home=folder, recipe="cutout")) if "GPU" in one]
+
+
+def test_a_download_that_broke_off_is_not_complete(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "transformer").mkdir()
+    parts = {"_class_name": "ZImagePipeline", "transformer": ["diffusers", "X"], "vae": ["diffusers", "Y"]}
+    (tmp_path / "model_index.json").write_text(json.dumps(parts))
+    (tmp_path / "vae/diffusion_pytorch_model.safetensors").touch()
+    index = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+    (tmp_path / "transformer/model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "transformer/1.safetensors").touch()
+    values = named("z-image").as_dict() | {"base": str(tmp_path)}
+    recipe = type(named("z-image"))(**values)
+    assert "transformer" in missing(recipe)
+    (tmp_path / "transformer/2.safetensors").touch()
+    assert missing(recipe) == ""
+
+
+def test_the_base_that_ships_is_complete() -> None:
+    assert missing(named("portrait-small")) == ""
+
+
+def test_a_full_disk_stops_a_start_and_a_nearly_full_one_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "free")
+    settings = Settings(home=folder, recipe="cutout")
+    monkeypatch.setattr(machine.psutil, "disk_usage", lambda path: usage(machine.NO_DISK - 1))
+    assert any("is full" in one for one in hindrances(settings))
+    monkeypatch.setattr(machine.psutil, "disk_usage", lambda path: usage(machine.LITTLE_DISK - 1))
+    assert not list(hindrances(settings))
+    assert any("GB left" in one for one in worries(settings))
+
+
+@pytest.mark.parametrize("until", ["PG_VERSION", "global/pg_control", "base/1"])
+def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, until: str) -> None:
+    """Killed while initdb writes: the folder that it was making must not be taken for a database."""
+    code = (
+        "import sys; from pathlib import Path; from likeness.postgres import EmbeddedPostgres;"
+        "EmbeddedPostgres(Path(sys.argv[1])).start()"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code, str(folder / "postgres")])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list((folder / "postgres").glob(f"*/{until}")):
+        time.sleep(0.005)
+    below = psutil.Process(program.pid).children(recursive=True)
+    for process in [*below, psutil.Process(program.pid)]:
+        process.send_signal(signal.SIGKILL)
+    program.wait()
+    psutil.wait_procs(below, timeout=20)
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    server.stop()
+    assert not list((folder / "postgres").glob("unfinished-*"))
