@@ -14,7 +14,7 @@ import openpyxl
 from litestar.testing import TestClient
 
 import dashboard
-from batch import batches, headshots, invitations
+from batch import batches, employees, headshots, invitations
 from batch.models import Batch
 from likeness.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
@@ -315,3 +315,24 @@ def test_files_of_the_pages_are_there(client: TestClient[Any]) -> None:
     ):  # fmt: skip
         assert client.get(f"/static/{path}").status_code == 200, path
     assert "http" not in client.get("/static/likeness.css").text
+
+
+def test_who_does_not_take_part_may_be_invited_again_from_a_day_on(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    sign_in_member(client, kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        resting, rested = (make_employee(session, kernel, batch=batch) for _ in range(2))
+        resting.opted_out_at = utc_now()
+        rested.opted_out_at = utc_now() - invitations.LIFETIME - invitations.REST - timedelta(days=1)
+        session.add_all([resting, rested])
+    with kernel.db.transaction(tenant) as session:
+        day = invitations.again_from(session, [resting.id])[resting.id]
+    page, base = get(client, f"/desk/batches/{batch.id}"), f"/desk/batches/{batch.id}/people"
+    assert page.count(f"may be invited again from {day:%-d %b %Y}") == 1
+    assert f"{base}/{rested.id}/invite" in page
+    assert f"{base}/{resting.id}/invite" not in page
+    assert "does not take part" in client.post(f"{base}/{resting.id}/invite").text
+    assert client.post(f"{base}/{rested.id}/invite", follow_redirects=False).status_code == 303
+    with kernel.db.transaction(tenant) as session:
+        assert employees.stage(session, rested.id) == "invited"
