@@ -280,6 +280,11 @@ class Fleet:
     def close(self) -> None:
         """Ends all studios; what they had not finished is taken up again from its row."""
         local = _below_local_ray() if self._folder else []
+        # Ray asks its processes to end and waits for seconds; a studio that trains does not hear it.
+        for process in local:
+            with suppress(psutil.Error):
+                if process.name().startswith("ray::"):
+                    process.kill()
         if self._probe is not None:
             self._probe.stop()
         ray.shutdown()
