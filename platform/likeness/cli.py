@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from likeness.home import HomeUnusable, make_home
 from likeness.kernel import Kernel, assemble
 from likeness.keys import KeyUnavailable
 from likeness.settings import SettingsWrong, from_environment
-from likeness.stopping import until_told_to_stop
+from likeness.stopping import leave, until_told_to_stop
 
 console = Console(stderr=False)
 
@@ -68,6 +67,7 @@ def up() -> None:
         raise click.ClickException(str(error)) from error
     finally:
         running.stop()
+    leave(0)
 
 
 @main.command()
@@ -83,7 +83,7 @@ def demo(employees: int, seed: int, report: Path | None, photos: Path | None, ex
     """Watch the whole job happen: from a workbook to headshots and a signed certificate."""
     from likeness.demo import run
 
-    sys.exit(run(employees=employees, seed=seed, report=report, stay=not exit_, photos=photos))
+    leave(run(employees=employees, seed=seed, report=report, stay=not exit_, photos=photos))
 
 
 @main.command()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
 import signal
+import sys
 import threading
+from typing import NoReturn
 
 ASK_AGAIN_SECONDS = 1.0
 
@@ -32,3 +37,12 @@ def stop_in_peace() -> None:
     """To be called before a program takes its parts down. Ray takes SIGTERM for a crash: its handler prints a stack, calls
     ours, and has an alarm abort the program three seconds later."""
     signal.alarm(0)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends a program whose parts are all stopped. A usual exit takes six seconds more, inside of Ray's library."""
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
