@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import namedtuple
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -147,9 +147,11 @@ def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, un
     while time.monotonic() < deadline and not list((folder / "postgres").glob(f"*/{until}")):
         time.sleep(0.005)
     below = psutil.Process(program.pid).children(recursive=True)
-    for process in [*below, psutil.Process(program.pid)]:
-        process.send_signal(signal.SIGKILL)
+    program.kill()
     program.wait()
+    for process in below:
+        with suppress(psutil.NoSuchProcess):  # Some end with the program, or had ended by themselves.
+            process.kill()
     psutil.wait_procs(below, timeout=20)
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
