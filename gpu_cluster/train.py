@@ -99,6 +99,7 @@ class _Data:
     weights: Tensor
     """What each place of the latents counts, (n, 1, height, width) with mean 1."""
     text: Text
+    """Of each picture, and in a last row of no words at all."""
     first: dict[str, int]
     count: dict[str, int]
 
@@ -228,9 +229,9 @@ def _train_together(
                 stay &= torch.tensor([key not in gone for key in people.keys])
                 if not stay.all():
                     break
-                index, moments, noise = _draw(recipe, people, data, seed)
+                index, said, moments, noise = _draw(recipe, people, data, seed)
                 latents = data.latents[index]
-                text = {name: tensor[index] for name, tensor in data.text.items()}
+                text = {name: tensor[said] for name, tensor in data.text.items()}
                 t = base.sample_t(moments)
 
                 pack.grad.zero_()
@@ -273,13 +274,13 @@ def _compiled(network: nn.Module) -> Iterator[None]:
                 part._compiled_call_impl = None
 
 
-def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which pictures, which moments (0..1) and which noise this step uses, employee-major.
+def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which pictures, whose words, which moments (0..1) and which noise this step uses, employee-major.
 
     Pictures come in shuffled rounds and moments from equal parts of 0..1, so that few steps see all of both; the recipe's
     exponent then moves these towards little noise.
     """
-    index, uniform, noise = [], [], []
+    index, silent, uniform, noise = [], [], [], []
     device, dtype = data.latents.device, data.latents.dtype
     for key in people.keys:
         generator = _generator(seed, key, f"step {people.step}")
@@ -289,8 +290,11 @@ def _draw(recipe: Recipe, people: _People, data: _Data, seed: int) -> tuple[Tens
             index.append(first + int(order[number % count]))
         uniform.append((torch.arange(recipe.batch) + torch.rand(recipe.batch, generator=generator)) / recipe.batch)
         noise.append(torch.randn(recipe.batch, *data.latents.shape[1:], generator=generator))
+        silent.append(torch.rand(recipe.batch, generator=generator) < recipe.caption_dropout)
+    chosen = torch.tensor(index, device=device)
+    said = torch.where(torch.cat(silent).to(device), len(data.latents), chosen)
     moments = torch.cat(uniform).to(device) ** recipe.moments
-    return torch.tensor(index, device=device), moments, torch.cat(noise).to(device, dtype)
+    return chosen, said, moments, torch.cat(noise).to(device, dtype)
 
 
 def _step(recipe: Recipe, people: _People, grad: Tensor, rates: Tensor) -> None:
@@ -325,9 +329,9 @@ def _encode(base: Base, recipe: Recipe, subjects: Sequence[Subject]) -> _Data:
         captions += subject.captions
         places += zip(subject.heads or nowhere, subject.faces or nowhere, strict=True)
     latents = torch.cat([base.encode_image(photos[i : i + 8]) for i in range(0, len(photos), 8)])
-    different = list(dict.fromkeys(captions))
+    different = list(dict.fromkeys([*captions, ""]))
     words = base.encode_text(different)
-    which = torch.tensor([different.index(caption) for caption in captions], device=base.device)
+    which = torch.tensor([different.index(caption) for caption in [*captions, ""]], device=base.device)
     weights = torch.stack([_weights(recipe, *one, latents) for one in zip(photos, places, strict=True)])
     return _Data(latents, weights, {name: tensor[which] for name, tensor in words.items()}, first, count)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from gpu_cluster.portraits.probe import Probe
 from gpu_cluster.portraits.scene import BACKDROPS, DRESSES, FRAMINGS, LIGHTS, SUBJECT_TOKEN, place
-from gpu_cluster.recipes.base import NoReferences
 from gpu_cluster.recipes.sdxl import Sdxl
 
 SURE = 0.5
@@ -46,34 +44,10 @@ class Drawn(Sdxl):
             f"{_taught(light, LIGHTS)}, {_taught(framing, FRAMINGS)}, smiling, facing the camera"
         )
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        negatives: Sequence[str],
-        seeds: Sequence[int],
-        *,
-        steps: int,
-        guidance: float,
-        after_step: Callable[[], None],
-        references: Sequence[Image.Image] = (),
-    ) -> list[Image.Image]:
-        if references:
-            raise NoReferences("the drawn base draws from words only")
-        unlike = list(negatives) if any(negatives) else None
-        latents = self._run(
-            seeds, steps, guidance, after_step,
-            prompt=list(prompts), negative_prompt=unlike, output_type="latent",
-        )  # fmt: skip
-        vae: Any = self.pipeline.vae
-        settled = self._settled(latents, prompts, seeds, after_step)
-        decoded = vae.decode(settled / vae.config.scaling_factor, return_dict=False)[0]
-        images: list[Image.Image] = self.pipeline.image_processor.postprocess(decoded, output_type="pil")
-        return images
-
-    def _settled(
+    def _finished(
         self, latents: Tensor, prompts: Sequence[str], seeds: Sequence[int], before_each: Callable[[], None]
     ) -> Tensor:
-        """A finished picture on the mean of what the network makes of it.
+        """A drawn picture settles on the mean of what the network makes of it.
 
         It is noised again, a little less each time, and becomes the mean of the network's answers to two noises and to
         their negatives, without guidance (as RePaint resamples, arXiv:2201.09865).

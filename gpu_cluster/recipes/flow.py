@@ -9,6 +9,9 @@ from torch import Tensor
 
 from gpu_cluster.recipes.base import Base
 
+TOKEN = 16
+"""Pixels of a picture token's side: the autoencoder's eight, two by two."""
+
 
 class Flow(Base):
     """t is the share of noise, 0..1; the target is the direction from picture to noise."""
@@ -18,7 +21,22 @@ class Flow(Base):
     def sample_t(self, uniform: Tensor) -> Tensor:
         # Logit-normal, as these bases were trained: both ends are easy, and rare.
         normal = math.sqrt(2) * torch.erfinv(2 * uniform.clamp(1e-4, 1 - 1e-4) - 1)
-        return torch.sigmoid(normal)
+        t = torch.sigmoid(normal)
+        # Larger pictures need more noise before their outlines are open again; the sampler shifts its own steps alike.
+        shift = self._shift()
+        return shift * t / (1 + (shift - 1) * t)
+
+    def _shift(self) -> float:
+        """The sampler's own shift of its steps at this resolution (Stable Diffusion 3, arXiv:2403.03206, section 5.3.2).
+
+        Where it depends on the resolution, its logarithm runs straight between two numbers of picture tokens.
+        """
+        config = self.pipeline.scheduler.config
+        if not config.use_dynamic_shifting:
+            return float(config.shift)
+        tokens = (self.resolution // TOKEN) ** 2
+        slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+        return math.exp(config.base_shift + slope * (tokens - config.base_image_seq_len))
 
     def noisy(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         share = t.to(latents.dtype).view(-1, 1, 1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -17,6 +18,12 @@ EVERYTHING = (*ATTENTION, "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "c
 
 class Sdxl(Base):
     network_name = "unet"
+
+    def __init__(self, pipeline: Any, resolution: int) -> None:
+        super().__init__(pipeline, resolution)
+        if self.dtype in (torch.float16, torch.bfloat16):
+            # SDXL's autoencoder overflows in float16 and loses fine skin in bfloat16 (SimpleTuner's issue 394).
+            pipeline.vae.to(torch.float32)
 
     def lora_targets(self, which: str) -> list[str]:
         return named(self.network, ATTENTION if which == "attention" else EVERYTHING)
@@ -81,8 +88,24 @@ class Sdxl(Base):
         # An empty negative prompt counts as none: the base then sees the zeros it was trained to take for "no caption".
         unlike = list(negatives) if any(negatives) else None
 
-        images: list[Image.Image] = self._run(
-            seeds, steps, guidance, after_step, prompt=list(prompts), negative_prompt=unlike
+        latents = self._run(
+            seeds, steps, guidance, after_step,
+            prompt=list(prompts), negative_prompt=unlike, output_type="latent",
+        )  # fmt: skip
+        return self._decoded(self._finished(latents, prompts, seeds, after_step))
+
+    def _finished(
+        self, latents: Tensor, prompts: Sequence[str], seeds: Sequence[int], before_each: Callable[[], None]
+    ) -> Tensor:
+        """What is still to be done to drawn latents; nothing, for most bases."""
+        return latents
+
+    def _decoded(self, latents: Tensor) -> list[Image.Image]:
+        """In the autoencoder's own precision, which may be finer than the network's."""
+        vae = self.pipeline.vae
+        code = (latents / vae.config.scaling_factor).to(vae.dtype)
+        images: list[Image.Image] = self.pipeline.image_processor.postprocess(
+            vae.decode(code, return_dict=False)[0], output_type="pil"
         )
         return images
 

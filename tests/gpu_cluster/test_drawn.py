@@ -28,7 +28,7 @@ def test_a_disturbed_picture_settles_towards_the_truth(drawn: Drawn) -> None:
     picture, caption = selfie(4_211, 0, 256)
     latents = drawn.encode_image([picture])
     noise = 0.5 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(1))
-    settled = drawn._settled(latents + noise, [caption], [5], lambda: None)
+    settled = drawn._finished(latents + noise, [caption], [5], lambda: None)
     assert float((settled - latents).square().mean()) < 0.5 * float(noise.square().mean())
 
 

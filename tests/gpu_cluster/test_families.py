@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from gpu_cluster.adapters import merged
 from gpu_cluster.bases import load
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base, NoReferences
+from gpu_cluster.recipes.flux2 import Flux2Klein
 from gpu_cluster.render import Shot, render
 from gpu_cluster.train import Subject, train
 
@@ -189,3 +191,19 @@ def test_references_are_for_bases_that_can_see_them(recipe: Recipe, make_subject
     else:
         with pytest.raises(NoReferences):
             list(render(base, recipe, None, shots, references=selfies))
+
+
+@pytest.mark.parametrize(("dynamic", "resolution"), [(True, 512), (True, 1024), (False, 512)])
+def test_timesteps_are_shifted_as_the_sampler_shifts_its_own(dynamic: bool, resolution: int) -> None:
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dynamic, shift=3.0)
+    base = Flux2Klein.__new__(Flux2Klein)
+    base.pipeline, base.resolution = SimpleNamespace(scheduler=scheduler), resolution
+    # Half of a logit-normal lies on each side of one half, so its middle is shifted as a step in the middle is.
+    tokens = (resolution // 16) ** 2
+    config = scheduler.config
+    slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+    mu = config.base_shift + slope * (tokens - config.base_image_seq_len)
+    wanted = scheduler.time_shift(mu, 1.0, 0.5) if dynamic else 3.0 * 0.5 / (1 + 2.0 * 0.5)
+    assert float(base.sample_t(torch.tensor([0.5]))) == pytest.approx(wanted, abs=1e-5)
+    drawn = base.sample_t(torch.linspace(0.01, 0.99, 50))
+    assert bool((drawn[1:] > drawn[:-1]).all())

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from gpu_cluster.bases import load
 from gpu_cluster.recipe import Recipe
 from gpu_cluster.recipes.base import Base
 from gpu_cluster.render import Shot, render
@@ -83,3 +85,11 @@ def test_a_neighbours_negative_words_change_nothing(tiny_base: Base, tiny_recipe
         assert off.max() <= 1  # sums in another order round differently
     free = next(render(tiny_base, recipe, None, [replace(unlike, negative="")]))[1]
     assert np.abs(np.asarray(free, int) - np.asarray(alone[unlike], int)).max() > 1
+
+
+def test_the_autoencoder_keeps_full_precision_beside_a_network_in_half(tiny_recipe: Recipe) -> None:
+    base = load(replace(tiny_recipe, dtype="bfloat16"))
+    assert base.dtype == torch.bfloat16
+    assert base.pipeline.vae.dtype == torch.float32
+    assert base.encode_image([Image.new("RGB", (16, 16))]).dtype == torch.bfloat16
+    assert next(render(base, tiny_recipe, None, SHOTS[:1]))[1].size == (16, 16)

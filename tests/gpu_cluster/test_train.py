@@ -342,8 +342,8 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
     people = module._People(["ada"], torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
     for step in range(tiny_recipe.steps):
         people.step = step
-        index, moments, noise = module._draw(tiny_recipe, people, data, 0)
-        text, t = {name: value[index] for name, value in data.text.items()}, tiny_base.sample_t(moments)
+        index, said, moments, noise = module._draw(tiny_recipe, people, data, 0)
+        text, t = {name: value[said] for name, value in data.text.items()}, tiny_base.sample_t(moments)
         answer = tiny_base.predict(tiny_base.noisy(data.latents[index], noise, t), t, text)
         loss = torch.nn.functional.mse_loss(answer, tiny_base.target(data.latents[index], noise, t))
         optimizer.zero_grad()
@@ -403,3 +403,17 @@ def test_a_fresh_pack_changes_nothing(tiny_base: Base, tiny_recipe: Recipe) -> N
         without = tiny_base.predict(latents, t, text)
         with pack.attached():
             torch.testing.assert_close(tiny_base.predict(latents, t, text), without)
+
+
+def test_some_pictures_are_shown_without_their_words(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    recipe, person = replace(tiny_recipe, caption_dropout=0.5, batch=200), make_subject("ada")
+    data = module._encode(tiny_base, recipe, [person])
+    people = module._begin(tiny_base, recipe, ["ada"], 0, 0, {}, {})
+    index, said, _, _ = module._draw(recipe, people, data, 0)
+    silent = said == len(data.latents)
+    assert 0.35 < float(silent.float().mean()) < 0.65
+    assert torch.equal(said[~silent], index[~silent])
+    blank = tiny_base.encode_text([""])
+    assert all(torch.equal(data.text[name][-1:], tensor) for name, tensor in blank.items())
+    # Whose words are left out depends on the person and the step alone.
+    assert torch.equal(said, module._draw(recipe, people, data, 0)[1])
