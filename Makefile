@@ -26,7 +26,7 @@ up: $(RUNTIME) ## Run everything here and keep it running; LIKENESS_PORT=8000 an
 
 .PHONY: test
 test: $(DEV) debian-packages ## Run the tests: ARGS="tests/batch -k photo"
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 .PHONY: lint
 lint: $(DEV) ## Check style, types, floors and the chart

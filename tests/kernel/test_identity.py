@@ -56,7 +56,7 @@ def test_a_session_ends_by_time_by_sign_out_and_everywhere(kernel: Kernel) -> No
     assert identity.caller_of(kernel.db, second, now) is None
 
 
-@pytest.mark.parametrize("forged", [None, "", "x", "a.b", f"{uuid4().hex}.x", "\x00", "🙂.🙂", "1" * 10_000, uuid4().hex])
+@pytest.mark.parametrize("forged", [None, "", "x", "a.b", f"{'7' * 32}.x", "\x00", "🙂.🙂", "1" * 10_000, "7" * 32])
 def test_a_forged_cookie_is_nobody(kernel: Kernel, forged: str | None) -> None:
     assert identity.caller_of(kernel.db, forged, utc_now()) is None
 

@@ -66,7 +66,7 @@ def test_a_one_time_link_signs_in_once(kernel: Kernel, client: TestClient[Any]) 
     assert client.get("/api/v1/tenant").status_code == 401
 
 
-@pytest.mark.parametrize("token", ["x", "%00", "a.b", f"{uuid4().hex}.{'x' * 5000}", "..", "%F0%9F%98%80"])
+@pytest.mark.parametrize("token", ["x", "%00", "a.b", f"{'7' * 32}.{'x' * 5000}", "..", "%F0%9F%98%80"])
 def test_what_is_no_link_signs_nobody_in(client: TestClient[Any], token: str) -> None:
     assert client.post(f"/api/v1/sign-in/{token}").status_code in (404, 405, 410)
 
