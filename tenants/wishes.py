@@ -16,7 +16,7 @@ from sqlmodel import Field, Session, col, delete, select
 from likeness import jobs
 from likeness.db import PLATFORM, Moment, TenantRow, of_tenant, tenant_of, utc_now
 from likeness.kernel import Kernel
-from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef
+from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef, KeyUnavailable
 from tenants import members, tenants, tries
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,9 @@ def answer(attempt: jobs.Attempt, wish_id: str) -> None:
         try:
             with kernel.db.transaction(tenant) as session:
                 _mail(session, kernel, wanted, now)
+        except KeyUnavailable:
+            # Who works there may ask again when the key is back; nobody else is kept waiting for it.
+            log.warning("a company's key is away, so nobody there got a link", extra={"tenant": str(tenant)})
         except Exception:
             failed += 1
             log.exception("sign-in links failed for one company", extra={"tenant": str(tenant)})

@@ -34,6 +34,15 @@ def server() -> Iterator[Rabbit]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of its own, because a database knows the one key folder that belongs to it."""
+    server = EmbeddedPostgres(home / "production-postgres")
+    server.start()
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def environment(home: Path, postgres: EmbeddedPostgres, server: Rabbit) -> dict[str, str]:
     port = free_port()

@@ -32,8 +32,10 @@ def test_verdicts_in_order_as_json(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = json.loads(result.stdout)
     assert [line["photo"] for line in lines] == ["1.jpg", "2-again.jpg", "3-closer.png", "4-coffee.jpg"]
-    assert [line["accepted"] for line in lines] == [True, False, True, False]
-    assert lines[1]["findings"][0]["code"] == "duplicate"
+    # The closer one is cut from the same photo, and the better of the two counts.
+    assert [line["accepted"] for line in lines] == [True, False, False, False]
+    assert lines[2]["findings"][0]["code"] == "near_duplicate"
+    assert lines[1]["findings"][0]["code"] == "near_duplicate"
     assert lines[3]["findings"][0]["code"] == "no_face"
     assert "embedding" not in result.stdout
 

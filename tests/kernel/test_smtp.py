@@ -17,6 +17,7 @@ from likeness import claims, jobs, mail
 from likeness.db import utc_now
 from likeness.jobs import JobState
 from likeness.kernel import Kernel
+from likeness.keys import KeyClass, KeyRef
 from likeness.lanes import Lane, Lanes
 from likeness.mail import Letter, Mail
 from likeness.smtp import Outcome
@@ -32,8 +33,10 @@ def through(kernel: Kernel, server: Scripted, **changes: object) -> Kernel:
 
 
 def write(kernel: Kernel, tenant: UUID, letter: Letter = LETTER, owner: UUID | None = None) -> UUID:
+    owner = owner or uuid4()
+    kernel.keys.open_or_create(KeyRef(tenant, owner, KeyClass.PROFILE))
     with kernel.db.transaction(tenant) as session:
-        made = mail.post(session, kernel.keys, owner or uuid4(), letter, template="invitation", campaign="1")
+        made = mail.post(session, kernel.keys, owner, letter, template="invitation", campaign="1")
     assert made is not None
     return made
 

@@ -8,5 +8,5 @@ down_revision = "0013"
 
 
 def upgrade() -> None:
+    # The server's own default lets the version before this one go on leaving runs while the new one is rolled out.
     op.add_column("run", sa.Column("pack", sa.Integer(), nullable=False, server_default="1"))
-    op.alter_column("run", "pack", server_default=None)
