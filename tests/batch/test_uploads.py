@@ -210,12 +210,12 @@ def test_a_connection_that_hangs_gives_way_to_the_next_one(phone: Phone, kernel:
 
 
 def test_an_upload_is_cut_for_want_of_progress_and_not_for_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "PATIENCE", 0.2)
+    monkeypatch.setattr(uploads, "PATIENCE", 1.0)
     monkeypatch.setattr(uploads, "PROGRESS", 100)
 
     async def steady() -> Any:
         for _ in range(12):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.25)
             yield bytes(60)
 
     async def dripping() -> Any:
