@@ -196,7 +196,11 @@ class KeyFolder:
         """
         with suppress(FileNotFoundError):
             return self._open(ref)
-        self._check_never_made(ref)
+        try:
+            self._check_never_made(ref)
+        except KeyUnavailable:
+            # Somebody else may have made it between the look and the question; otherwise it is away.
+            return self.open(ref)
         tenant = self._tenant_key(ref.tenant)
         with self._folder(ref, create=ref.cls == KeyClass.PROFILE) as folder:
             with suppress(FileExistsError):
