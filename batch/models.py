@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKeyConstraint, Index, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field
 
-from likeness.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
+from likeness.ground.db import Moment, TenantRow, belongs_to, of_tenant, utc_now
 from tenants.models import CUTOUT
 
 
@@ -22,7 +23,12 @@ class Batch(TenantRow, table=True):
 
     __table_args__ = (UniqueConstraint("tenant_id", "workbook_digest"), of_tenant())
 
-    name: str
+    sealed_name: bytes | None = None
+    """What HR calls it, sealed under the batch's own key; see `roster/naming.py`."""
+    sealed_note: bytes | None = None
+    """What HR writes to everybody of it, sealed in the same way; see `people/notes.py`."""
+    unsealed_name: str | None = None
+    """What an older version called it in clear, until it is sealed at the next start."""
     due_on: date | None = None
     created_by: UUID
     created_at: datetime = Moment(default_factory=utc_now)
@@ -40,22 +46,45 @@ class Batch(TenantRow, table=True):
     """When the raw file goes, 24 hours after it came at the latest; None when it is gone."""
 
 
+NAMES_DAYS = 365
+"""After which a name goes of whom nothing new was kept or asked: told in the notice, done by
+`compliance/rights/lasting.py`."""
+
+
 class Employee(TenantRow, table=True):
     """A person. Who they are is sealed under their own profile key; the indexes only allow to find them again."""
 
     __table_args__ = (
         UniqueConstraint("tenant_id", "email_index"),
         UniqueConstraint("tenant_id", "key_index"),
+        UniqueConstraint("tenant_id", "roster_id"),
+        UniqueConstraint("tenant_id", "user_name_index"),
+        Index("employee_leaving", "tenant_id", "leaves_at"),
+        Index("employee_department", "tenant_id", "department_index"),
         belongs_to("batch", "batch_id"),
         of_tenant(),
     )
 
+    roster_id: UUID = Field(default_factory=uuid4)
+    """What HR calls this line by. It stays when a withdrawal gives the person a new id, so that HR cannot tell by it
+    who withdrew; nothing that belongs to the person hangs under it."""
     batch_id: UUID = Field(index=True)
     row: int
     email_index: bytes
     key_index: bytes | None = None
+    department_index: bytes | None = None
+    """None until it was looked at: nobody who is bound to a department sees the line then."""
+    user_name_index: bytes | None = None
+    """Stands for the person's name in the company's directory; None for who is none of its users."""
+    external_index: bytes | None = None
     profile: bytes
+    reads: bytes | None = None
+    """The language that the person chose on their own page, sealed like the profile; it goes before the list's."""
     created_at: datetime = Moment(default_factory=utc_now)
+    pilot_at: datetime | None = Moment(default=None, nullable=True)
+    """Since when they are one of the three with whom HR tries the batch; see `pilots/pilots.py`."""
+    leaves_at: datetime | None = Moment(default=None, nullable=True)
+    """The directory says that they left: when everything of theirs is deleted."""
     opted_out_at: datetime | None = Moment(default=None, nullable=True)
     """Declined, withdrew or ran out: HR sees the same word for all of them."""
     restricted_at: datetime | None = Moment(default=None, nullable=True)
@@ -81,6 +110,9 @@ class AddressChange(TenantRow, table=True):
     """The new address, sealed under the person's profile key."""
     token_hash: bytes | None = Field(default=None, unique=True)
     """Of the link in the mail to the address as it is; None until that mail is written."""
+    token_sealed: bytes | None = None
+    """The token itself under the person's profile key, so that a reminder carries the link that the first mail had."""
+    reminders: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     ended_at: datetime | None = Moment(default=None, nullable=True)
     outcome: str | None = None
 
@@ -154,6 +186,8 @@ class Notice(TenantRow, table=True):
 class Purpose(StrEnum):
     HEADSHOTS = "headshots"
     """Selfies are used to train this person's own model and to render their headshots."""
+    DRAWN = "drawn"
+    """A model that exists already looks at selfies while it draws headshots; nothing is trained."""
     PORTRAIT = "portrait"
     """Photos are cut out and set on the company's backdrop; nothing is trained."""
     BIOMETRIC = "biometric"
@@ -178,6 +212,10 @@ class Consent(TenantRow, table=True):
     withdrawn_at: datetime | None = Moment(default=None, nullable=True)
     signature: bytes
     """The typed name, sealed under the person's profile key."""
+    named_otherwise: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """The list has another name, and the person said that this one is theirs."""
+    signed_receipt: str | None = None
+    """In the structure of ISO/IEC TS 27560, signed; it names the person by their random id alone."""
 
 
 class PhotoState(StrEnum):
@@ -213,7 +251,7 @@ class Photo(TenantRow, table=True):
     path: str
     """Of the encrypted object: the picture as it came until it is checked, then a clean one without metadata."""
     digest: str
-    """Keyed digest of the bytes as they came, for exact duplicates and repeated uploads."""
+    """Of the bytes as they came, for exact duplicates and repeated uploads; see `photos/digests.py`."""
     bytes: int = 0
     width: int = 0
     height: int = 0
@@ -237,6 +275,8 @@ class Photo(TenantRow, table=True):
     """The better photo of nearly the same moment."""
     created_at: datetime = Moment(default_factory=utc_now)
     checked_at: datetime | None = Moment(default=None, nullable=True)
+    removed_at: datetime | None = Moment(default=None, nullable=True)
+    """The person deleted it while a legal hold keeps it: it is used for nothing, and goes when the hold ends."""
     missing_since: datetime | None = Moment(default=None, nullable=True)
     """When a sweep first found no object for it; it does not count until the object is back or the person adds it again."""
     due_at: datetime = Moment()
@@ -275,13 +315,12 @@ class SittingState(StrEnum):
     READY = "ready"
     TRAINING = "training"
     RENDERING = "rendering"
-    JUDGING = "judging"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-ACTIVE = (SittingState.READY, SittingState.TRAINING, SittingState.RENDERING, SittingState.JUDGING)
+ACTIVE = (SittingState.READY, SittingState.TRAINING, SittingState.RENDERING)
 
 
 class Sitting(TenantRow, table=True):
@@ -290,8 +329,9 @@ class Sitting(TenantRow, table=True):
     __table_args__ = (
         belongs_to("employee", "employee_id"),
         Index("sitting_active", "tenant_id", "employee_id", unique=True,
-              postgresql_where=text("state in ('ready','training','rendering','judging')")),
+              postgresql_where=text("state in ('ready','training','rendering')")),
         Index("sitting_ready", "state", "created_at"),
+        UniqueConstraint("tenant_id", "employee_id", "id", name="sitting_of_one_person"),
     )  # fmt: skip
 
     employee_id: UUID = Field(index=True)
@@ -301,12 +341,17 @@ class Sitting(TenantRow, table=True):
     seed: int
     recipe: str = CUTOUT
     """How the headshots are made: CUTOUT, or the base that a model of this person is trained on."""
+    looks: list[UUID] = Field(default_factory=list, sa_column=Column(ARRAY(Uuid()), nullable=False, server_default="{}"))
+    """What it began with; empty of an older version, whose looks are those of the moment when it is claimed."""
     reshoot_of: UUID | None = None
-    reshoot_reason: str | None = None
     created_at: datetime = Moment(default_factory=utc_now)
     changed_at: datetime = Moment(default_factory=utc_now)
     failure: str | None = None
     """A reason in plain words, made by the program."""
+    missed: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    """The looks of which nothing passed, each with the judge's name for what was wrong with most of its pictures."""
+    unused: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
+    """The photos that nothing came of, each with the name of what was wrong."""
 
 
 class Headshot(TenantRow, table=True):
@@ -317,8 +362,11 @@ class Headshot(TenantRow, table=True):
         belongs_to("sitting", "sitting_id"),
         belongs_to("look", "look_id"),
         UniqueConstraint("tenant_id", "sitting_id", "number"),
+        UniqueConstraint("tenant_id", "shelf_id"),
     )
 
+    shelf_id: UUID = Field(default_factory=uuid4, sa_column_kwargs={"server_default": text("gen_random_uuid()")})
+    """What HR and its programs call it by. The log has `id` alone, so that no file of HR's says whose entries there are."""
     employee_id: UUID = Field(index=True)
     sitting_id: UUID = Field(index=True)
     look_id: UUID
@@ -331,6 +379,15 @@ class Headshot(TenantRow, table=True):
     """What the person should look at before they release a studio portrait: a name of `cutout.check.LIMITS`."""
     loosening: float | None = None
     """By how much the company's frame has to be loosened for this person's hair. None: no frame is cut from it."""
+    photo_id: UUID | None = None
+    """The photo that a studio portrait was cut from. No foreign key: the photo goes first."""
+    closer: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    raised: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """Steps by which its owner moved the crop, see `vision/presets.py`."""
+    edit_of: UUID | None = None
+    """The released headshot whose place it takes once it is released itself. No foreign key: that one may go first."""
+    draft: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """An edit that its owner has neither kept nor dropped: it is no headshot of theirs yet, and cannot be released."""
     favourite_at: datetime | None = Moment(default=None, nullable=True)
     created_at: datetime = Moment(default_factory=utc_now)
     due_at: datetime = Moment()
@@ -349,6 +406,28 @@ class Release(TenantRow, table=True):
     headshot_id: UUID
     at: datetime = Moment(default_factory=utc_now)
     downloaded_at: datetime | None = Moment(default=None, nullable=True)
+    approved_at: datetime | None = Moment(default=None, nullable=True)
+    returned_at: datetime | None = Moment(default=None, nullable=True)
+    """When the company asked for another picture in its place, and for which reason, see `sittings/approvals.py`."""
+    returned_for: str | None = None
+    kept_at: datetime | None = Moment(default=None, nullable=True)
+    """When its owner answered that they keep it."""
+
+
+class NotMe(TenantRow, table=True):
+    """The person said of a headshot that it is not them: how like them the judge had found it, so that what is made from
+    then on is liker. The headshot itself is deleted."""
+
+    __tablename__ = "not_me"
+    __table_args__ = (belongs_to("employee", "employee_id"), belongs_to("sitting", "sitting_id"))
+
+    employee_id: UUID = Field(index=True)
+    sitting_id: UUID
+    created_at: datetime = Moment(default_factory=utc_now)
+    """When they said so."""
+    likeness_ratio: float
+    ended_at: datetime | None = Moment(default=None, nullable=True)
+    """When they took back what it was made for: it counts for nothing any more, and only a legal hold keeps it."""
 
 
 class TakeBack(TenantRow, table=True):

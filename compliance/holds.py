@@ -1,30 +1,45 @@
 """Legal holds: a person's things are kept past their day because a court said so, in the sight of two people.
 
 One member of the legal role places a hold, another confirms it, and it ends on a day that was set at the start; lifting
-it earlier takes two as well. Two means two who could not have made each other (`tenants/chains.py`), and who both worked
-for legal before it was asked for. Only a confirmed hold that stands keeps anything; retention and erasure ask here before
-they delete.
+it earlier takes two as well. Two means two who could not have made each other (`tenants/members/chains.py`), and who
+both worked for legal before it was asked for. Only a confirmed hold that stands keeps anything; retention and erasure
+ask here before they delete. Its reference and reason are words about a person, so they are sealed under a key of the
+hold's own, for legal alone; the key goes when everything of the person is erased.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, func
 from sqlmodel import Session, col, select
 
-from batch import employees
-from compliance.models import Basis, Hold
+from batch.models import Employee
+from batch.people import employees
+from compliance.models import Basis, ErasureState, Hold
 from likeness import ledger
-from likeness.db import tenant_of
-from likeness.errors import Conflict, NotFound, Unprocessable
-from tenants import chains
+from likeness.ground.db import newest_first, on_rollback, row_of, tenant_of, utc_now
+from likeness.ground.errors import Conflict, NotFound, Unprocessable
+from likeness.keys.keys import KeyClass, KeyDestroyed, KeyFolder, KeyRef
+from likeness.locale.marks import N_
+from tenants.members import chains
 from tenants.models import Member, Role
 from tenants.plain import one_line
 
 LONGEST = timedelta(days=366)
+CONTEXT = "hold"
+NAMES: Mapping[str, str] = {
+    KeyClass.SOURCE: N_("your selfies"),
+    KeyClass.MODEL: N_("the model of you"),
+    KeyClass.HEADSHOT: N_("your headshots"),
+}
+"""What a hold may cover, as the person reads it."""
+EVERYTHING = N_("everything that is held about you")
 
 
 class HoldMissing(NotFound):
@@ -51,8 +66,20 @@ class HoldEnded(Conflict):
     """The hold was lifted or has run out."""
 
 
+@dataclass(frozen=True)
+class HoldWords:
+    reference: str
+    reason: str
+
+
+LOST = HoldWords(*["lost with a restored backup; the hold itself stands"] * 2)
+ERASED = HoldWords(*["deleted with everything else of the person"] * 2)
+FOR_LEGAL = HoldWords(*["for legal alone"] * 2)
+
+
 def place(
     session: Session,
+    keys: KeyFolder,
     employee_id: UUID,
     *,
     basis: str,
@@ -61,8 +88,15 @@ def place(
     expires_at: datetime,
     placed_by: UUID,
     now: datetime,
+    classes: Collection[str] = (),
+    made_from: datetime | None = None,
+    made_until: datetime | None = None,
+    barred: bool = False,
 ) -> Hold:
-    """It keeps nothing until a second person confirms it. Raises `HoldRefused` and `EmployeeMissing`."""
+    """It keeps nothing until a second person confirms it. Without classes and a period it covers everything of the person.
+
+    Raises `HoldRefused` and `EmployeeMissing`.
+    """
     employees.get(session, employee_id)
     if basis not in set(Basis):
         raise HoldRefused("Faces are kept past their day for a warrant or a subpoena only. Say which of the two it is.")
@@ -70,20 +104,84 @@ def place(
         raise HoldRefused("Please give the reference of the warrant or subpoena, and the reason.")
     if expires_at.tzinfo is None or not now < expires_at <= now + LONGEST:
         raise HoldRefused("A hold ends on a day within a year; it can be placed anew then.")
+    if not set(classes) <= set(NAMES):
+        raise HoldRefused(f"A hold covers some of: {', '.join(NAMES)}; or everything, where none is named.")
+    if made_from and made_until and made_until <= made_from:
+        raise HoldRefused("The period of what is held ends before it begins.")
     hold = Hold(
         tenant_id=tenant_of(session),
         employee_id=employee_id,
         basis=basis,
-        reference=one_line(reference, 200, "reference"),
-        reason=one_line(reason, 500, "reason"),
         placed_by=placed_by,
         placed_at=now,
         expires_at=expires_at,
+        classes=sorted(set(classes)),
+        made_from=made_from,
+        made_until=made_until,
+        barred=barred,
     )
+    ref = key_ref(hold)
+    on_rollback(session, lambda: keys.destroy(ref, now))
+    seal(keys, hold, HoldWords(one_line(reference, 200, "reference"), one_line(reason, 500, "reason")))
     session.add(hold)
     session.flush()
     _record(session, "hold.placed", hold, placed_by)
     return hold
+
+
+def key_ref(hold: Hold) -> KeyRef:
+    return KeyRef(hold.tenant_id, hold.id, KeyClass.PROFILE)
+
+
+def seal(keys: KeyFolder, hold: Hold, words: HoldWords) -> None:
+    hold.sealed = keys.open_or_create(key_ref(hold)).seal(json.dumps(asdict(words)).encode(), CONTEXT)
+    hold.unsealed_reference = hold.unsealed_reason = None
+
+
+def words(keys: KeyFolder, hold: Hold) -> HoldWords:
+    """What legal wrote, or why it is not there any more. Raises `KeyUnavailable`."""
+    if hold.unsealed_reference is not None:
+        return HoldWords(hold.unsealed_reference, hold.unsealed_reason or "")
+    if hold.sealed is None:
+        return LOST
+    try:
+        return HoldWords(**json.loads(keys.open(key_ref(hold)).open(hold.sealed, CONTEXT)))
+    except KeyDestroyed:
+        return ERASED
+
+
+def forget_words(session: Session, keys: KeyFolder, employee_id: UUID, now: datetime) -> None:
+    """Destroys the keys of what was written about somebody; that they were held, since when and by whom stays.
+
+    Raises `KeyUnavailable`.
+    """
+    for hold in of(session, employee_id):
+        keys.destroy(key_ref(hold), now)
+        if hold.unsealed_reference is not None:
+            hold.sealed, hold.unsealed_reference, hold.unsealed_reason = b"", None, None
+            session.add(hold)
+
+
+def seal_clear(session: Session, keys: KeyFolder) -> int:
+    """Seals what an older version wrote in clear; returns of how many holds. What was written about people who are
+    erased by now is deleted. Raises `KeyUnavailable`."""
+    mine = (col(Hold.tenant_id) == tenant_of(session), col(Hold.unsealed_reference).is_not(None))
+    clear = session.exec(select(Hold).where(*mine).order_by(col(Hold.id)).with_for_update()).all()
+    there = set(
+        session.exec(
+            select(Employee.id).where(
+                col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_([one.employee_id for one in clear])
+            )
+        )
+    )
+    for hold in clear:
+        if hold.employee_id in there:
+            seal(keys, hold, words(keys, hold))
+        else:
+            forget_words(session, keys, hold.employee_id, utc_now())
+        session.add(hold)
+    session.flush()
+    return len(clear)
 
 
 def confirm(session: Session, hold_id: UUID, *, confirmed_by: UUID, now: datetime) -> Hold:
@@ -95,7 +193,11 @@ def confirm(session: Session, hold_id: UUID, *, confirmed_by: UUID, now: datetim
         _check_second(session, hold.placed_by, hold.placed_at, confirmed_by, "confirm a hold")
         hold.confirmed_by, hold.confirmed_at = confirmed_by, now
         session.add(hold)
-        _record(session, "hold.confirmed", hold, confirmed_by)
+        facts = {
+            "basis": str(hold.basis), "placed_by": str(hold.placed_by), "placed_at": hold.placed_at.isoformat(),
+            "confirmed_by": str(confirmed_by), "expires_at": hold.expires_at.isoformat(), **scope_facts(hold),
+        }  # fmt: skip
+        _record(session, "hold.confirmed", hold, confirmed_by, facts)
     return hold
 
 
@@ -157,7 +259,7 @@ def _check_second(session: Session, first: UUID, asked_at: datetime, second: UUI
 
 
 def of(session: Session, employee_id: UUID) -> list[Hold]:
-    """Every hold there was, oldest first: the person sees them."""
+    """Every hold there was, oldest first. The person sees those of `told`."""
     return list(
         session.exec(
             select(Hold)
@@ -167,15 +269,88 @@ def of(session: Session, employee_id: UUID) -> list[Hold]:
     )
 
 
-def all_holds(session: Session) -> list[Hold]:
-    return list(
-        session.exec(select(Hold).where(col(Hold.tenant_id) == tenant_of(session)).order_by(col(Hold.placed_at).desc()))
+def told(session: Session, employee_id: UUID) -> list[Hold]:
+    """Those that the person may know of."""
+    return [one for one in of(session, employee_id) if not one.barred]
+
+
+def told_at(session: Session, employee_id: UUID, at: datetime) -> bool:
+    """Whether one stood at that moment that the person may know of; what was held then without one is not told either."""
+    return any(
+        one.confirmed_at is not None and one.confirmed_at <= at < min(one.lifted_at or one.expires_at, one.expires_at)
+        for one in told(session, employee_id)
     )
 
 
-def held(session: Session, now: datetime) -> set[UUID]:
-    """The people whose things are kept right now."""
-    return set(session.exec(select(Hold.employee_id).where(standing(session, now))))
+def state_told(session: Session, employee_id: UUID, state: str) -> str:
+    """The state of an erasure as the person may know it: to them one that only a barred hold keeps is requested."""
+    quiet = state == ErasureState.HELD and not told_at(session, employee_id, utc_now())
+    return ErasureState.REQUESTED.value if quiet else state
+
+
+def held_now(session: Session, employee_id: UUID, now: datetime) -> bool:
+    mine = select(Hold.id).where(standing(session, now), col(Hold.employee_id) == employee_id)
+    return session.exec(mine.limit(1)).first() is not None
+
+
+def barred_entries(session: Session, employee_id: UUID) -> list[str]:
+    """As the log's entries name them in `objects`: holds of which the person must not learn."""
+    return [json.dumps([str(one.id)]) for one in of(session, employee_id) if one.barred]
+
+
+def silent(session: Session, employee_id: UUID, now: datetime) -> bool:
+    """Whether a standing hold is one that the person must not learn of."""
+    mine = select(Hold.id).where(
+        standing(session, now), col(Hold.employee_id) == employee_id, col(Hold.barred).is_(True)
+    )
+    return session.exec(mine.limit(1)).first() is not None
+
+
+def scope_facts(hold: Hold) -> dict[str, str]:
+    """As words, for what is kept outside the database."""
+    period = {"made_from": hold.made_from, "made_until": hold.made_until}
+    facts = {"classes": " ".join(hold.classes), "barred": "yes" if hold.barred else ""}
+    return facts | {name: at.isoformat() if at else "" for name, at in period.items()}
+
+
+def scope_of(facts: Mapping[str, str]) -> dict[str, Any]:
+    """Of `scope_facts`; everything, for a hold of before there were scopes."""
+    return {
+        "classes": facts.get("classes", "").split(),
+        "barred": bool(facts.get("barred")),
+        **{name: datetime.fromisoformat(facts[name]) if facts.get(name) else None for name in ("made_from", "made_until")},
+    }
+
+
+def all_holds(
+    session: Session, most: int | None = None, *, before: tuple[datetime, UUID] | None = None
+) -> list[Hold]:
+    """Newest first; at most so many, those `before` the moment and the id of one."""
+    query = select(Hold).where(col(Hold.tenant_id) == tenant_of(session))
+    return list(session.exec(newest_first(query, col(Hold.placed_at), col(Hold.id), most, before)))
+
+
+def count(session: Session) -> int:
+    return session.exec(select(func.count(col(Hold.id))).where(col(Hold.tenant_id) == tenant_of(session))).one()
+
+
+def held(session: Session, now: datetime, cls: str | None = None) -> set[UUID]:
+    """The people of whom something is kept right now; with `cls`, something of this class."""
+    standing_now = session.exec(select(Hold).where(standing(session, now)))
+    return {one.employee_id for one in standing_now if cls is None or not one.classes or cls in one.classes}
+
+
+def held_whole(session: Session, now: datetime) -> set[UUID]:
+    """The people of whom everything is kept right now, so that nothing at all can go."""
+    everything = (col(Hold.made_from).is_(None), col(Hold.made_until).is_(None))
+    standing_now = session.exec(select(Hold).where(standing(session, now), *everything))
+    return {one.employee_id for one in standing_now if not one.classes}
+
+
+def held_told(session: Session, now: datetime) -> set[UUID]:
+    """The people of whom something is kept right now by a hold that they may know of: what others may count."""
+    open_ones = select(Hold.employee_id).where(standing(session, now), col(Hold.barred).is_(False))
+    return set(session.exec(open_ones))
 
 
 def standing(session: Session, now: datetime) -> ColumnElement[bool]:
@@ -188,13 +363,14 @@ def standing(session: Session, now: datetime) -> ColumnElement[bool]:
 
 
 def _locked(session: Session, hold_id: UUID) -> Hold:
-    hold = session.exec(
-        select(Hold).where(col(Hold.tenant_id) == tenant_of(session), col(Hold.id) == hold_id).with_for_update()
-    ).one_or_none()
+    hold = row_of(session, Hold, hold_id, locked=True)
     if hold is None:
         raise HoldMissing("There is no such hold.")
     return hold
 
 
-def _record(session: Session, event: str, hold: Hold, member_id: UUID) -> None:
-    ledger.record(session, event, caller=f"member:{member_id}", subject=hold.employee_id, objects=[hold.id])
+def _record(
+    session: Session, event: str, hold: Hold, member_id: UUID, facts: Mapping[str, str] | None = None
+) -> None:
+    caller = f"member:{member_id}"
+    ledger.record(session, event, caller=caller, subject=hold.employee_id, objects=[hold.id], facts=facts)

@@ -6,8 +6,12 @@ fragment cannot drift apart.
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,26 +24,35 @@ from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect
 from litestar.template import TemplateConfig
 
-from dashboard import words
-from likeness.db import utc_now
-from likeness.errors import LikenessError
+from batch.people import ways
+from dashboard.assets import asset
+from dashboard.reader import kept, reader, switch
+from likeness.ground.db import utc_now
+from likeness.ground.errors import LikenessError
 from likeness.identity import Caller, Kind
-from likeness.web import RETRY_AFTER, caller_or_none, cookie, kernel_of
+from likeness.locale.languages import LANGUAGES
+from likeness.locale.words import Words
+from likeness.mail.paragraphs import HEADING, joined
+from likeness.web.guards import RETRY_AFTER, caller_or_none, cookie, kernel_of
+from likeness.web.paging import CursorWrong, Key, Page
+from tenants.members import members, permissions
+from tenants.members.permissions import Permission
+from tenants.models import Member
 
 FOLDER = Path(__file__).parent
-HEADING = re.compile(r"\d+\. ")
-ITEM = re.compile(r"\([a-z]\) ")
+ITEM = re.compile(r"\(\w\) ")
 
 
 @pass_context
 def _day(context: Context, moment: date) -> str:
-    pattern = "%-d.%-m.%Y" if context.get("language") == "de" else "%-d %b %Y"
-    return (moment.astimezone(UTC) if isinstance(moment, datetime) else moment).strftime(pattern)
+    said: Words = context["reads"]
+    return said.day(moment)
 
 
 @pass_context
 def _moment(context: Context, moment: datetime) -> str:
-    return f"{_day(context, moment)}, {moment.astimezone(UTC):%H:%M} UTC"
+    said: Words = context["reads"]
+    return said.moment(moment)
 
 
 def _iso(moment: datetime) -> str:
@@ -77,12 +90,14 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
             elif found[-1][0] == "i" and not line.startswith(" "):
                 found.append(("p", line.strip()))
             else:
-                found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+                found[-1] = (found[-1][0], joined([found[-1][1], line.strip()]))
             fresh = False
     return found
 
 
+WORTH_PACKING = 1000
 environment = Environment(
+    extensions=["jinja2.ext.i18n"],
     loader=FileSystemLoader(FOLDER / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -90,9 +105,12 @@ environment = Environment(
     lstrip_blocks=True,
 )
 environment.filters.update(
-    day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural, paragraphs=_paragraphs
+    day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural, paragraphs=_paragraphs, way=ways.purpose_of
 )
 # Macros as a global, because a block that is rendered by itself sees no imports of its template.
+environment.globals["asset"] = asset
+environment.globals["may"] = permissions.of
+environment.globals["resting"] = permissions.resting
 environment.globals["ui"] = environment.get_template("icons.html").module
 template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
 
@@ -103,15 +121,33 @@ def page(
     """The whole page; only the block that HTMX names as its target when the template has one of that name."""
     template = environment.get_template(name)
     values = {**_surroundings(request), **(context or {})}
+    values |= _said(values["reads"])
     block = request.headers.get("hx-target", "") if request.headers.get("hx-request") else ""
     body = _block(template, block, values) if block in template.blocks else template.render(values)
-    return Response(
-        body,
-        status_code=status,
-        media_type=MediaType.HTML,
-        # Pages hold people's names and states: neither a shared cache nor the back button may keep them.
-        headers={"cache-control": "no-store", "vary": "hx-request, hx-target"},
-    )
+    # Pages hold people's names and states: neither a shared cache nor the back button may keep them.
+    headers = {
+        "cache-control": "no-store",
+        "vary": "hx-request, hx-target, accept-language, accept-encoding",
+        "content-language": values["language"],
+    }
+    return _packed(request, body, status, headers)
+
+
+def _packed(request: Request[Any, Any, Any], body: str, status: int, headers: dict[str, str]) -> Response[Any]:
+    """The page as the browser may have it, which on a phone is a quarter of its bytes.
+
+    Who watches a connection and can make somebody's browser ask for pages learns from their sizes what is in them
+    (BREACH); a file name of random length, which gzip's header may hold and nobody reads, hides a few bytes' difference.
+    """
+    data = body.encode()
+    if len(data) > WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+        packed = io.BytesIO()
+        name = secrets.token_hex(1 + secrets.randbelow(32))
+        with gzip.GzipFile(name, "wb", fileobj=packed, compresslevel=5, mtime=0) as out:
+            out.write(data)
+        data = packed.getvalue()
+        headers["content-encoding"] = "gzip"
+    return Response(data, status_code=status, media_type=MediaType.HTML, headers=headers)
 
 
 def _block(template: Template, block: str, values: Mapping[str, Any]) -> str:
@@ -124,25 +160,53 @@ def _surroundings(request: Request[Any, Any, Any]) -> dict[str, Any]:
     settings = kernel_of(request).settings
     return {
         "caller": caller,
+        "signed_in_as": _name_of(request),
         "kind": caller.kind if caller else None,
         "path": request.url.path,
+        "accounts": kernel_of(request).issuer is not None,
         "embedded": settings.embedded and not settings.smtp_url,
         "now": utc_now(),
-        "language": "en",
-        "_": words.translator("en"),
+        "reads": reader(request),
+        "switch": switch(request),
+        "here": request.url.path,
+        "kept": kept(request),
     }
+
+
+def _said(said: Words) -> dict[str, Any]:
+    """What templates say sentences with: `_("{n} of {m} photos", n=6, m=8)`, `ngettext("{n} photo", "{n} photos", 6)`."""
+    return {
+        "language": said.language,
+        "direction": said.direction,
+        "gettext": said.gettext,
+        "ngettext": said.ngettext,
+        "languages": LANGUAGES,
+    }
+
+
+def _name_of(request: Request[Any, Any, Any]) -> str:
+    """Of the member whom `access.desk` let in for this page; a part that is fetched by itself shows no name."""
+    member = request.scope.get("likeness_member")
+    if not isinstance(member, Member) or request.headers.get("hx-request"):
+        return ""
+    with suppress(LikenessError):
+        return members.profile(kernel_of(request).keys, member).name
+    return ""
 
 
 def error_page(request: Request[Any, Any, Any], error: LikenessError) -> Response[str]:
     """The failure in the words of the error: a page, or a fragment where HTMX waits for one."""
     fragment = bool(request.headers.get("hx-request"))
+    said = reader(request)
     try:
         surroundings = _surroundings(request)
     except LikenessError:  # The database is away: the page that says so must not need it.
-        surroundings = {"caller": None, "kind": None, "path": request.url.path, "embedded": False, "now": utc_now(),
-                        "language": "en", "_": words.translator("en")}  # fmt: skip
+        surroundings = {"caller": None, "signed_in_as": "", "kind": None, "path": request.url.path, "accounts": False,
+                        "embedded": False, "now": utc_now(), "reads": said}  # fmt: skip
+    # What was refused was often a form, whose address shows nothing by itself.
+    surroundings |= {"switch": "", "here": request.url.path, "kept": ""} | _said(said)
     body = environment.get_template("fragments/error.html" if fragment else "error.html").render(
-        surroundings | {"error": error, "status": error.status}
+        surroundings | {"error": said.error(error), "status": error.status}
     )
     headers = {"cache-control": "no-store"}
     if error.status in RETRY_AFTER:
@@ -151,6 +215,14 @@ def error_page(request: Request[Any, Any, Any], error: LikenessError) -> Respons
         # HTMX puts nothing in place for an error status by itself; app.js shows it in the page's message area.
         headers["hx-retarget"], headers["hx-reswap"] = "#messages", "innerHTML"
     return Response(body, status_code=error.status, media_type=MediaType.HTML, headers=headers)
+
+
+def part_of(request: Request[Any, Any, Any], key: type[Key], most: int, name: str = "after") -> Page[Key]:
+    """Which part of a list the address asks for. Anything odd in it means the first, as an old bookmark may hold it."""
+    try:
+        return Page(key, most, str(request.query_params.get(name, ""))[:100])
+    except CursorWrong:
+        return Page(key, most, "")
 
 
 def back(request: Request[Any, Any, Any], path: str) -> Response[Any]:
@@ -173,4 +245,7 @@ def home_of(caller: Caller, roles: list[str]) -> str:
         return "/operations"
     if caller.kind == Kind.EMPLOYEE:
         return "/visit"
-    return "/desk" if "hr" in roles else "/legal"
+    may = permissions.of(roles)
+    if Permission.BATCHES_READ in may:
+        return "/desk"
+    return "/legal" if Permission.ACTS_READ in may else "/team"

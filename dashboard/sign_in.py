@@ -9,17 +9,21 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
+from dashboard import sso
 from dashboard.pages import home_of, page, signed
-from likeness.db import PLATFORM, utc_now
-from likeness.errors import Gone, LikenessError
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.errors import Gone, LikenessError
 from likeness.identity import Kind, end_session, promised, tenant_in
 from likeness.kernel import Kernel
-from likeness.web import caller_or_none, kernel_of
-from tenants import letters, members, tenants, wishes
+from likeness.web.guards import caller_or_none, cookie, kernel_of
+from tenants import tenants
 from tenants.api import WISHED, enter
-from tenants.members import MemberRefused
+from tenants.members import letters, members, wishes
+from tenants.members.members import MemberRefused
 from tenants.models import Tenant
 from tenants.plain import TextRefused
+from tenants.sso import providers
+from tenants.sso.providers import AccountNeeded
 from tenants.tries import counted
 
 PUBLIC = {"public": True}
@@ -45,7 +49,7 @@ def show_door(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 def _door(request: Request[Any, Any, Any], problem: LikenessError | None = None, typed: str = "") -> Response[str]:
-    context = {"problem": problem, "typed": typed, "said": ""}
+    context = {"problem": problem, "typed": typed, "said": "", "provider": None, "domain": ""}
     return page(request, "sign_in/door.html", context, status=problem.status if problem else 200)
 
 
@@ -56,9 +60,11 @@ def ask_for_link(request: Request[Any, Any, Any], data: Form) -> Response[str]:
     try:
         with kernel.db.transaction(PLATFORM) as session:
             wishes.ask(session, kernel.keys, typed, utc_now())
+            provider = providers.by_address(session, typed) if kernel.issuer else None
     except (MemberRefused, TextRefused) as problem:
         return _door(request, problem, typed[:254])
-    return page(request, "sign_in/door.html", {"problem": None, "typed": "", "said": WISHED})
+    context = {"provider": provider, "domain": providers.domain_of(typed) if provider else ""}
+    return page(request, "sign_in/door.html", context | {"problem": None, "typed": "", "said": WISHED})
 
 
 @get("/sign-in/{token:str}", sync_to_thread=True, opt=PUBLIC)
@@ -83,19 +89,27 @@ def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[A
     """One that was used or ran out shows the door, which mails a fresh one."""
     try:
         with counted(request):
-            _, cookie = enter(kernel_of(request), token, utc_now())
+            _, value = enter(kernel_of(request), token, utc_now())
+    except AccountNeeded:
+        return sso.with_account(request, token)
     except Gone as problem:
         return _door(request, problem)
-    return signed(request, cookie, "/")
+    return signed(request, value, "/")
 
 
 @post("/sign-out", sync_to_thread=True, opt=PUBLIC)
 def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
-    caller = caller_or_none(request)
+    """Whoever came with their company's account is led on to sign out there too."""
+    kernel, caller, onward = kernel_of(request), caller_or_none(request), ""
     if caller is not None:
-        with kernel_of(request).db.transaction(caller.tenant) as session:
+        with kernel.db.transaction(caller.tenant) as session:
+            onward = sso.leaving(kernel, session, caller)
             end_session(session, caller.session)
-    return signed(request, "", "/")
+    if not onward:
+        return signed(request, "", "/")
+    response = page(request, "sign_in/onward.html", {"address": onward, "signed_out": True, "caller": None})
+    response.set_cookie(**cookie(kernel.settings, ""))
+    return response
 
 
 routes: list[Any] = [front, show_door, ask_for_link, confirm, sign_in, sign_out]

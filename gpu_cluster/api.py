@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from litestar import Request, Router, get
+from litestar import Request, Response, Router, get
 from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
-from gpu_cluster import tending
-from gpu_cluster.models import Run, RunState
-from likeness.db import tenant_of
+from batch.sittings.runs import Run, RunState
+from gpu_cluster.cluster import tending
+from likeness.ground.db import newest_first, tenant_of
 from likeness.identity import Kind
-from likeness.web import kernel_of, only, signed_in
-from tenants import access, tenants
-from tenants.models import Role
+from likeness.web.guards import kernel_of, only
+from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
+from tenants import tenants
+from tenants.members import access
+from tenants.members.permissions import Permission
 
 __all__ = ["router", "tending"]
 
@@ -36,40 +40,43 @@ class RunLine(BaseModel):
     error: str | None
 
 
-def runs_of(session: Session, limit: int = 50) -> list[RunLine]:
-    """The tenant's newest runs."""
-    rows = session.exec(
-        select(Run).where(Run.tenant_id == tenant_of(session)).order_by(col(Run.started_at).desc()).limit(limit)
-    ).all()
-    return [
-        RunLine(
-            run=str(run.id),
-            tenant=str(run.tenant_id),
-            state=RunState(run.state),
-            step=run.step,
-            steps=run.steps,
-            made=run.made,
-            passed=run.passed,
-            seconds=run.seconds,
-            started_at=run.started_at.isoformat(timespec="seconds"),
-            heartbeat_at=run.heartbeat_at.isoformat(timespec="seconds"),
-            error=run.error,
-        )
-        for run in rows
-    ]
+def runs_of(session: Session, most: int, *, before: tuple[datetime, UUID] | None = None) -> list[Run]:
+    """The tenant's newest runs; those `before` the moment and the id of one."""
+    theirs = select(Run).where(col(Run.tenant_id) == tenant_of(session))
+    return list(session.exec(newest_first(theirs, col(Run.started_at), col(Run.id), most, before)))
+
+
+def run_line(run: Run) -> RunLine:
+    return RunLine(
+        run=str(run.id),
+        tenant=str(run.tenant_id),
+        state=RunState(run.state),
+        step=run.step,
+        steps=run.steps,
+        made=run.made,
+        passed=run.passed,
+        seconds=run.seconds,
+        started_at=run.started_at.isoformat(timespec="seconds"),
+        heartbeat_at=run.heartbeat_at.isoformat(timespec="seconds"),
+        error=run.error,
+    )
+
+
+def _mark(run: Run) -> Mark:
+    return Mark(run.started_at, run.id)
 
 
 @get("/cluster/runs", guards=[only(Kind.OPERATOR)], sync_to_thread=True)
-def list_runs(request: Request[Any, Any, Any]) -> list[RunLine]:
-    """The newest runs of all tenants, newest first."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.OPERATOR)
-    lines: list[RunLine] = []
+def list_runs(request: Request[Any, Any, Any], most: Most = ON_A_PAGE, after: After = "") -> Response[list[RunLine]]:
+    """The runs of all tenants, newest first. While there are more, the header `Link` names the next page."""
+    page, kernel = Page(Mark, most, after), kernel_of(request)
+    access.check(request, Permission.INSTALLATION_READ)
+    found: list[Run] = []
     for tenant in tenants.all_ids(kernel):
         with kernel.db.transaction(tenant) as session:
-            lines += runs_of(session)
-    return sorted(lines, key=lambda line: line.started_at, reverse=True)[:200]
+            found += runs_of(session, page.lines, before=page.after)
+        found = sorted(found, key=_mark, reverse=True)[: page.lines]
+    return page.answer(request, found, _mark, run_line)
 
 
 router = Router(path="/api/v1", route_handlers=[list_runs], tags=["cluster"])

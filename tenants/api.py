@@ -1,8 +1,8 @@
-"""The JSON edge of companies, members, looks and credits, and the way in for members."""
+"""The JSON edge of companies, looks and credits, and the way in for members; it assembles the floor's router."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,15 +10,26 @@ from uuid import UUID
 from litestar import Request, Response, Router, delete, get, patch, post
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
+from sqlmodel import Session
 
 from likeness import ledger
-from likeness.db import PLATFORM, utc_now
-from likeness.identity import Kind, LinkUnknown, end_session, promised, redeem, start_session, tenant_in
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.identity import Kind, LinkUnknown, end_session, link_id, promised, redeem, start_session, tenant_in
 from likeness.kernel import Kernel
-from likeness.web import caller_or_none, cookie, kernel_of, only, signed_in
-from tenants import access, credits, looks, members, tenants, wishes
-from tenants.models import Look, Member, Role, Tenant
+from likeness.locale.marks import N_
+from likeness.mail import mail
+from likeness.web.described import FOR_PEOPLE
+from likeness.web.guards import caller_or_none, cookie, fresh, kernel_of, only, signed_in
+from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
+from tenants import credits, looks, tenants
+from tenants.members import access, api_members, api_operators, api_programs, break_glass, founding, members, wishes
+from tenants.members.access import desk
+from tenants.members.founding import Seat
+from tenants.members.permissions import Permission
+from tenants.models import Look, Tenant
+from tenants.sso import identities, letters, providers
 from tenants.tries import counted
+from tenants.webhooks import api as api_webhooks
 
 DESK = [only(Kind.MEMBER)]
 OPERATORS = [only(Kind.OPERATOR)]
@@ -42,6 +53,12 @@ class TenantShown:
     headshot_days: int
     employee_quota: int
     recipes: list[str]
+    language: str
+    time_zone: str
+    colour: str
+    free_crops: bool
+    sender_name: str
+    approves: bool
     credits: int
 
 
@@ -61,12 +78,37 @@ class TenantTerms(Struct, forbid_unknown_fields=True):
     headshot_days: int | UnsetType = UNSET
     recipes: list[str] | UnsetType = UNSET
     """What its people may choose: `cutout`, and the base that this installation has."""
+    language: str | UnsetType = UNSET
+    """For its members, and for people whose own language is not in its list."""
+    time_zone: str | UnsetType = UNSET
+    """In which its people read days and times, such as `Europe/Berlin`; `colour` is that of its mails, as `#1f5a8c`."""
+    colour: str | UnsetType = UNSET
+    free_crops: bool | UnsetType = UNSET
+    """Its people may move the crops of studio portraits by three steps each way instead of one."""
+    sender_name: str | UnsetType = UNSET
+    """That its mails come from; the address stays the installation's. Empty: the installation's own name."""
+
+
+class DirectoryTerms(Struct, forbid_unknown_fields=True):
+    """Days until everything of somebody who left is deleted, and whether who joins is invited."""
+
+    leaver_days: int
+    invite_joiners: bool
+
+
+class ApprovalTerms(Struct, forbid_unknown_fields=True):
+    """Whether released headshots are approved before they are used; until then nobody can download them."""
+
+    approves: bool
 
 
 class NewTenant(Struct, forbid_unknown_fields=True):
     name: str
     admin_name: str
     admin_email: str
+    legal_name: str = ""
+    """Somebody else, for legal: one person never works HR and legal."""
+    legal_email: str = ""
     contact: str = ""
     authority: str = ""
     employee_quota: int = 500
@@ -75,35 +117,9 @@ class NewTenant(Struct, forbid_unknown_fields=True):
 
 @dataclass
 class TenantFounded:
-    """The first member's link goes to their own address, and is shown to nobody else."""
+    """Each first member's link goes to their own address, and is shown to nobody else; `mailed` is the owner's."""
 
     id: UUID
-    mailed: str
-
-
-@dataclass
-class MemberShown:
-    id: UUID
-    name: str
-    email: str
-    roles: list[str]
-    disabled: bool
-    joined_at: datetime | None
-    """The first sign-in; null while the invitation waits."""
-    signed_in_at: datetime | None
-
-
-class NewMember(Struct, forbid_unknown_fields=True):
-    name: str
-    email: str
-    roles: list[Role]
-
-
-@dataclass
-class MemberInvited:
-    """The link is in the mail to the member alone."""
-
-    member: MemberShown
     mailed: str
 
 
@@ -118,10 +134,6 @@ class Wished:
     detail: str
 
 
-class NewRoles(Struct, forbid_unknown_fields=True):
-    roles: list[Role]
-
-
 @dataclass
 class LookShown:
     id: UUID
@@ -131,14 +143,10 @@ class LookShown:
     dress: str
     framing: str
     light: str
-
-
-class NewLook(Struct, forbid_unknown_fields=True):
-    name: str
-    backdrop: str
-    dress: str
-    framing: str
-    light: str
+    wall: str
+    """What stands behind a studio portrait: `#rrggbb`, `gradient:#rrggbb`, `office` or `picture:` and an id."""
+    departments: list[str] | None
+    """Whose people get it; null: everybody whose department has no look of its own; empty: nobody yet."""
 
 
 class LookWords(Struct, forbid_unknown_fields=True):
@@ -146,6 +154,14 @@ class LookWords(Struct, forbid_unknown_fields=True):
     dress: str
     framing: str
     light: str
+    wall: str = ""
+
+
+class NewLook(LookWords, kw_only=True):
+    """With `for_nobody` nobody gets it before `PUT /looks/{id}/departments` says who does."""
+
+    name: str
+    for_nobody: bool = False
 
 
 class Grant(Struct, forbid_unknown_fields=True):
@@ -161,8 +177,8 @@ class Balance:
 
 
 WISHED = (
-    "If this address belongs to a member here, a link is on its way to it: one for each company. It works once, for 30"
-    " minutes. An address gets at most five an hour."
+    N_("If this address belongs to a member here, a link is on its way to it: one for each company. It works once, for 30"
+    " minutes. An address gets at most five an hour.")
 )
 
 
@@ -190,16 +206,28 @@ def enter(kernel: Kernel, token: str, now: datetime) -> tuple[Kind, str]:
     """Whom a one-time link signs in, and the new session's cookie. Raises `LinkUsed` or `LinkUnknown`."""
     tenant = tenant_in(token)
     if tenant is None:
-        raise LinkUnknown("This sign-in link is not complete. Copy the whole address and try again.")
+        raise LinkUnknown(N_("This sign-in link is not complete. Copy the whole address and try again."))
+    let_in = break_glass.let_in(kernel, tenant, now)
     with kernel.db.transaction(tenant) as session:
         found = promised(session, token, now)
         if found is not None and found[0] != Kind.EMPLOYEE:
+            if link_id(session, token) not in let_in:
+                providers.check_link_opens(session)
             # The member's row before the link's: whoever disables them takes the two in the same order.
             members.came_in(session, found[1], now)
         kind, subject = redeem(session, token, now)
+        link_opened(session, kernel, kind, subject, now)
         value = start_session(session, kind, subject, now)
         ledger.record(session, "session.started", caller=f"{kind}:{subject}")
     return kind, value
+
+
+def link_opened(session: Session, kernel: Kernel, kind: Kind, subject: UUID, now: datetime) -> None:
+    """Before the member's session begins: an account that was connected by its address alone is so no longer."""
+    if kind == Kind.MEMBER and identities.link_opened(session, kind, subject):
+        who = members.profile(kernel.keys, members.get(session, subject))
+        letter, campaign = letters.about("disconnected", tenants.get(session), who.name, who.email), f"{now:%Y%m%d%H%M%S}"
+        mail.post(session, kernel.keys, subject, letter, template="account-disconnected", campaign=campaign)
 
 
 @post("/sign-out", opt=PUBLIC, status_code=204, sync_to_thread=True)
@@ -215,199 +243,140 @@ def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
 
 @get("/tenant", guards=DESK, sync_to_thread=True)
 def show_tenant(request: Request[Any, Any, Any]) -> TenantShown:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR, Role.LEGAL)
+    with desk(request, Permission.COMPANY_READ) as (session, _):
         return _tenant_shown(tenants.get(session), credits.balance(session))
 
 
-@patch("/tenant", guards=DESK, sync_to_thread=True)
+@patch("/tenant", guards=DESK, opt=FOR_PEOPLE, sync_to_thread=True)
 def change_tenant(request: Request[Any, Any, Any], data: JSONBody[TenantTerms]) -> TenantShown:
     """A changed term makes a new notice, which everybody is asked about anew before anything else is taken."""
     caller = signed_in(request)
     terms = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
     if "recipes" in terms and not set(terms["recipes"]) <= set(tenants.offers(kernel_of(request).settings.recipe)):
         raise tenants.TermsRefused("This installation cannot make headshots in that way.")
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.LEGAL)
+    with desk(request, Permission.COMPANY_CHANGE) as (session, _):
+        if terms.keys() & set(tenants.RETENTION):
+            caller.check_fresh(utc_now())
         return _tenant_shown(tenants.change(session, caller=str(caller), **terms), credits.balance(session))
 
 
+@patch("/tenant/directory", guards=[*DESK, fresh], sync_to_thread=True)
+def change_directory(request: Request[Any, Any, Any], data: JSONBody[DirectoryTerms]) -> DirectoryTerms:
+    """What follows when the company's directory says that somebody joined or left. A member says it, no program."""
+    caller = str(signed_in(request))
+    with desk(request, Permission.LEAVERS_RULE) as (session, _):
+        tenant = tenants.change_directory(
+            session, leaver_days=data.leaver_days, invite_joiners=data.invite_joiners, caller=caller
+        )
+        return DirectoryTerms(tenant.leaver_days, tenant.invite_joiners)
+
+
+@patch("/tenant/approval", guards=DESK, opt=FOR_PEOPLE, sync_to_thread=True)
+def change_approval(request: Request[Any, Any, Any], data: JSONBody[ApprovalTerms]) -> ApprovalTerms:
+    """People read it before they release anything."""
+    caller = str(signed_in(request))
+    with desk(request, Permission.APPROVAL_CHANGE) as (session, _):
+        return ApprovalTerms(tenants.change_approval(session, approves=data.approves, caller=caller).approves)
+
+
 @get("/tenants", guards=OPERATORS, sync_to_thread=True)
-def list_tenants(request: Request[Any, Any, Any]) -> list[TenantLine]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.OPERATOR)
-        return [TenantLine(one.id, one.name, one.created_at) for one in tenants.all_tenants(session)]
+def list_tenants(
+    request: Request[Any, Any, Any], most: Most = ON_A_PAGE, after: After = ""
+) -> Response[list[TenantLine]]:
+    """Newest first. While there are more, the header `Link` names the next page."""
+    page = Page(Mark, most, after)
+    with desk(request, Permission.INSTALLATION_READ) as (session, _):
+        found = tenants.all_tenants(session, page.lines, before=page.after)
+        return page.answer(request, found, _mark, lambda one: TenantLine(one.id, one.name, one.created_at))
+
+
+def _mark(one: Tenant | Look) -> Mark:
+    return Mark(one.created_at, one.id)
 
 
 @post("/tenants", guards=OPERATORS, sync_to_thread=True)
 def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> TenantFounded:
-    """A company with its first member, who works HR and legal until they invite others."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.OPERATOR)
-    members.check_new(data.admin_email, data.admin_name)
-    tenant = tenants.found(
-        kernel,
+    """A company with its owner, who works HR as well, and a second seat for legal, which may be taken later."""
+    access.check(request, Permission.COMPANIES_FOUND)
+    tenant = founding.found(
+        kernel_of(request),
         data.name,
+        Seat(data.admin_name, data.admin_email),
+        Seat(data.legal_name, data.legal_email),
+        granted=data.credits,
+        caller=str(signed_in(request)),
+        now=utc_now(),
         contact=data.contact,
         authority=data.authority,
         employee_quota=data.employee_quota,
-        recipes=tenants.offers(kernel.settings.recipe),
     )
-    with kernel.db.transaction(tenant) as session:
-        member = members.invite_member(
-            session, kernel.keys, data.admin_email, data.admin_name, [Role.HR, Role.LEGAL], caller=str(caller)
-        )
-        if data.credits:
-            credits.grant(session, data.credits, "first", caller=str(caller))
-        members.mail_link(session, kernel, member, utc_now(), campaign="first", inviter="The operator")
-        return TenantFounded(tenant, data.admin_email)
+    return TenantFounded(tenant, data.admin_email)
 
 
 @post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
 def grant_credits(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[Grant]) -> Balance:
     kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.OPERATOR)
+    access.check(request, Permission.CREDITS_GRANT)
     with kernel.db.transaction(tenant_id) as session:
         tenants.get(session)
         credits.grant(session, data.amount, str(data.order), caller=str(caller))
         return Balance(credits.balance(session))
 
 
-@get("/members", guards=DESK, sync_to_thread=True)
-def list_members(request: Request[Any, Any, Any]) -> list[MemberShown]:
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR, Role.LEGAL)
-        return [_member_shown(kernel, one) for one in members.all(session)]
-
-
-@post("/members", guards=DESK, sync_to_thread=True)
-def invite_member(request: Request[Any, Any, Any], data: JSONBody[NewMember]) -> MemberInvited:
-    """Nobody hands out a role that they do not hold."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        inviter = access.require(session, caller, Role.HR, Role.LEGAL)
-        members.check_may_give(inviter, data.roles)
-        member = members.invite(session, kernel, data.email, data.name, data.roles, inviter=inviter, now=utc_now())
-        return MemberInvited(_member_shown(kernel, member), data.email)
-
-
-@post("/members/{member_id:uuid}/link", guards=DESK, sync_to_thread=True)
-def new_sign_in_link(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> MemberInvited:
-    """Mails a fresh invitation to somebody who has not come in yet; a member asks for a link at the front door."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        inviter = access.require(session, caller, Role.HR, Role.LEGAL)
-        member = members.invite_again(session, kernel, member_id, inviter=inviter, now=utc_now())
-        return MemberInvited(_member_shown(kernel, member), members.profile(kernel.keys, member).email)
-
-
-@patch("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
-def change_roles(request: Request[Any, Any, Any], member_id: FromPath[UUID], data: JSONBody[NewRoles]) -> MemberShown:
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        giver = access.require(session, caller, Role.HR, Role.LEGAL)
-        before = {Role(role) for role in members.get(session, member_id).roles}
-        members.check_may_give(giver, before ^ set(data.roles))
-        return _member_shown(kernel, members.give_roles(session, member_id, data.roles, by=giver.id, caller=str(caller)))
-
-
-@delete("/members/{member_id:uuid}", guards=DESK, sync_to_thread=True)
-def disable_member(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> None:
-    """Signs the member out everywhere; what they did stays on record."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        giver = access.require(session, caller, Role.HR, Role.LEGAL)
-        members.check_may_give(giver, [Role(role) for role in members.get(session, member_id).roles])
-        members.disable(session, member_id, utc_now(), caller=str(caller))
-
-
-@post("/members/{member_id:uuid}/let-back", guards=DESK, status_code=200, sync_to_thread=True)
-def let_member_back(request: Request[Any, Any, Any], member_id: FromPath[UUID]) -> MemberShown:
-    """Somebody who was disabled works the desk again; they ask for a link at the front door."""
-    kernel, caller = kernel_of(request), signed_in(request)
-    with kernel.db.transaction(caller.tenant) as session:
-        giver = access.require(session, caller, Role.HR, Role.LEGAL)
-        members.check_may_give(giver, [Role(role) for role in members.get(session, member_id).roles])
-        return _member_shown(kernel, members.let_back(session, member_id, by=giver.id, caller=str(caller)))
-
-
 @get("/looks", guards=DESK, sync_to_thread=True)
-def list_looks(request: Request[Any, Any, Any]) -> list[LookShown]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR, Role.LEGAL)
-        return [_look_shown(look) for look in looks.list_looks(session)]
+def list_looks(request: Request[Any, Any, Any], most: Most = ON_A_PAGE, after: After = "") -> Response[list[LookShown]]:
+    """Those in use, oldest first. While there are more, the header `Link` names the next page."""
+    page = Page(Mark, most, after)
+    with desk(request, Permission.LOOKS_READ) as (session, _):
+        found = looks.list_looks(session, page.lines, after=page.after)
+        return page.answer(request, found, _mark, lambda look: _look_shown(kernel_of(request), look))
 
 
 @post("/looks", guards=DESK, sync_to_thread=True)
 def add_look(request: Request[Any, Any, Any], data: JSONBody[NewLook]) -> LookShown:
     caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR)
-        look = looks.add(session, data.name, data.backdrop, data.dress, data.framing, data.light, caller=str(caller))
-        return _look_shown(look)
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+        look = looks.add(
+            session, data.name, data.backdrop, data.dress, data.framing, data.light, wall=data.wall,
+            for_nobody=data.for_nobody, caller=str(caller),
+        )  # fmt: skip
+        return _look_shown(kernel_of(request), look)
 
 
 @post("/looks/{look_id:uuid}/revise", guards=DESK, status_code=200, sync_to_thread=True)
 def revise_look(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: JSONBody[LookWords]) -> LookShown:
     """The next version; headshots that were made keep naming the old one."""
     caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR)
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
         look = looks.revise(
             session,
+            kernel_of(request).keys,
             look_id,
             backdrop=data.backdrop,
             dress=data.dress,
             framing=data.framing,
             light=data.light,
+            wall=data.wall,
             caller=str(caller),
         )
-        return _look_shown(look)
+        return _look_shown(kernel_of(request), look)
 
 
 @delete("/looks/{look_id:uuid}", guards=DESK, sync_to_thread=True)
 def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> None:
     caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        access.require(session, caller, Role.HR)
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
         looks.retire(session, look_id, caller=str(caller))
 
 
 def _tenant_shown(tenant: Tenant, balance: int) -> TenantShown:
-    return TenantShown(
-        id=tenant.id,
-        name=tenant.name,
-        contact=tenant.contact,
-        authority=tenant.authority,
-        source_days=tenant.source_days,
-        headshot_days=tenant.headshot_days,
-        employee_quota=tenant.employee_quota,
-        recipes=tenant.recipes,
-        credits=balance,
-    )
+    terms = {one.name: getattr(tenant, one.name) for one in fields(TenantShown) if one.name != "credits"}
+    return TenantShown(**terms, credits=balance)
 
 
-def _member_shown(kernel: Kernel, member: Member) -> MemberShown:
-    who = members.profile(kernel.keys, member)
-    return MemberShown(
-        id=member.id,
-        name=who.name,
-        email=who.email,
-        roles=list(member.roles),
-        disabled=member.disabled_at is not None,
-        joined_at=member.joined_at,
-        signed_in_at=member.signed_in_at,
-    )
-
-
-def _look_shown(look: Look) -> LookShown:
-    return LookShown(look.id, look.name, look.version, look.backdrop, look.dress, look.framing, look.light)
+def _look_shown(kernel: Kernel, look: Look) -> LookShown:
+    words = (look.name, look.version, look.backdrop, look.dress, look.framing, look.light, look.wall)
+    return LookShown(look.id, *words, looks.departments_of(kernel.keys, look))
 
 
 router = Router(
@@ -418,19 +387,19 @@ router = Router(
         sign_out,
         show_tenant,
         change_tenant,
+        change_directory,
+        change_approval,
         list_tenants,
         found_tenant,
         grant_credits,
-        list_members,
-        invite_member,
-        new_sign_in_link,
-        change_roles,
-        disable_member,
-        let_member_back,
         list_looks,
         add_look,
         revise_look,
         retire_look,
+        *api_members.routes,
+        *api_operators.routes,
+        *api_programs.routes,
+        *api_webhooks.routes,
     ],
     tags=["company"],
 )

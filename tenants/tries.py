@@ -19,13 +19,13 @@ from litestar import Request
 from sqlalchemy import UniqueConstraint, delete, text
 from sqlmodel import Field, Session, col, select
 
-from likeness import jobs
-from likeness.db import PLATFORM, Moment, TenantRow, of_tenant
-from likeness.errors import Gone, TooMany, Unavailable
+from likeness.ground.db import PLATFORM, Moment, TenantRow, of_tenant
+from likeness.ground.errors import Gone, TooMany, Unavailable
 from likeness.identity import LeadsNowhere, tenant_in
+from likeness.jobs import jobs
 from likeness.kernel import Kernel
-from likeness.keys import KeyFolder, blind_index
-from likeness.web import kernel_of
+from likeness.keys.keys import KeyFolder, blind_index
+from likeness.web.guards import kernel_of
 from tenants.models import Tenant
 
 MOST = 20

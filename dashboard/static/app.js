@@ -59,9 +59,114 @@ on(document, "drop", ".drop", (event, area) => {
   input.files = event.dataTransfer.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
-on(document, "change", "form[data-send-on-choice] input[type=file]", (_, input) => {
-  if (input.files.length) input.form.requestSubmit();
+// Choosing a file sends nothing: its name is shown, and the button beside it goes on.
+on(document, "change", ".drop input[type=file]", (_, input) => {
+  const shown = input.closest(".drop").querySelector("[data-chosen]");
+  if (shown) shown.textContent = [...input.files].map((file) => file.name).join(", ");
 });
+
+// Live parts are fetched again while somebody works in them: what they had ticked, where they stood and how far a part was
+// scrolled stays as it was. Several parts may be on their way at once, and each has what was held of it.
+const held = new Map();
+// What leads to an element again after its part was fetched: its id, or where it leads and which of those it is.
+const spelled = (part, one) => {
+  const to = (name, element) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
+  const form = one.closest("form[action]");
+  const way = one.id ? `#${CSS.escape(one.id)}`
+    : one.matches("a[href]") ? `a${to("href", one)}`
+    : form ? `form${to("action", form)} ${one.localName}` : one.localName;
+  return { way, place: [...part.querySelectorAll(way)].indexOf(one) };
+};
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  if (!(target instanceof Element) || !target.id) return;
+  const inside = document.activeElement && target !== document.activeElement && target.contains(document.activeElement);
+  held.set(target.id, {
+    focus: inside ? spelled(target, document.activeElement) : null,
+    ticked: [...target.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id),
+    open: [...target.querySelectorAll("details[open]")].map((one) => one.id),
+    scrolled: [...target.querySelectorAll(".scroll")].map((one) => one.scrollLeft),
+    at: scrollY,
+  });
+});
+document.addEventListener("htmx:afterSettle", ({ target }) => {
+  let part = target instanceof Element ? target : null;
+  while (part && !held.has(part.id)) part = part.parentElement;
+  const was = part && held.get(part.id);
+  if (was) {
+    held.delete(part.id);
+    for (const id of was.ticked) if (id && part.querySelector(`#${CSS.escape(id)}`)) document.getElementById(id).checked = true;
+    for (const id of was.open) if (id) document.getElementById(id)?.setAttribute("open", "");
+    part.querySelectorAll(".scroll").forEach((one, place) => { one.scrollLeft = was.scrolled[place] ?? 0; });
+    const again = was.focus && part.querySelectorAll(was.focus.way)[was.focus.place];
+    // Whoever has moved on meanwhile stays where they are.
+    if (again && [null, document.body].includes(document.activeElement)) again.focus({ preventScroll: true });
+    if (was.focus) scrollTo({ top: was.at, behavior: "instant" });
+  }
+  say_ticked();
+});
+const TICKS = "input[name=person], input[data-tick]";
+const say_ticked = () => {
+  const said = document.querySelector("[data-ticked]");
+  const count = [...document.querySelectorAll(TICKS)].filter((box) => box.checked).length;
+  const everybody = document.querySelector("input[data-everybody]:checked")?.closest("label").textContent.trim();
+  const words = everybody ?? (count ? `${count} ticked` : said?.dataset.none ?? "Tick people to act on several at once.");
+  if (said && said.textContent !== words) said.textContent = words;
+};
+on(document, "change", `${TICKS}, input[data-everybody]`, say_ticked);
+on(document, "change", "input[data-tick-all]", (_, all) => {
+  for (const box of all.form.elements) if (box.matches(TICKS)) box.checked = all.checked;
+  say_ticked();
+});
+
+// Ctrl-K, or / outside of a field, finds somebody from every page of the desk.
+document.addEventListener("keydown", (event) => {
+  const typing = event.target instanceof Element && event.target.closest("input, select, textarea");
+  const asked = (event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !typing);
+  const people = document.querySelector("a[data-people]");
+  if (!asked || !people || event.altKey || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  const field = document.querySelector("[data-find]");
+  if (field) field.select();
+  else location.href = `${people.href}#find`;
+});
+if (location.hash === "#find") document.querySelector("[data-find]")?.focus();
+
+// The menu under one's name closes by itself when somebody goes on elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details[data-menu][open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+on(document, "keydown", "details[data-menu]", (event, menu) => {
+  if (event.key !== "Escape" || !menu.open) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// One person beside the list they were opened from. Whoever closes it is back where they were, also when the row was
+// fetched again meanwhile; without a script each name leads to a page of its own.
+const drawer = document.getElementById("drawer");
+if (drawer) {
+  let opener = "";
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+    if (detail.target?.id === "person" && !drawer.open) opener = detail.elt.id;
+  });
+  // What went wrong is said in the drawer, because the page behind it is out of reach.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (drawer.open && detail.target?.id === "messages") detail.target = drawer.querySelector("[data-messages]");
+    else if (detail.target?.id === "person") drawer.querySelector("[data-messages]").replaceChildren();
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    const name = drawer.querySelector("#person-name");
+    if (!name) return;
+    const opens = !drawer.open;
+    if (opens) drawer.showModal();
+    if (opens || document.activeElement === document.body) name.focus();
+  });
+  drawer.addEventListener("click", (event) => { if (event.target === drawer) drawer.close(); });
+  drawer.addEventListener("close", () => {
+    drawer.querySelector("#person").replaceChildren();
+    document.getElementById(opener)?.focus();
+  });
+}
 
 const dress = () => {
   nameTheme();

@@ -217,6 +217,7 @@ form.addEventListener("change", (event) => {
   event.target.value = "";
   add(chosen);
 });
+document.addEventListener("photos-taken", (event) => add(event.detail));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   form.querySelector("input[type=file]").click();
@@ -236,8 +237,8 @@ if (lines.length) {
   for (const line of lines.filter((one) => known && one.kind === "left")) {
     line.sent = known.get(line.url) ?? 0;
     if (!known.has(line.url)) line.url = null;
-    const percent = Math.floor((100 * line.sent) / line.size);
-    show(line, "left", percent ? words.part.replace("{percent}", percent) : words.left);
+    const percent = Math.max(1, Math.floor((100 * line.sent) / line.size));
+    show(line, "left", line.sent ? words.part.replace("{percent}", percent) : words.left);
   }
   remember();
 }

@@ -12,8 +12,8 @@ from PIL import Image
 from pymatting import cf_laplacian, cg, estimate_foreground_ml, ichol
 from scipy import ndimage
 
-from batch.presets import CANVAS, FACE
-from batch.views import Bools, Floats
+from batch.vision.presets import CANVAS, FACE
+from batch.vision.views import Bools, Floats
 from gpu_cluster.cutout.segment import scaled
 
 SIDE = 512

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from scipy import ndimage
 
-from batch.presets import CANVAS
-from batch.views import Floats
+from batch.vision.presets import CANVAS
+from batch.vision.views import Floats
 from gpu_cluster.cutout.segment import blurred, drawn
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from batch.landmarks import CHIN, HAIRLINE, Detection, Face
-from batch.presets import CANVAS, FACE
-from batch.views import Bools, Floats, View
+from batch.vision.landmarks import CHIN, HAIRLINE, Detection, FacePoints
+from batch.vision.presets import CANVAS, FACE, LOOSEST, PRESETS
+from batch.vision.views import Bools, Floats, View
 from gpu_cluster.cutout.light import to_lab
 
 
 def cut_quality(
-    canvas: Floats, mask: Floats, alpha: Floats, inside: Bools, face: Face, box: tuple[float, float, float, float]
+    canvas: Floats, mask: Floats, alpha: Floats, inside: Bools, face: FacePoints, box: tuple[float, float, float, float]
 ) -> dict[str, float]:
     """Where the outline is soft, unsure, contradicted or invisible, inside the frame `box` and where there is a photo."""
     left, top, right, bottom = (int(edge) for edge in box)
@@ -37,9 +37,16 @@ def cut_quality(
         "holes": float(holes.mean() * 100),
         "stray": _protruding(person | ~seen, chin),
         "beside": float(((alpha > 0.5) & inside)[rows][:, beside].mean() * 100),
-        "over_top": float((alpha[:2] > 0.5).mean()),
+        "rise": rising(person & seen, face.points[CHIN, 0] - left),
+        "over_top": over_top(alpha),
         "same_colour": _invisible(colours, person, edge, seen),
     }
+
+
+def over_top(alpha: Floats) -> float:
+    """How wide the hair is, as a part of the canvas, that even the loosest square cuts."""
+    edge = round(PRESETS["square"].box(LOOSEST)[1])
+    return float((alpha[:edge] > 0.5).mean(1).max())
 
 
 def _protruding(person: Bools, chin: int) -> float:
@@ -55,6 +62,15 @@ def _protruding(person: Bools, chin: int) -> float:
     if not count:
         return 0.0
     return float(np.bincount(labels.ravel())[1:].max()) * (step / FACE) ** 2 * 100
+
+
+def rising(person: Bools, middle: float) -> float:
+    """By how many face heights the upper outline goes up again on its way from the neck outwards. Shoulders and hair only
+    fall; what rises beside them is a hand, or the head of somebody behind."""
+    top = np.where(person.any(0), person.argmax(0), len(person))
+    start = 0.55 * FACE
+    ways = (top[int(middle + start) :], top[max(0, int(middle - start)) :: -1])
+    return max((float((np.maximum.accumulate(way) - way).max()) for way in ways if way.size), default=0.0) / FACE
 
 
 def _invisible(colours: Floats, person: Bools, edge: Bools, seen: Bools) -> float:
@@ -78,7 +94,7 @@ def _invisible(colours: Floats, person: Bools, edge: Bools, seen: Bools) -> floa
     return float((apart < 8).mean()) if apart.size else 1.0
 
 
-def others(faces: list[Detection], mine: Face, view: View, mask: Floats) -> dict[str, float]:
+def others(faces: list[Detection], mine: FacePoints, view: View, mask: Floats) -> dict[str, float]:
     """Other faces on the canvas: `near` are in it, `touching` are still in this person's mask."""
     near = touching = 0
     for found in faces:

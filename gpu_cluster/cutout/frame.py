@@ -5,9 +5,9 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from batch.landmarks import CHIN, HAIRLINE, LEFT_SIDE, RIGHT_SIDE, Face
-from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS
-from batch.views import Bools, Floats, View, placed
+from batch.vision.landmarks import CHIN, HAIRLINE, LEFT_SIDE, RIGHT_SIDE, FacePoints
+from batch.vision.presets import CANVAS, EYE_LINE, FACE, PRESETS
+from batch.vision.views import Bools, Floats, View, placed
 from gpu_cluster.cutout.segment import blurred
 
 # A stronger tilt than this is a pose and keeps the rest of it.
@@ -15,9 +15,11 @@ MOST_ROLL = 14.0
 # How far clothes go on beyond the photo before they fade, and over how much more they fade, in canvas widths. Further
 # on they look painted.
 GO_ON = 0.07
+# The row of the canvas under which there are shoulders, a quarter of a face height under the eyes.
+SHOULDERS = CANVAS * EYE_LINE + 0.225 * FACE
 
 
-def placing(face: Face) -> View:
+def placing(face: FacePoints) -> View:
     """The canvas on the photo: eyes level on their line, the head in the middle, every face of one height."""
     roll = math.radians(max(-MOST_ROLL, min(MOST_ROLL, face.roll)))
     eyes = (face.right_eye + face.left_eye) / 2
@@ -29,12 +31,13 @@ def placing(face: Face) -> View:
 
 
 def lacking(alpha: Floats, inside: Bools, box: tuple[float, float, float, float]) -> dict[str, float]:
-    """What the photo lacks of a frame, as parts of the frame: rows below, columns beside the shoulders, and how much of
-    the photo's top edge cuts the head."""
+    """What the photo lacks: of the frame `box`, as parts of it, rows below and columns beside the shoulders; of the whole
+    canvas, since a loosened frame shows all of it, how much of the photo's top edge cuts the head, and how many rows of its
+    sides cut head or hair, above the shoulders."""
     left, top, right, bottom = (round(edge) for edge in box)
     body, seen = alpha[top:bottom, left:right] > 0.5, inside[top:bottom, left:right]
     height, width = body.shape
-    lower = np.arange(height) > height * 0.55
+    lower = np.arange(top, bottom) > SHOULDERS
     rows = (~seen).mean(1) > 0.6
     side = ~seen & (lower & ~rows)[:, None]
     rim = seen & ndimage.binary_dilation(side, iterations=3) & body
@@ -45,12 +48,22 @@ def lacking(alpha: Floats, inside: Bools, box: tuple[float, float, float, float]
             return 0.0
         return float(side[:, half].sum() / max(1, (lower & ~rows).sum()) / width)
 
-    head = slice(int(width * 0.28), int(width * 0.72))
-    first = np.flatnonzero(seen[:, head].mean(1) > 0.5)
+    below = float((rows & lower).mean())
+    return {
+        **_cut(alpha > 0.5, inside),
+        "gap": max(below, beside(slice(0, width // 2)), beside(slice(width // 2, width))),
+    }
+
+
+def _cut(body: Bools, inside: Bools) -> dict[str, float]:
+    head = slice(int(CANVAS / 2 - 0.5 * FACE), int(CANVAS / 2 + 0.5 * FACE))
+    first = np.flatnonzero(inside[:, head].mean(1) > 0.5)
     edge = int(first[0]) if first.size else 0
     crown = float(body[edge : edge + 3, head].mean()) if edge > 1 else 0.0
-    below = float((rows & lower).mean())
-    return {"crown_cut": crown, "gap": max(below, beside(slice(0, width // 2)), beside(slice(width // 2, width)))}
+    # A step along a row from the photo to where there is none; the top edge of a tilted photo makes a few of them.
+    ends = np.diff(inside.astype(np.int8), axis=1) != 0
+    cut = (ends & body[:, 1:] & body[:, :-1])[: int(SHOULDERS)].any(1)
+    return {"crown_cut": crown, "side_cut": float(cut.sum() / (PRESETS["square"].faces * FACE))}
 
 
 def beyond(colour: Floats, alpha: Floats, inside: Bools) -> tuple[Floats, Floats]:
@@ -68,7 +81,8 @@ def beyond(colour: Floats, alpha: Floats, inside: Bools) -> tuple[Floats, Floats
 
 
 def room_needed(alpha: Floats) -> float:
-    """By how much the square frame has to be loosened so that all hair is in it: 1 where it is, see presets.LOOSEST.
+    """By how much the square frame has to be loosened so that all hair is in it, see presets.LOOSEST. Below 1
+    the frame may be drawn closer.
 
     The frame grows around the eyes; hair that touches the canvas's own edge cannot be brought in by any frame.
     """
@@ -78,4 +92,4 @@ def room_needed(alpha: Floats) -> float:
     # Two hundredths of a frame of air above the hair.
     over_eyes = (CANVAS * EYE_LINE - float(rows[0])) / FACE + 0.05
     square = PRESETS["square"]
-    return max(1.0, over_eyes / (square.faces * square.eye_line))
+    return over_eyes / (square.faces * square.eye_line)

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from batch.landmarks import Face
-from batch.views import Bools, Floats
+from batch.vision.landmarks import FacePoints
+from batch.vision.views import Bools, Floats
 
 MOST, MOST_ITA = 6.0, 4.0
 # Under white light the hue of skin of any tone lies between these angles; chroma above the third number is a cast.
@@ -47,7 +47,7 @@ def from_lab(lab: Floats) -> Floats:
     return np.asarray(rgb, np.float32)
 
 
-def tone(canvas: Floats, face: Face) -> Floats | None:
+def tone(canvas: Floats, face: FacePoints) -> Floats | None:
     """The middle Lab of cheeks and forehead of a face whose points are in the canvas; None when hardly any are in it."""
     height, width = canvas.shape[:2]
     pixels = []
@@ -94,7 +94,8 @@ def shift(seen: Floats, own: Floats | None) -> Floats:
     moved[1:] = 0.7 * (np.array([calm * math.cos(hue), calm * math.sin(hue)]) - seen[1:])
     if own is not None:
         moved += (own - seen) * (0.5, 0.35, 0.35)
-    moved *= min(1.0, MOST / max(float(np.linalg.norm(moved)), 1e-6))
+    # A hundredth less than allowed is aimed at: the middle of a face's many tones moves a little further than one tone.
+    moved *= min(1.0, 0.99 * MOST / max(float(np.linalg.norm(moved)), 1e-6))
     # Brought within the limit by halving, since the angle is no straight line in Lab.
     while abs(ita(seen + moved) - ita(seen)) > MOST_ITA:
         moved *= 0.8

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch import landmarks
-from batch.presets import CANVAS, PRESETS
-from batch.views import Floats
+from batch.vision import landmarks
+from batch.vision.presets import CANVAS, widest
+from batch.vision.views import Floats
 from gpu_cluster.cutout import alpha, check, frame, light, limits, segment
 from gpu_cluster.cutout.backdrop import composed
 from gpu_cluster.cutout.limits import LIMITS, Verdict
@@ -58,7 +58,7 @@ def portrait(sight: Sight, own: Floats | None) -> Portrait:
     seen = light.tone(canvas, face)
     colour, moved = light.lit(alpha.own_colours(canvas, outline), seen, own)
     colour = light.sharpened(colour, sight.enlarged)
-    box = PRESETS["square"].box()
+    box = widest()
     measures = {
         "enlarged": sight.enlarged,
         "turned": abs(sight.face.yaw),
@@ -75,7 +75,11 @@ def portrait(sight: Sight, own: Floats | None) -> Portrait:
     if seen is not None and after is not None:
         measures["ita"], measures["drift"] = light.ita(seen), light.ita(after) - light.ita(seen)
         measures["skin_moved"] = float(np.linalg.norm(after - seen))
-    loosening = frame.room_needed(outline)
+    # No frame is loosened around a head whose hair ends flat with the photo.
+    whole = measures["crown_cut"] <= LIMITS["head_cut"].look
+    loosening = frame.room_needed(outline) if whole else 1.0
     colour, outline = frame.beyond(colour, outline, inside)
+    # What went on beyond the photo's edge and does not hang together with the person is nobody's.
+    outline, _ = segment.one_person(outline, inner)
     verdict, reasons = limits.verdict(measures)
     return Portrait(verdict, reasons, measures, colour, outline, loosening)

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from batch.landmarks import Network
-from batch.presets import CANVAS, EYE_LINE, FACE
-from batch.views import Bools, Floats
+from batch.vision.landmarks import Network
+from batch.vision.presets import CANVAS, EYE_LINE, FACE
+from batch.vision.views import Bools, Floats
 
 
 @cache

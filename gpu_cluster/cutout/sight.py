@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from batch import landmarks
-from batch.landmarks import Detection, Face
-from batch.presets import CANVAS, FACE, PRESETS
-from batch.views import Floats, View
+from batch.vision import landmarks
+from batch.vision.landmarks import Detection, FacePoints
+from batch.vision.presets import CANVAS, FACE, PRESETS
+from batch.vision.views import Floats, View
 from gpu_cluster.cutout import light
 from gpu_cluster.cutout.frame import placing
 from gpu_cluster.cutout.limits import LIMITS
@@ -33,7 +33,7 @@ class Sight:
 
     photo: Image.Image
     others: tuple[Detection, ...]
-    face: Face
+    face: FacePoints
     view: View
     eyes: tuple[float, float]
     sharpness: float
@@ -83,7 +83,7 @@ def _weight(found: Detection, size: tuple[int, int]) -> float:
     return found.height * (1 - 0.7 * min(0.5, math.hypot(float(x) - 0.5, (float(y) - 0.45) * 0.7)))
 
 
-def _sharpness(photo: Image.Image, face: Face) -> float:
+def _sharpness(photo: Image.Image, face: FacePoints) -> float:
     """Edge strength on the face by its contrast: about 0.5 for a sharp selfie."""
     left, top, right, bottom = (round(edge) for edge in face.box)
     grey = photo.crop((left, top, max(right, left + 1), max(bottom, top + 1))).convert("L").resize((192, 224))

@@ -7,19 +7,25 @@ hashed only. A GET never consumes a link, because mail scanners open links; a pa
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
 from sqlmodel import Field, Session
 
-from likeness.db import Database, Moment, TenantRow, of_tenant, tenant_of
-from likeness.errors import Gone, LikenessError
+from likeness.ground.db import Database, Moment, TenantRow, of_tenant, tenant_of
+from likeness.ground.errors import Forbidden, Gone, LikenessError
 
 SESSION_LIFETIME = timedelta(hours=12)
+IDLE = timedelta(minutes=30)
+"""A session that works the desk ends after this time in which nobody did anything, however long it may last."""
+NOTED = timedelta(minutes=1)
+"""How exactly it is known when a session was last used: not every request writes."""
+FRESH = timedelta(minutes=5)
+"""How long after a sign-in somebody may do what cannot be taken back."""
 LINK_LIFETIME = timedelta(minutes=30)
 INVITED_LIFETIME = timedelta(days=7)
 """An invitation is read when there is time for it; a link that one asked for is opened at once."""
@@ -29,6 +35,8 @@ class Kind(StrEnum):
     MEMBER = "member"
     EMPLOYEE = "employee"
     OPERATOR = "operator"
+    MACHINE = "machine"
+    """A program that calls with a key of a member's: see `machines.py`."""
 
 
 class LeadsNowhere(LikenessError):
@@ -36,11 +44,21 @@ class LeadsNowhere(LikenessError):
 
 
 class LinkUnknown(LeadsNowhere, Gone):
-    """There is no such one-time link, or it ran out so long ago that it was forgotten."""
+    """There is no such link to sign in or invitation, it was withdrawn, or it ran out so long ago that it was forgotten."""
+
+    title = "This link does not work"
 
 
 class LinkUsed(Gone):
-    """The one-time link was used or ran out."""
+    """The link was used, or it is one to sign in and ran out. An invitation offers to mail a fresh one."""
+
+    title = "This link was used or has run out"
+
+
+class FreshSignInNeeded(Forbidden):
+    """What cannot be taken back is done by somebody who proved a moment ago who they are."""
+
+    title = "Please sign in once more"
 
 
 @dataclass(frozen=True)
@@ -51,9 +69,29 @@ class Caller:
     kind: Kind
     id: UUID
     session: UUID
+    authenticated_at: datetime
+    """When they last proved who they are: by a mailed link, or with their company's account."""
+    other: tuple[Kind, UUID] | None = None
+    """The same human's other part, for somebody who works the desk and is photographed."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.id}"
+
+    def as_kind(self, *kinds: Kind) -> Caller | None:
+        """The caller in a part of one of these kinds; None where they have none."""
+        if self.kind in kinds:
+            return self
+        if self.other is None or self.other[0] not in kinds:
+            return None
+        return replace(self, kind=self.other[0], id=self.other[1], other=(self.kind, self.id))
+
+    def check_fresh(self, now: datetime) -> None:
+        """Raises `FreshSignInNeeded`."""
+        if now - self.authenticated_at > FRESH:
+            raise FreshSignInNeeded(
+                "This cannot be taken back, so it is asked of somebody who signed in within the last five minutes. Nothing"
+                " was changed. Sign in once more, and then do it again."
+            )
 
 
 class SignInLink(TenantRow, table=True):
@@ -76,9 +114,12 @@ class WebSession(TenantRow, table=True):
     subject_id: UUID = Field(index=True)
     created_at: datetime = Moment()
     expires_at: datetime = Moment()
-    issuer: str | None = None
-    """The identity provider and its own session id, for a logout that starts there."""
-    issuer_session: str | None = Field(default=None, index=True)
+    authenticated_at: datetime = Moment()
+    seen_at: datetime = Moment()
+    """When somebody last did something in it; what a page asks by itself is nobody's doing."""
+    other_kind: str | None = None
+    other_id: UUID | None = Field(default=None, index=True)
+    """The same human's other part, where their company's account is connected with both."""
 
 
 def new_token(tenant: UUID) -> str:
@@ -98,17 +139,27 @@ def tenant_in(token: str) -> UUID | None:
 
 
 def make_link(
-    session: Session, kind: Kind, subject_id: UUID, now: datetime, lasting: timedelta = LINK_LIFETIME
+    session: Session,
+    kind: Kind,
+    subject_id: UUID,
+    now: datetime,
+    lasting: timedelta = LINK_LIFETIME,
+    *,
+    link: UUID | None = None,
 ) -> str:
-    """A token that signs `subject_id` in once, within half an hour unless another time is given."""
+    """A token that signs `subject_id` in once, within half an hour unless another time is given. `link` is the id of its
+    row, where something else has to know this very link."""
     token = new_token(tenant_of(session))
-    keep_link(session, token, kind, subject_id, now + lasting)
+    keep_link(session, token, kind, subject_id, now + lasting, link=link)
     return token
 
 
-def keep_link(session: Session, token: str, kind: Kind, subject_id: UUID, until: datetime) -> None:
+def keep_link(
+    session: Session, token: str, kind: Kind, subject_id: UUID, until: datetime, *, link: UUID | None = None
+) -> None:
     session.add(
         SignInLink(
+            id=link or uuid4(),
             tenant_id=tenant_of(session),
             token_hash=token_hash(token),
             kind=kind,
@@ -129,6 +180,15 @@ def promised(session: Session, token: str, now: datetime) -> tuple[Kind, UUID] |
         )
     ).first()
     return (Kind(found.kind), found.subject_id) if found else None
+
+
+def link_id(session: Session, token: str) -> UUID | None:
+    found = session.execute(
+        select(SignInLink.id).where(  # type: ignore[call-overload]
+            SignInLink.tenant_id == tenant_of(session), SignInLink.token_hash == token_hash(token)
+        )
+    ).scalar()
+    return UUID(str(found)) if found else None
 
 
 def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
@@ -156,24 +216,39 @@ def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
     return Kind(used.kind), used.subject_id
 
 
-def start_session(session: Session, kind: Kind, subject_id: UUID, now: datetime) -> str:
-    """A new session; returns the cookie's value."""
+def start_session(
+    session: Session,
+    kind: Kind,
+    subject_id: UUID,
+    now: datetime,
+    *,
+    other: tuple[Kind, UUID] | None = None,
+    authenticated_at: datetime | None = None,
+    session_id: UUID | None = None,
+) -> str:
+    """A new session; returns the cookie's value. `other` is the same human's other part."""
     token = new_token(tenant_of(session))
     session.add(
         WebSession(
+            id=session_id or uuid4(),
             tenant_id=tenant_of(session),
             token_hash=token_hash(token),
             kind=kind,
             subject_id=subject_id,
             created_at=now,
             expires_at=now + SESSION_LIFETIME,
+            authenticated_at=authenticated_at or now,
+            seen_at=now,
+            other_kind=other[0] if other else None,
+            other_id=other[1] if other else None,
         )
     )
     return token
 
 
-def caller_of(db: Database, cookie: str | None, now: datetime) -> Caller | None:
-    """Who holds this cookie; None for no session, a foreign or an ended one."""
+def caller_of(db: Database, cookie: str | None, now: datetime, *, by_itself: bool = False) -> Caller | None:
+    """Who holds this cookie; None for no session, a foreign or an ended one. `by_itself` is what a page asks again and
+    again without anybody's doing: it keeps no session awake."""
     tenant = tenant_in(cookie) if cookie else None
     if cookie is None or tenant is None:
         return None
@@ -185,7 +260,40 @@ def caller_of(db: Database, cookie: str | None, now: datetime) -> Caller | None:
                 WebSession.expires_at > now,  # type: ignore[arg-type]
             )
         ).scalar_one_or_none()
-    return Caller(tenant, Kind(row.kind), row.subject_id, row.id) if row else None
+        if row is None or _asleep(row, now):
+            return None
+        if not by_itself and now - row.seen_at > NOTED:
+            row.seen_at = now
+    other = (Kind(row.other_kind), row.other_id) if row.other_kind and row.other_id else None
+    return Caller(tenant, Kind(row.kind), row.subject_id, row.id, row.authenticated_at, other)
+
+
+def _asleep(row: WebSession, now: datetime) -> bool:
+    works_the_desk = {Kind.MEMBER, Kind.OPERATOR} & {row.kind, row.other_kind}
+    return bool(works_the_desk) and now - row.seen_at > IDLE
+
+
+def sessions_of(session: Session, subject_id: UUID, now: datetime) -> list[WebSession]:
+    """Where somebody is signed in right now, the last used first."""
+    mine = (WebSession.subject_id == subject_id) | (WebSession.other_id == subject_id)
+    rows = session.execute(
+        select(WebSession)
+        .where(WebSession.tenant_id == tenant_of(session), WebSession.expires_at > now, mine)  # type: ignore[arg-type]
+        .order_by(WebSession.seen_at.desc())  # type: ignore[attr-defined]
+    )
+    return [row for row in rows.scalars() if not _asleep(row, now)]
+
+
+def stands(session: Session, caller: Caller) -> bool:
+    """Whether the caller's session is still theirs, as this transaction sees it."""
+    found = session.execute(
+        select(WebSession.id).where(  # type: ignore[call-overload]
+            WebSession.tenant_id == tenant_of(session),
+            WebSession.id == caller.session,
+            WebSession.subject_id == caller.id,
+        )
+    ).first()
+    return found is not None
 
 
 def end_session(session: Session, session_id: UUID) -> None:
@@ -199,15 +307,20 @@ def end_sessions_of(session: Session, subject_id: UUID, *, keep: UUID | None = N
     for table in (WebSession, SignInLink):
         statement = delete(table).where(table.tenant_id == tenant_of(session), table.subject_id == subject_id)  # type: ignore[arg-type]
         session.execute(statement if keep is None else statement.where(table.id != keep))  # type: ignore[arg-type]
+    # A session of their other part goes on without this one.
+    part = update(WebSession).where(WebSession.tenant_id == tenant_of(session), WebSession.other_id == subject_id)  # type: ignore[arg-type]
+    part = part if keep is None else part.where(WebSession.id != keep)  # type: ignore[arg-type]
+    session.execute(part.values(other_kind=None, other_id=None))
 
 
 def hand_over_sessions(session: Session, before: UUID, after: UUID) -> None:
     """Whoever is signed in as `before` goes on as `after`."""
-    session.execute(
-        update(WebSession)
-        .where(WebSession.tenant_id == tenant_of(session), WebSession.subject_id == before)  # type: ignore[arg-type]
-        .values(subject_id=after)
-    )
+    for column in (WebSession.subject_id, WebSession.other_id):
+        session.execute(
+            update(WebSession)
+            .where(WebSession.tenant_id == tenant_of(session), column == before)  # type: ignore[arg-type]
+            .values({column: after})
+        )
 
 
 def forget_ended(session: Session, now: datetime) -> None:

@@ -1,38 +1,82 @@
-"""The audit log: append-only, one hash chain a tenant, and nothing personal in it.
+"""The audit log: append-only, one Merkle tree a company and epoch (RFC 6962), and nothing personal in it.
 
-`hash = SHA-256(previous hash || canonical JSON of the entry)` (RFC 8785), starting from 32 zero bytes. The program's role
-may insert and read, never change or delete. Entries name people by opaque ids only, so an erasure leaves the chain whole.
+A leaf is the canonical JSON (RFC 8785) of one entry. Entries name people by random ids only. What else an event tells is a
+detail of a type that is declared here: the entry commits to it with a salt, and it is stored sealed under the person's own
+key of the class log-detail, below the person's row. An erasure takes detail and salt away and leaves the log whole.
+
+Entries of format 1 were chained by hashes before there were trees; each of them became a leaf, in order, that commits to
+its place in that chain. An epoch ends where a restored backup is found out: the next one begins with an entry that names
+the gap, and no number is used twice.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from secrets import token_bytes
+from typing import Any
 from uuid import UUID
 
 import rfc8785
-from sqlalchemy import JSON, Column, UniqueConstraint, select, text
+from sqlalchemy import JSON, Column, Index, UniqueConstraint, select, text
 from sqlmodel import Field, Session
 
-from likeness.db import Moment, TenantRow, before_commit, of_tenant, tenant_of, utc_now
-from likeness.errors import Conflict
+from likeness.evidence.merkle import leaf_hash
+from likeness.evidence.outside import NARROWING, Act, LogHead, Outside
+from likeness.ground.db import (
+    Moment,
+    TenantRow,
+    after_commit,
+    before_commit,
+    belongs_to,
+    of_tenant,
+    on_rollback,
+    outside_of,
+    tenant_of,
+    utc_now,
+)
+from likeness.ground.errors import Conflict, Gone
+from likeness.keys.keys import KeyClass, KeyFolder, KeyRef, KeyUnavailable
+
+log = logging.getLogger(__name__)
 
 EVENT = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
+WORD = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 START = bytes(32)
 SYSTEM = "system"
+CHAINED, TREE = 1, 2
+OPENED = "epoch.opened"
+CONTEXT = "ledger/detail"
+DETAILS: Mapping[str, Mapping[str, type]] = {
+    "consent.given": {"purpose": str, "notice": str, "language": str},
+    "release.downloaded": {"headshots": int},
+    "release.returned": {"reason": str},
+}
+"""What an event may tell beside its ids: words without spaces, numbers, yes or no; never a name, address or free text."""
 
 
 class LedgerBroken(Conflict):
-    """An entry does not follow from the one before it."""
+    """The log is not what it was: an entry was changed, added in between, or taken away."""
 
 
 class LedgerEntry(TenantRow, table=True):
     __tablename__ = "ledger_entry"
-    __table_args__ = (UniqueConstraint("tenant_id", "sequence"), of_tenant())
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "sequence"),
+        UniqueConstraint("tenant_id", "epoch", "position"),
+        Index("ledger_entry_subject", "tenant_id", "subject"),
+        of_tenant(),
+    )
 
     sequence: int
+    """Grows for ever, over all epochs."""
+    epoch: int = 1
+    position: int
+    """In the tree of its epoch, from 0."""
     at: datetime = Moment()
     event: str
     caller: str
@@ -40,56 +84,169 @@ class LedgerEntry(TenantRow, table=True):
     subject: str | None = None
     """The id of the employee whom it concerns."""
     objects: list[str] = Field(sa_column=Column(JSON, nullable=False))
-    previous: bytes
-    hash: bytes
+    detail_commit: bytes | None = None
+    """SHA-256 of a salt and the detail's canonical JSON."""
+    format: int = TREE
+    leaf: bytes
+    """The hash of `data`; kept, so that proofs need not read every entry."""
+    previous: bytes | None = None
+    hash: bytes | None = None
+    """The chain of format 1."""
 
     def canonical(self) -> bytes:
-        return rfc8785.dumps(
-            {
-                "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
-                "caller": self.caller,
-                "event": self.event,
-                "objects": list(self.objects),
-                "sequence": self.sequence,
-                "subject": self.subject,
-                "tenant": str(self.tenant_id),
-            }
-        )
+        """What an entry of format 1 was chained by."""
+        return rfc8785.dumps(self._words())
+
+    def data(self) -> bytes:
+        """The leaf. An exported log is these, one a line."""
+        if self.format == CHAINED:
+            return rfc8785.dumps(self._words() | {"hash": (self.hash or b"").hex(), "v": CHAINED})
+        detail = self.detail_commit.hex() if self.detail_commit else None
+        return rfc8785.dumps(self._words() | {"detail": detail, "epoch": self.epoch, "v": TREE})
+
+    def _words(self) -> dict[str, Any]:
+        return {
+            "at": self.at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "caller": self.caller,
+            "event": self.event,
+            "objects": list(self.objects),
+            "sequence": self.sequence,
+            "subject": self.subject,
+            "tenant": str(self.tenant_id),
+        }
+
+
+class LedgerDetail(TenantRow, table=True):
+    """What an entry tells beside its ids. It goes with the person, and its key with theirs."""
+
+    __tablename__ = "ledger_detail"
+    __table_args__ = (belongs_to("employee", "employee_id"), UniqueConstraint("tenant_id", "sequence"))
+
+    employee_id: UUID = Field(index=True)
+    sequence: int
+    sealed: bytes
 
 
 def record(
-    session: Session, event: str, *, caller: str = SYSTEM, subject: UUID | None = None, objects: Sequence[UUID] = ()
+    session: Session,
+    event: str,
+    *,
+    caller: str = SYSTEM,
+    subject: UUID | None = None,
+    objects: Sequence[UUID | str] = (),
+    detail: tuple[KeyFolder, Mapping[str, str | int | bool]] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> None:
     """Appends an entry when the transaction commits; `event` is `noun.verb`, e.g. `consent.given`.
 
-    The chain is locked only then, so that long transactions of one tenant do not wait for each other.
+    `detail` is of the type that `DETAILS` declares for the event, and comes with the keys to seal it under the subject's.
+    `facts` are what a restored database needs beside the ids to have a narrowing act repeated.
+
+    The log is locked only then, so that long transactions of one tenant do not wait for each other.
     """
     if not EVENT.fullmatch(event):
         raise ValueError(f"{event!r} is not a noun.verb")
     at = utc_now()
-    before_commit(session, lambda: _append(session, at, event, caller, subject, [str(o) for o in objects]))
-
-
-def _append(
-    session: Session, at: datetime, event: str, caller: str, subject: UUID | None, objects: list[str]
-) -> None:
-    tenant = tenant_of(session)
-    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 7))"), {"key": str(tenant)})
-    last = head(session)
+    told = _told(tenant_of(session), event, subject, detail) if detail else None
     entry = LedgerEntry(
-        tenant_id=tenant,
-        sequence=last.sequence + 1 if last else 1,
+        tenant_id=tenant_of(session),
+        sequence=0,
+        position=0,
+        leaf=b"",
         at=at,
         event=event,
         caller=caller,
         subject=str(subject) if subject else None,
-        objects=objects,
-        previous=last.hash if last else START,
-        hash=b"",
+        objects=[str(one) for one in objects],
+        detail_commit=told[0] if told else None,
     )
-    entry.hash = sha256(entry.previous + entry.canonical()).digest()
+    before_commit(session, lambda: _append(session, entry, told[1] if told else None, facts or {}))
+
+
+def _told(
+    tenant: UUID, event: str, subject: UUID | None, detail: tuple[KeyFolder, Mapping[str, str | int | bool]]
+) -> tuple[bytes, bytes] | None:
+    """The commitment, and the sealed detail with its salt. None when the person's key is gone. Raises `ValueError`."""
+    keys, said = detail
+    types = DETAILS.get(event, {})
+    if subject is None or set(said) != set(types) or not all(type(said[name]) is types[name] for name in types):
+        raise ValueError(f"{event} tells something else than was declared")
+    if not all(WORD.fullmatch(one) for one in said.values() if isinstance(one, str)):
+        raise ValueError(f"{event} tells free text")
+    salt, words = token_bytes(32), rfc8785.dumps(dict(said))
+    try:
+        key = keys.open_or_create(KeyRef(tenant, subject, KeyClass.LOG_DETAIL))
+    except (Gone, KeyUnavailable):
+        return None  # What happened is on record all the same.
+    return sha256(salt + words).digest(), key.seal(salt + words, CONTEXT)
+
+
+def detail_of(keys: KeyFolder, entry: LedgerEntry, detail: LedgerDetail) -> dict[str, Any]:
+    """Raises `LedgerBroken` when it is not the detail that the entry commits to, and `KeyDestroyed`."""
+    key = keys.open(KeyRef(detail.tenant_id, detail.employee_id, KeyClass.LOG_DETAIL))
+    opened = key.open(detail.sealed, CONTEXT)
+    if sha256(opened).digest() != entry.detail_commit:
+        raise LedgerBroken(f"The detail of entry {entry.sequence} is not the one that it was recorded with.")
+    said: dict[str, Any] = json.loads(opened[32:])
+    return said
+
+
+def details(session: Session, subject: UUID) -> dict[int, LedgerDetail]:
+    """By number of the entry."""
+    query = select(LedgerDetail).where(
+        LedgerDetail.tenant_id == tenant_of(session),  # type: ignore[arg-type]
+        LedgerDetail.employee_id == subject,  # type: ignore[arg-type]
+    )
+    return {one.sequence: one for one in session.execute(query).scalars()}
+
+
+def _append(session: Session, entry: LedgerEntry, sealed: bytes | None, facts: Mapping[str, str]) -> None:
+    lock(session)
+    last = head(session)
+    entry.epoch = last.epoch if last else 1
+    entry.position = last.position + 1 if last else 0
+    entry.sequence = last.sequence + 1 if last else 1
+    add(session, entry, facts)
+    if sealed is not None and entry.subject:
+        session.add(
+            LedgerDetail(
+                tenant_id=entry.tenant_id, employee_id=UUID(entry.subject), sequence=entry.sequence, sealed=sealed
+            )
+        )
+        session.flush()
+
+
+def lock(session: Session) -> None:
+    """One transaction at a time appends to a company's log."""
+    key = {"key": str(tenant_of(session))}
+    session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 7))"), key)
+
+
+def add(session: Session, entry: LedgerEntry, facts: Mapping[str, str] | None = None) -> None:
+    """Stores an entry whose place is known, under the lock, and tells the places outside the database."""
+    entry.leaf = leaf_hash(entry.data())
     session.add(entry)
     session.flush()
+    outside = outside_of(session)
+    if outside is not None:
+        if entry.event in NARROWING:
+            _lay(session, outside, entry, facts or {})
+        newest = LogHead(entry.epoch, entry.position + 1, entry.sequence, entry.leaf)
+        after_commit(session, lambda: outside.note_head(entry.tenant_id, newest))
+
+
+def _lay(session: Session, outside: Outside, entry: LedgerEntry, facts: Mapping[str, str]) -> None:
+    """Before the commit, so that no moment is left in which a restore undoes it. Should the process die in between, the
+    next start carries out what was asked for anyway.
+    """
+    subject = UUID(entry.subject) if entry.subject else None
+    act = Act(entry.event, entry.tenant_id, entry.at, subject, tuple(entry.objects), entry.leaf, facts)
+    try:
+        outside.lay(act)
+    except OSError:  # Nobody is kept from withdrawing by a full disk: `replay.catch_up` lays it down from the log.
+        log.exception("a narrowing act could not be kept outside the database")
+    else:
+        on_rollback(session, lambda: outside.take_up(act))
 
 
 def head(session: Session) -> LedgerEntry | None:
@@ -109,23 +266,65 @@ def entries(session: Session, *, subject: UUID | None = None) -> Iterator[Ledger
     yield from session.execute(query.execution_options(yield_per=1000)).scalars()
 
 
-def page(session: Session, *, after: int, until: int, limit: int) -> list[LedgerEntry]:
+def page(
+    session: Session,
+    *,
+    after: int,
+    until: int,
+    limit: int,
+    subject: UUID | None = None,
+    since: datetime | None = None,
+    before: datetime | None = None,
+) -> list[LedgerEntry]:
     """The next entries in order: for readers that may be slow, and between whose pages no transaction stays open."""
     query = select(LedgerEntry).where(
         LedgerEntry.tenant_id == tenant_of(session),  # type: ignore[arg-type]
         LedgerEntry.sequence > after,  # type: ignore[arg-type]
         LedgerEntry.sequence <= until,  # type: ignore[arg-type]
     )
+    if subject is not None:
+        query = query.where(LedgerEntry.subject == str(subject))  # type: ignore[arg-type]
+    if since is not None:
+        query = query.where(LedgerEntry.at >= since)  # type: ignore[arg-type]
+    if before is not None:
+        query = query.where(LedgerEntry.at < before)  # type: ignore[arg-type]
     return list(session.execute(query.order_by(LedgerEntry.sequence).limit(limit)).scalars())  # type: ignore[arg-type]
 
 
+def leaves(session: Session, epoch: int, size: int | None = None) -> list[bytes]:
+    """The hashes of an epoch's leaves in order, the first `size` of them."""
+    query = select(LedgerEntry.leaf).where(LedgerEntry.tenant_id == tenant_of(session), LedgerEntry.epoch == epoch)  # type: ignore[call-overload]
+    if size is not None:
+        query = query.where(LedgerEntry.position < size)
+    return list(session.execute(query.order_by(LedgerEntry.position)).scalars())
+
+
+def streamed_leaves(session: Session, epoch: int, size: int) -> Iterator[bytes]:
+    """As `leaves`, a few thousand in memory at a time."""
+    query = select(LedgerEntry.leaf).where(  # type: ignore[call-overload]
+        LedgerEntry.tenant_id == tenant_of(session), LedgerEntry.epoch == epoch, LedgerEntry.position < size
+    )
+    yield from session.execute(query.order_by(LedgerEntry.position).execution_options(yield_per=5000)).scalars()
+
+
 def verify(session: Session) -> int:
-    """Walks the whole chain and returns its length. Raises `LedgerBroken` naming the first entry that does not follow."""
-    previous, count = START, 0
+    """Walks the whole log and returns its length. Raises `LedgerBroken` naming the first entry that does not follow.
+
+    It finds what somebody changed who did not know how the log is made. Who does can make all of it anew: only a checkpoint
+    that somebody else holds shows that, see `checkpoints.py`.
+    """
+    count, chain, last = 0, START, (1, -1, 0)
     for entry in entries(session):
         count += 1
-        expected = sha256(previous + entry.canonical()).digest()
-        if entry.sequence != count or entry.previous != previous or entry.hash != expected:
+        epoch, position, sequence = last
+        opens = entry.epoch == epoch + 1 and entry.position == 0 and entry.event == OPENED
+        follows = entry.epoch == epoch and entry.position == position + 1
+        numbered = entry.sequence == sequence + 1 or (opens and entry.sequence > sequence)
+        if entry.format == CHAINED:
+            follows = follows and entry.previous == chain
+            chain = sha256(chain + entry.canonical()).digest()
+            follows = follows and entry.hash == chain
+        if not (follows or opens) or not numbered or entry.leaf != leaf_hash(entry.data()):
             raise LedgerBroken(f"Entry {count} of the ledger does not follow from the one before it.")
-        previous = entry.hash
+        last = entry.epoch, entry.position, entry.sequence
     return count

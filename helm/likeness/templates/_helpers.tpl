@@ -25,6 +25,14 @@
 {{- end -}}
 {{- end }}
 
+{{- define "likeness.rayServiceAccount" -}}
+{{- if .Values.ray.serviceAccount.create -}}
+{{- default (printf "%s-ray" (include "likeness.fullname" .)) .Values.ray.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.ray.serviceAccount.name -}}
+{{- end -}}
+{{- end }}
+
 {{- define "likeness.claim" -}}
 {{- $claim := index .root.Values .name -}}
 {{- default (printf "%s-%s" (include "likeness.fullname" .root) .name) $claim.existingClaim -}}
@@ -65,7 +73,7 @@ seccompProfile: {type: RuntimeDefault}
   valueFrom: {secretKeyRef: {name: {{ .existingSecret | quote }}, key: {{ .key | quote }}}}
 {{- end }}
 
-{{/* What opens the bucket; Ray's workers need it as well as the program. */}}
+{{/* What opens the bucket; Ray's workers get addresses of single objects instead, in the lease of each order. */}}
 {{- define "likeness.bucketEnv" -}}
 {{- with .Values.objects }}
 {{- if .region }}
@@ -99,7 +107,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
-{{/* Worker and tend verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
+{{/* Worker, privacy and tend verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
 {{- define "likeness.backstageEnv" -}}
 {{- if .Values.database.rescan.existingSecret }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" .Values.database.rescan.existingSecret "key" .Values.database.rescan.key) }}
@@ -111,12 +119,18 @@ seccompProfile: {type: RuntimeDefault}
 - {name: tmp, mountPath: /tmp}
 - {name: keys, mountPath: /var/lib/likeness/keys}
 - {name: tombstones, mountPath: /var/lib/likeness/tombstones}
+{{- if eq .Values.keys.store "vault" }}
+- {name: vault, mountPath: /var/run/likeness/vault, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "likeness.volumes" -}}
 - {name: tmp, emptyDir: {sizeLimit: 2Gi}}
 - {name: keys, persistentVolumeClaim: {claimName: {{ include "likeness.claim" (dict "root" . "name" "keys") }}}}
 - {name: tombstones, persistentVolumeClaim: {claimName: {{ include "likeness.claim" (dict "root" . "name" "tombstones") }}}}
+{{- if eq .Values.keys.store "vault" }}
+- {name: vault, secret: {secretName: {{ required "keys.vault.existingSecret names the Secret with Vault's token" .Values.keys.vault.existingSecret | quote }}, defaultMode: 0440}}
+{{- end }}
 {{- end }}
 
 {{/* Everything in a pod that is the same for web, worker and tend: dict "root" "component". */}}
@@ -149,7 +163,14 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "likeness.selector" .root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
-volumes: {{- include "likeness.volumes" .root | nindent 2 }}
+volumes:
+  {{- include "likeness.volumes" .root | nindent 2 }}
+  {{- if eq .component "privacy" }}
+  - {name: signer, persistentVolumeClaim: {claimName: {{ include "likeness.claim" (dict "root" .root "name" "signer") }}}}
+  {{- end }}
+  {{- if and (eq .component "web") .root.Values.marks.existingSecret }}
+  - {name: marks, secret: {secretName: {{ .root.Values.marks.existingSecret | quote }}, defaultMode: 0440}}
+  {{- end }}
 {{- end }}
 
 {{- define "likeness.host" -}}
@@ -182,7 +203,8 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 
 {{- define "likeness.dns" -}}
-- ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+- to: {{- toYaml .Values.networkPolicy.dns.to | nindent 4 }}
+  ports:
+    - {protocol: UDP, port: {{ .Values.networkPolicy.dns.port }}}
+    - {protocol: TCP, port: {{ .Values.networkPolicy.dns.port }}}
 {{- end }}

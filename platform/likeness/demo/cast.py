@@ -10,15 +10,15 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from gpu_cluster.portraits.draw import Person, selfie
-from likeness.folder import photos
+from gpu_cluster.drawn.people.draw import DrawnPerson, selfie
+from likeness.run.folder import photos
 from tenants.models import CUTOUT
 
 COMPANIES = ("Alpenglow Instruments", "Harbour & Finch")
 
 
 @dataclass(frozen=True)
-class Part:
+class CastName:
     """A name, and the drawn people whom nobody would be surprised to see under it: skin from 0, the fairest, to 6."""
 
     name: str
@@ -27,7 +27,7 @@ class Part:
     deepest: float
     dark_hair: bool = False
 
-    def fits(self, person: Person) -> bool:
+    def fits(self, person: DrawnPerson) -> bool:
         return (
             self.fairest <= person.skin <= self.deepest
             and not (self.woman and (person.beard != "no beard" or person.style == "bald"))
@@ -37,14 +37,15 @@ class Part:
 
 
 PARTS = (
-    Part("Amara Okafor", True, 4.2, 6, True), Part("Jonas Lindqvist", False, 0, 2),
-    Part("Mei-Ling Zhao", True, 0.8, 2.8, True), Part("Rafael Ortiz", False, 1.5, 3.6, True),
-    Part("Priya Raman", True, 2.8, 4.8, True), Part("Tomasz Nowak", False, 0, 2), Part("Zoë Müller", True, 0, 2),
-    Part("Yusuf Demir", False, 1.2, 3.2, True), Part("Aoife Byrne", True, 0, 1.4),
-    Part("Kenji Sato", False, 0.8, 2.8, True), Part("Layla Haddad", True, 1.4, 3.2, True),
-    Part("Søren Dahl", False, 0, 1.6), Part("Ngozi Eze", True, 4.2, 6, True),
-    Part("Mateo Rossi", False, 0.8, 2.8, True), Part("Iris Bergmann", True, 0, 2),
-    Part("Đặng Thị Hoa", True, 0.8, 2.8, True),
+    CastName("Amara Okafor", True, 4.2, 6, True), CastName("Jonas Lindqvist", False, 0, 2),
+    CastName("Mei-Ling Zhao", True, 0.8, 2.8, True), CastName("Rafael Ortiz", False, 1.5, 3.6, True),
+    CastName("Priya Raman", True, 2.8, 4.8, True), CastName("Tomasz Nowak", False, 0, 2),
+    CastName("Zoë Müller", True, 0, 2),
+    CastName("Yusuf Demir", False, 1.2, 3.2, True), CastName("Aoife Byrne", True, 0, 1.4),
+    CastName("Kenji Sato", False, 0.8, 2.8, True), CastName("Layla Haddad", True, 1.4, 3.2, True),
+    CastName("Søren Dahl", False, 0, 1.6), CastName("Ngozi Eze", True, 4.2, 6, True),
+    CastName("Mateo Rossi", False, 0.8, 2.8, True), CastName("Iris Bergmann", True, 0, 2),
+    CastName("Đặng Thị Hoa", True, 0.8, 2.8, True),
 )  # fmt: skip
 PHOTOGRAPH = Path(__file__).parent / "photographs" / "grace-hopper.jpg"
 DEPARTMENTS = ("Design", "Research", "Sales", "Support")
@@ -100,9 +101,9 @@ def cast(employees: int, seed: int) -> dict[str, list[Player]]:
     return players
 
 
-def _seed_of(part: Part, first: int) -> int:
+def _seed_of(part: CastName, first: int) -> int:
     """The first seed, in steps of a number that no cast is as large as, whose drawn person the name suits."""
-    return next(seed for seed in count(first, 50) if part.fits(Person.drawn(seed)))
+    return next(seed for seed in count(first, 50) if part.fits(DrawnPerson.drawn(seed)))
 
 
 def in_a_photograph(seed: int) -> Player:

@@ -12,8 +12,8 @@ import httpx
 
 from likeness.demo.cast import Player, write_workbook
 from likeness.demo.doors import member_link
-from likeness.first_admin import sign_in_address
 from likeness.kernel import Kernel
+from likeness.run.first_admin import sign_in_address
 from tenants import tenants
 from tenants.models import Role
 
@@ -28,6 +28,7 @@ class Browser:
     """An HTTP client with a cookie jar of its own, as every person has."""
 
     def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
         self.http = httpx.Client(base_url=kernel.settings.public_url, timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def call(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -42,7 +43,7 @@ class Browser:
 
 
 @dataclass
-class Company:
+class DemoCompany:
     name: str
     tenant: UUID
     hr: Browser
@@ -52,6 +53,8 @@ class Company:
 
     def download(self, folder: Path) -> int:
         """Fetches the ZIP of released headshots; returns how many are in it."""
+        # Making everything may take longer than a session of the desk that nobody uses.
+        self.hr.sign_in(member_link(self.hr.kernel, self.tenant, Role.HR))
         path = folder / f"{self.workbook.stem}-headshots.zip"
         path.write_bytes(self.hr.call("GET", f"/batches/{self.batch}/archive").content)
         with zipfile.ZipFile(path) as archive:
@@ -60,7 +63,7 @@ class Company:
             return sum(name.lower().endswith((".png", ".webp", ".jpg")) for name in archive.namelist())
 
 
-def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
+def found_companies(kernel: Kernel, names: list[str]) -> list[DemoCompany]:
     """The companies of the demo, made by the operator where they do not exist yet, each with HR signed in."""
     operator = Browser(kernel)
     operator.sign_in(sign_in_address(kernel))
@@ -83,13 +86,13 @@ def found_companies(kernel: Kernel, names: list[str]) -> list[Company]:
             ).json()
             known[name] = UUID(founded["id"])
         hr.sign_in(member_link(kernel, known[name], Role.HR))
-        companies.append(Company(name, known[name], hr))
+        companies.append(DemoCompany(name, known[name], hr))
         _invite_legal(companies[-1], number)
         _offer(kernel, companies[-1])
     return companies
 
 
-def _offer(kernel: Kernel, company: Company) -> None:
+def _offer(kernel: Kernel, company: DemoCompany) -> None:
     """What this demo shows; an earlier one over the same data may have been of the other world."""
     offered = tenants.offers(kernel.settings.recipe)
     if company.hr.call("GET", "/tenant").json()["recipes"] != offered:
@@ -98,7 +101,7 @@ def _offer(kernel: Kernel, company: Company) -> None:
         legal.call("PATCH", "/tenant", json={"recipes": offered})
 
 
-def _invite_legal(company: Company, number: int) -> None:
+def _invite_legal(company: DemoCompany, number: int) -> None:
     """Two people of legal, whom HR invited: neither invited the other, so that the two can place a legal hold."""
     known = {member["email"] for member in company.hr.call("GET", "/members").json()}
     domain = "alpenglow" if number == 0 else "harbourfinch"
@@ -108,7 +111,7 @@ def _invite_legal(company: Company, number: int) -> None:
             company.hr.call("POST", "/members", json={"name": name, "email": address, "roles": ["legal"]})
 
 
-def import_rosters(kernel: Kernel, companies: list[Company], players: dict[str, list[Player]], folder: Path) -> None:
+def import_rosters(kernel: Kernel, companies: list[DemoCompany], players: dict[str, list[Player]], folder: Path) -> None:
     """Each HR drops an Excel sheet, looks at the dry run, and imports it with invitations. Twice changes nothing."""
     for company in companies:
         seed = players[company.name][0].key.split("-")[0]

@@ -13,10 +13,10 @@ from sqlmodel import col, select
 
 from batch.models import Link
 from likeness import identity, ledger
-from likeness.db import utc_now
-from likeness.first_admin import sign_in_address
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from tenants import members
+from likeness.run.first_admin import sign_in_address
+from tenants.members import members
 from tenants.models import Role
 
 

@@ -17,22 +17,24 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from compliance.certificates import verify
-from gpu_cluster import tending
-from likeness import telemetry
+from compliance.proof.certificates import verify
+from gpu_cluster.cluster import tending
+from likeness.demo.account import DOMAIN, NAME, USER, DemoAccount, with_an_account
 from likeness.demo.cast import COMPANIES, cast, in_a_photograph, yourself
 from likeness.demo.desk import DemoFailed, found_companies, import_rosters
 from likeness.demo.doors import NobodyLeft, doors
 from likeness.demo.sheet import contact_sheet
-from likeness.demo.show import Board
+from likeness.demo.show import ProgressLines
 from likeness.demo.visit import Visitor, erase
-from likeness.embedded import AlreadyRunning, Embedded
-from likeness.folder import NoPhotos
-from likeness.home import HomeUnusable, make_home
+from likeness.ground import telemetry
+from likeness.ground.home import HomeUnusable, make_home
+from likeness.ground.settings import from_environment
+from likeness.ground.stopping import interrupt_when_told_to_stop, stop_in_peace, until_told_to_stop
 from likeness.kernel import Kernel
-from likeness.postgres import PostgresFailed
-from likeness.settings import from_environment
-from likeness.stopping import interrupt_when_told_to_stop, stop_in_peace, until_told_to_stop
+from likeness.run.embedded import AlreadyRunning, Embedded, starting
+from likeness.run.folder import NoPhotos
+from likeness.run.postgres import PostgresFailed
+from likeness.sso.running import KeycloakFailed, OwnKeycloak
 from tenants.models import CUTOUT
 
 PATIENCE_SECONDS = 30 * 60
@@ -47,7 +49,7 @@ SHOWN = (
 def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: Path | None = None) -> int:
     """Plays the demo; returns the process's exit status. With `photos` it is one person's, without a drawn world."""
     console = Console()
-    clock = Clock(console)
+    clock = StageTimes(console)
     interrupt_when_told_to_stop()
     settings = from_environment()
     # The base that knows drawn people is offered here and nowhere else.
@@ -66,12 +68,12 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: P
     running, memory = Embedded(settings), PeakMemory()
     memory.start()
     try:
-        with clock.stage("start"), console.status("Starting database, worker and web server …"):
+        with clock.stage("start"), console.status(starting(settings.keycloak is not None)):
             kernel = running.start()
             running.serve()
-            tending.warm_up(kernel)
+            tending.CLUSTER.warm_up()
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
-        result, ways_in = play(kernel, console, clock, employees, seed, photos)
+        result, ways_in, account = play(kernel, console, clock, employees, seed, photos, running.keycloak)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}
         target = report or FOLDER / "report.json"
         target.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
@@ -81,19 +83,31 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: P
             console.print("A browser is one person at a time: open them in private windows.")
             for who, link in ways_in().items():
                 console.print(f"  {who:9} [bold]{link}[/]", soft_wrap=True)
+            if account is not None:
+                _tell_of_account(console, kernel, account)
             console.print("Ctrl-C stops everything; the data is kept and `likeness up` continues with it.")
             until_told_to_stop()
         return 0 if result["certificate_verified"] and result["headshots_delivered"] else 1
     except KeyboardInterrupt:
         console.print("\nStopping … the data is kept, a second start continues with it.")
         return 130
-    except (AlreadyRunning, PostgresFailed, DemoFailed, NobodyLeft, NoPhotos, TimeoutError) as error:
+    except (
+        AlreadyRunning, KeycloakFailed, PostgresFailed, DemoFailed, NobodyLeft, NoPhotos, TimeoutError,
+    ) as error:  # fmt: skip
         console.print(f"[red]✗[/] {error}")
         return 1
     finally:
         stop_in_peace()
         running.stop()
         memory.stop()
+
+
+def _tell_of_account(console: Console, kernel: Kernel, account: DemoAccount) -> None:
+    console.print("With the company's account, as often as you like:")
+    said = f"  {NAME}, HR: [bold]{account.address}[/], user {USER}, password {account.password}"
+    console.print(said, soft_wrap=True, highlight=False)
+    door = f"{kernel.settings.public_url}/sign-in"
+    console.print(f"  Members find it by their address: type {USER}@{DOMAIN} at {door}", soft_wrap=True, highlight=False)
 
 
 def _make_writable(folder: Path) -> None:
@@ -110,11 +124,13 @@ def _make_writable(folder: Path) -> None:
 
 
 def play(
-    kernel: Kernel, console: Console, clock: Clock, employees: int, seed: int, photos: Path | None
-) -> tuple[dict[str, Any], Callable[[], dict[str, str]]]:
+    kernel: Kernel, console: Console, clock: StageTimes, employees: int, seed: int, photos: Path | None,
+    own: OwnKeycloak | None = None,
+) -> tuple[dict[str, Any], Callable[[], dict[str, str]], DemoAccount | None]:  # fmt: skip
     """HR imports, the people visit, the cluster works, HR downloads, one person leaves.
 
-    Returns what the report says, and what makes links to the first company's desks and to one of its people.
+    Returns what the report says, what makes links to the first company's desks and to one of its people, and that
+    company's own sign-in where there is a Keycloak.
     """
     folder = FOLDER.resolve()
     folder.mkdir(exist_ok=True)
@@ -130,8 +146,14 @@ def play(
         console.print(
             f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited"
         )
+    account, told = None, dict[str, Any]()
+    if own is not None:
+        with clock.stage("sign-in with an account"):
+            account = with_an_account(kernel, own, companies[0])
+        console.print(f"[green]✓[/] {NAME} of {companies[0].name} signed in with the company's account, through Keycloak")
+        told["sign_in_seconds"] = {server: round(took, 3) for server, took in account.round.seconds.items()}
     visitors = [Visitor(kernel, company, player) for company in companies for player in players[company.name]]
-    with Board(console, visitors) as board:
+    with ProgressLines(console, visitors) as board:
         with clock.stage("visit"):
             _together([visitor.send_photos for visitor in visitors if not visitor.already_left()], board)
             for visitor in visitors:
@@ -159,7 +181,7 @@ def play(
     ratios = [ratio for visitor in visitors for ratio in visitor.ratios]
     first = [one for one in visitors if one.company is companies[0] and one.employee and one is not visitors[-1]]
     ways_in = partial(doors, kernel, companies[0].tenant, [one.employee for one in first if one.employee])
-    return {
+    return told | {
         "employees": sum(not player.photographs for company in players.values() for player in company),
         "photographs": sum(bool(player.photographs) for company in players.values() for player in company),
         "seed": seed,
@@ -174,10 +196,10 @@ def play(
         "certificate": str(certificate),
         "contact_sheet": str(picture),
         "seconds_per_person": {visitor.player.key: visitor.run_seconds for visitor in visitors},
-    }, ways_in
+    }, ways_in, account
 
 
-def _together(acts: list[Any], board: Board) -> None:
+def _together(acts: list[Any], board: ProgressLines) -> None:
     """Several people at once, as in a company; the first failure ends the demo."""
     failures: list[BaseException] = []
 
@@ -198,7 +220,7 @@ def _together(acts: list[Any], board: Board) -> None:
         raise failures[0]
 
 
-def _wait(visitors: list[Visitor], board: Board) -> None:
+def _wait(visitors: list[Visitor], board: ProgressLines) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not all([visitor.look() for visitor in visitors]):
         if time.monotonic() > deadline:
@@ -226,7 +248,7 @@ def _summary(console: Console, result: dict[str, Any], target: Path) -> None:
         console.print(f"{name}: {path}", soft_wrap=True, highlight=False)
 
 
-class Clock:
+class StageTimes:
     """Wall-clock seconds of each stage."""
 
     def __init__(self, console: Console) -> None:

@@ -17,7 +17,7 @@ BAR = 12
 """Characters of a progress bar."""
 
 
-class Board:
+class ProgressLines:
     """One line a person, redrawn in place; on something that is no terminal only its last state is printed."""
 
     def __init__(self, console: Console, visitors: Sequence[Visitor]) -> None:
@@ -26,7 +26,7 @@ class Board:
         self._room = max(12, min(32, console.width - 69))
         self._live = Live(self._table(), console=console, refresh_per_second=4, transient=False)
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ProgressLines:
         self._live.__enter__()
         return self
 

@@ -11,11 +11,12 @@ from uuid import UUID
 from sqlmodel import Session, col, select
 
 from batch.models import Headshot, Sitting
-from gpu_cluster.models import Run
-from likeness import mail
+from batch.people import employees
+from batch.sittings.runs import Run
 from likeness.demo.cast import Player
-from likeness.demo.desk import Browser, Company, DemoFailed
+from likeness.demo.desk import Browser, DemoCompany, DemoFailed
 from likeness.kernel import Kernel
+from likeness.mail import mail
 from tenants.models import CUTOUT
 
 CHOSEN = 3
@@ -31,7 +32,7 @@ ENDED = {"done", "failed", "cancelled"}
 class Visitor:
     """One employee with a browser. Every step looks first at what is done already, so a second start continues."""
 
-    def __init__(self, kernel: Kernel, company: Company, player: Player) -> None:
+    def __init__(self, kernel: Kernel, company: DemoCompany, player: Player) -> None:
         self.kernel, self.company, self.player = kernel, company, player
         self.browser = Browser(kernel)
         self.state, self.progress = "invited", 0.0
@@ -207,8 +208,13 @@ class Visitor:
         for batch in self.company.hr.call("GET", "/batches").json():
             for line in self.company.hr.call("GET", f"/batches/{batch['id']}/people").json():
                 if line["employee_key"] == self.player.key:
-                    return UUID(line["id"])
+                    return self._behind(UUID(line["id"]))
         return None
+
+    def _behind(self, roster_id: UUID) -> UUID:
+        """Whose line of the list that is."""
+        with self.kernel.db.transaction(self.company.tenant) as session:
+            return employees.on_roster(session, roster_id).id
 
     def _newest(self, session: Session) -> tuple[Sitting | None, Run | None]:
         mine = (self.company.tenant, self.employee)

@@ -12,10 +12,12 @@ CURRENT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 """Compared as uuid, not as text, which would be fifty times slower and use no index."""
 
 
-def protect(table: str, *, column: str = "tenant_id", operators_see_all: bool = False, append_only: bool = False) -> None:
+def protect(
+    table: str, *, column: str = "tenant_id", operators_see_all: bool = False, append_only: bool = False
+) -> None:
     """Enables and forces row-level security and grants the program's role what it needs.
 
-    `operators_see_all`: a transaction of the platform's own tenant sees every row (tenants and jobs only).
+    `operators_see_all`: a transaction of the platform's own tenant sees every row (tenants, jobs and sealed answers only).
     """
     rule = f"{column} = {CURRENT}"
     if operators_see_all:

@@ -15,7 +15,10 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("excused", sa.Integer(), nullable=False, server_default=sa.text("0")))
     with all_rows("job"):
         for lane, kinds in (
-            ("privacy", "('compliance.erasures.execute', 'compliance.erasures.look_again', 'batch.batches.destroy_keys')"),
+            (
+                "privacy",
+                "('compliance.erasures.execute', 'compliance.erasures.look_again', 'batch.batches.destroy_keys')",
+            ),
             ("photos", "('batch.photos.check')"),
             ("mail", "('likeness.mail.deliver')"),
         ):

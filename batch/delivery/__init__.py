@@ -1,0 +1,1 @@
+"""Released headshots on their way to HR."""

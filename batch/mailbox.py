@@ -1,0 +1,18 @@
+"""When two spellings of an address are the same mailbox."""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from functools import lru_cache
+
+import idna
+
+
+@lru_cache(maxsize=10_000)
+def email_identity(address: str) -> str:
+    """The one spelling under which two spellings of an address are the same: lower case, A-label domain."""
+    local, _, domain = unicodedata.normalize("NFC", address.strip()).rpartition("@")
+    with contextlib.suppress(idna.IDNAError):
+        domain = idna.encode(domain, uts46=True).decode("ascii")
+    return f"{local.casefold()}@{domain.lower()}"

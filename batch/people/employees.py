@@ -1,0 +1,287 @@
+"""A person on the roster, who they are, and how they are found again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func
+from sqlmodel import Session, col, select
+
+from batch.mailbox import email_identity
+from batch.models import Employee
+from batch.people import departments, funnel
+from batch.people.funnel import Stage as Stage
+from batch.reading import places
+from likeness import ledger
+from likeness.ground.db import tenant_of, utc_now
+from likeness.ground.errors import Gone, NotFound, Unauthorized, Unprocessable
+from likeness.identity import Caller, stands
+from likeness.jobs import jobs
+from likeness.kernel import Kernel
+from likeness.keys.keys import DataKey, KeyClass, KeyFolder, KeyRef, blind_index
+from likeness.locale.languages import LANGUAGES, first_of
+from likeness.locale.words import Words
+from likeness.locale.words import words as words_for
+from likeness.locale.words import zone as zone_named
+from likeness.mail import letters, mail
+from likeness.mail.mail import Letter
+from tenants import tenants
+from tenants.bounds import index
+from tenants.models import Tenant
+from tenants.webhooks import deliveries
+from tenants.webhooks.events import OUTLIVES, Event
+
+CONTEXT, READS = "employee/profile", "employee/language"
+INDEXED_AT_ONCE = 1000
+
+
+class EmployeeMissing(NotFound):
+    """Nobody of this company has this id."""
+
+
+class LanguageUnknown(Unprocessable):
+    """Nothing is written in this language."""
+
+
+@dataclass(frozen=True)
+class EmployeeProfile:
+    full_name: str
+    email: str
+    employee_key: str | None = None
+    department: str | None = None
+    site: str | None = None
+    manager_email: str | None = None
+    language: str | None = None
+    receipt: str | None = None
+    """Opens the certificate of what this person had deleted; for their own page, never from the company's list."""
+    directory: str | None = None
+    """The user as the company's directory last said it, as JSON; None for who is none of its users."""
+    known_as: str | None = None
+    """The name under which somebody first came to their page, where the list has called them otherwise since."""
+
+    def sealed(self, key: DataKey) -> bytes:
+        return key.seal(json.dumps(asdict(self), ensure_ascii=False).encode(), CONTEXT)
+
+    @staticmethod
+    def opened(key: DataKey, sealed: bytes) -> EmployeeProfile:
+        return EmployeeProfile(**json.loads(key.open(sealed, CONTEXT)))
+
+
+def get(session: Session, employee_id: UUID) -> Employee:
+    """Raises `EmployeeMissing`, also for somebody of another company."""
+    return _one(session, col(Employee.id) == employee_id)
+
+
+def on_roster(session: Session, roster_id: UUID) -> Employee:
+    """The person behind a line of HR's list. Raises `EmployeeMissing`, also for somebody of a department that the caller
+    does not work for."""
+    return _one(session, col(Employee.roster_id) == roster_id)
+
+
+def _one(session: Session, which: ColumnElement[bool]) -> Employee:
+    employee = session.exec(
+        select(Employee).where(col(Employee.tenant_id) == tenant_of(session), which, departments.within(session))
+    ).one_or_none()
+    if employee is None:
+        raise EmployeeMissing
+    return employee
+
+
+def speaking(session: Session, caller: Caller) -> Employee:
+    """The person who is signed in, held until the transaction ends, for what they say about themselves.
+
+    A request that was let in may find that their address was corrected meanwhile: then whoever sent it speaks for nobody
+    any more, and says nothing for the next. Raises `EmployeeMissing` and `Unauthorized`.
+    """
+    employee = get(session, caller.id)
+    session.refresh(employee, with_for_update={"key_share": True})
+    if not stands(session, caller):
+        raise Unauthorized(
+            "You were signed out meanwhile, and this was not stored. Open the link in the newest mail that you got."
+        )
+    return employee
+
+
+def how_many(session: Session) -> int:
+    """Everybody of the company, whoever asks and wherever they stand."""
+    return session.exec(select(func.count()).where(col(Employee.tenant_id) == tenant_of(session))).one()
+
+
+def locked(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, Employee]:
+    """By id, with the strongest lock, so that a consent which is being given comes before or after, never in between."""
+    rows = session.exec(
+        select(Employee)
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(employee_ids)))
+        .order_by(col(Employee.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {employee.id: employee for employee in rows}
+
+
+def find(session: Session, keys: KeyFolder, email: str) -> Employee | None:
+    """The person with this address, in whichever spelling."""
+    return session.exec(
+        select(Employee).where(
+            col(Employee.tenant_id) == tenant_of(session),
+            col(Employee.email_index) == email_index(keys.index_key(tenant_of(session)), email),
+        )
+    ).one_or_none()
+
+
+def profile(keys: KeyFolder, employee: Employee) -> EmployeeProfile:
+    """Raises `KeyDestroyed` when the person was erased."""
+    return EmployeeProfile.opened(keys.open(profile_ref(employee.tenant_id, employee.id)), employee.profile)
+
+
+def letter(template: str, reads: Words, who: EmployeeProfile, tenant: Tenant, /, **values: str) -> Letter:
+    """What Likeness writes to somebody for their employer."""
+    about = {"name": who.full_name, "controller": tenant.name}
+    return letters.letter(template, reads, who.email, colour=tenant.colour, **about | values)
+
+
+def tell_renamed(
+    session: Session, keys: KeyFolder, employee: Employee, old: EmployeeProfile, name: str, now: datetime, *, caller: str
+) -> None:
+    """Whoever reads this address learns that the list calls them otherwise from now on."""
+    ledger.record(session, "name.corrected", caller=caller, subject=employee.id)
+    if employee.opted_out_at is None:
+        tenant, reads = tenants.get(session), words(keys, employee, tenants.get(session))
+        told = letter("name-corrected", reads, old, tenant, new=name, date=reads.day(now))
+        mail.post(session, keys, employee.id, told, template="name-corrected", campaign=f"{now:%Y%m%d%H%M%S%f}")
+
+
+def words(keys: KeyFolder, employee: Employee, tenant: Tenant) -> Words:
+    """What the person reads: the language they chose themselves, else the one in the list, else their company's."""
+    language = first_of(chosen_language(keys, employee), profile(keys, employee).language, tenant.language)
+    return words_for(language, tenant.time_zone)
+
+
+def zones_of(session: Session, keys: KeyFolder, people: Collection[UUID], at: datetime) -> dict[UUID, str]:
+    """Of whose site says one; their lines are opened."""
+    tenant, found = tenant_of(session), dict[UUID, str]()
+    lines = select(Employee).where(col(Employee.tenant_id) == tenant, col(Employee.id).in_(people))
+    for person in session.exec(lines):
+        with suppress(Gone):
+            if name := places.zone_of(profile(keys, person).site, at):
+                found[person.id] = name
+    return found
+
+
+def own_hours(
+    session: Session, keys: KeyFolder, people: Collection[UUID], at: datetime, now: datetime
+) -> dict[UUID, datetime]:
+    """The same hour of the same day as `at` is for the company, by the clock of each whose site says where they are; a day
+    later where that is over."""
+    here = at.astimezone(zone_named(tenants.get(session).time_zone)).replace(tzinfo=None)
+    hours = {}
+    for person, name in zones_of(session, keys, people, at).items():
+        there = here.replace(tzinfo=zone_named(name))
+        if there <= now:
+            there = (here + timedelta(days=1)).replace(tzinfo=zone_named(name))
+        hours[person] = there.astimezone(UTC)
+    return hours
+
+
+def chosen_language(keys: KeyFolder, employee: Employee) -> str | None:
+    """What the person chose themselves; None as long as they did not."""
+    if employee.reads is None:
+        return None
+    return keys.open(profile_ref(employee.tenant_id, employee.id)).open(employee.reads, READS).decode()
+
+
+def choose_language(session: Session, keys: KeyFolder, employee_id: UUID, language: str) -> None:
+    """Kept for the person, whatever list comes later. Raises `LanguageUnknown` and `EmployeeMissing`."""
+    if language not in LANGUAGES:
+        raise LanguageUnknown("Choose one of the languages on this page.")
+    employee = get(session, employee_id)
+    key = keys.open(profile_ref(employee.tenant_id, employee.id))
+    employee.reads = key.seal(language.encode(), READS)
+    session.add(employee)
+
+
+def tell_programs(session: Session, event: Event, employee_id: UUID, now: datetime, **ids: UUID) -> None:
+    """Webhooks name the person by their line of the list, as HR does."""
+    batch_id, roster_id = session.exec(
+        select(Employee.batch_id, Employee.roster_id).where(
+            col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id
+        )
+    ).one()
+    line = {"batch_id": batch_id, "person_id": roster_id}
+    deliveries.happened(session, event, line | ids, now, about=None if event in OUTLIVES else employee_id)
+
+
+def enter_again(
+    session: Session,
+    keys: KeyFolder,
+    again: UUID,
+    before: Employee,
+    who: EmployeeProfile,
+    *,
+    language: str | None,
+    opted_out_at: datetime | None,
+) -> None:
+    """The company's own line about somebody whose row is gone, under the new id `again` and a new key.
+
+    `language` is what the person had chosen.
+    """
+    key = keys.open_or_create(profile_ref(before.tenant_id, again))
+    session.add(
+        Employee(
+            id=again,
+            roster_id=before.roster_id,
+            tenant_id=before.tenant_id,
+            batch_id=before.batch_id,
+            row=before.row,
+            email_index=email_index(keys.index_key(before.tenant_id), who.email),
+            key_index=before.key_index,
+            department_index=index(keys.index_key(before.tenant_id), who.department),
+            profile=who.sealed(key),
+            reads=key.seal(language.encode(), READS) if language else None,
+            created_at=before.created_at,
+            pilot_at=before.pilot_at,
+            user_name_index=before.user_name_index,
+            external_index=before.external_index,
+            leaves_at=before.leaves_at,
+            opted_out_at=opted_out_at,
+        )
+    )
+    session.flush()
+
+
+@jobs.every(timedelta(minutes=10))
+def index_departments(kernel: Kernel, now: datetime) -> None:
+    """People who were on the list before departments had an index; until then who is bound to one does not see them."""
+
+    def of_company(session: Session) -> None:
+        tenant = tenant_of(session)
+        unknown = select(Employee).where(col(Employee.tenant_id) == tenant, col(Employee.department_index).is_(None))
+        for person in session.exec(unknown.limit(INDEXED_AT_ONCE)).all():
+            department = None
+            with suppress(Gone):
+                department = profile(kernel.keys, person).department
+            person.department_index = index(kernel.keys.index_key(tenant), department)
+            session.add(person)
+
+    tenants.for_each(kernel, of_company)
+
+
+def profile_ref(tenant: UUID, employee_id: UUID) -> KeyRef:
+    return KeyRef(tenant, employee_id, KeyClass.PROFILE)
+
+
+def email_index(index_key: bytes, email: str) -> bytes:
+    return blind_index(index_key, email_identity(email))
+
+
+def stage(session: Session, employee_id: UUID, now: datetime | None = None) -> Stage:
+    """Raises `EmployeeMissing`."""
+    found = funnel.lines(session, now or utc_now(), employee_id=employee_id)
+    if not found:
+        raise EmployeeMissing
+    return found[0].stage

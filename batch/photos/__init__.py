@@ -1,0 +1,1 @@
+"""Photos handed in: uploads, checks, the set, the person's decisions."""

@@ -1,0 +1,1 @@
+"""A batch is tried with three people before everybody else of it is invited."""

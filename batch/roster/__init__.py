@@ -1,0 +1,1 @@
+"""Workbooks becoming people: batches, previews, imports, corrections."""

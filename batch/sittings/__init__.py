@@ -1,0 +1,1 @@
+"""Sittings, their runs, and the headshots that come of them."""

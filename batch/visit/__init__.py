@@ -1,0 +1,1 @@
+"""The link, the notice and the consent; mail to one person."""

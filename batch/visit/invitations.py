@@ -1,0 +1,443 @@
+"""Invitations: a person is asked, a mail brings a link, the link signs them in once.
+
+A GET consumes nothing, because mail scanners open links: `look_up` is for the page, `accept` for its button. Each mail
+carries a link of its own, so a reminder does not kill the link of the mail before it; a used link offers a fresh one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, func, insert, update
+from sqlmodel import Session, col, select
+
+from batch.models import Employee, Invitation, Link
+from batch.people import employees
+from batch.people.funnel import Stage
+from batch.visit import letters
+from likeness import ledger
+from likeness.ground.db import tenant_of, utc_now
+from likeness.ground.errors import Conflict, Gone
+from likeness.ground.lanes import Lane
+from likeness.identity import LinkUnknown, LinkUsed, end_sessions_of, new_token, token_hash
+from likeness.jobs import jobs
+from likeness.keys.keys import KeyFolder
+from likeness.mail import mail
+from tenants import credits, suspension
+from tenants.sso import identities
+
+LIFETIME = timedelta(days=14)
+REST = timedelta(days=14)
+"""After an invitation that brought no yes, for everybody alike: a no, a withdrawal and no answer rest equally long."""
+RENEWAL_PAUSE = timedelta(minutes=2)
+"""Between two fresh links that one old link may ask for, so that nobody's mailbox is filled by a stranger."""
+
+REMIND_ABOUT = {
+    Stage.DELIVERED: "remind-start",
+    Stage.OPENED: "remind-start",
+    Stage.CONSENTED: "remind-photos",
+    Stage.UPLOADING: "remind-photos",
+    Stage.READY: "remind-choose",
+}
+UNDER_WAY = (Stage.QUEUED, Stage.TRAINING, Stage.RENDERING)
+
+
+class AlreadyInvited(Conflict):
+    """The person holds an invitation."""
+
+    title = "This person is invited already"
+
+
+class HasOptedOut(Conflict):
+    """The person does not take part. They may change their mind at any time, and be asked again from a day on."""
+
+    title = "This person does not take part"
+
+
+class NotInvited(Conflict):
+    """The person holds no invitation."""
+
+    title = "This person was not invited"
+
+
+class SentJustNow(Conflict):
+    """Two links within two minutes help nobody."""
+
+    title = "A link was sent just now"
+
+
+class LinkExpired(Gone):
+    """The link ran out; it offers to mail a fresh one to the same address."""
+
+    title = "This link has run out"
+
+
+@dataclass(frozen=True)
+class LinkTarget:
+    """What a link leads to, for the page that it opens."""
+
+    invitation: Invitation
+    employee_id: UUID
+    state: Literal["open", "used", "expired"]
+
+
+def invite(
+    session: Session, employee: Employee, now: datetime, *, send_at: datetime | None = None, keys: KeyFolder | None = None
+) -> Invitation:
+    """Reserves a credit and leaves the mail to be written, now or at `send_at`; with `keys` at that hour where they are.
+
+    Who did not take part may be asked again from a day on. Raises `AlreadyInvited`, `HasOptedOut` or `NoCredits`.
+    """
+    earlier = standing(session, employee.id)
+    if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
+        _rested(session, employee, now)
+        if earlier is not None:
+            earlier.revoked_at = now
+            session.add(earlier)
+            session.flush()
+        _end_links(session, employee.id)
+        employee.opted_out_at = None
+        session.add(employee)
+    elif earlier is not None:
+        raise AlreadyInvited("Their invitation stands. You can send them a fresh link.")
+    return invite_all(session, [employee.id], now, send_at=send_at, keys=keys)[0]
+
+
+def _rested(session: Session, employee: Employee, now: datetime) -> None:
+    today = now.astimezone(UTC).date()
+    again = again_from(session, [employee.id]).get(employee.id)
+    if employee.restricted_at is not None or again is None or today < again:
+        day = max(again or today, today + timedelta(days=1))
+        raise HasOptedOut(
+            "This person does not take part. You may invite them again from {day}. They can change their mind before"
+            " that at any time.",
+            day=day,
+        )
+
+
+def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, date]:
+    """The day (UTC) from which people who do not take part may be invited again, counted from the end of their last
+    invitation.
+
+    A whole day, told and kept alike: a moment would say to the second when somebody was invited or answered.
+    """
+    if not employee_ids:
+        return {}
+    rows = session.exec(
+        select(Employee.id, Employee.opted_out_at, func.max(col(Invitation.expires_at)))
+        .outerjoin(
+            Invitation,
+            (col(Invitation.tenant_id) == col(Employee.tenant_id)) & (col(Invitation.employee_id) == col(Employee.id)),
+        )
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(employee_ids)))
+        .group_by(col(Employee.id), col(Employee.opted_out_at))
+    )
+    found = {}
+    for employee_id, opted_out_at, ended in rows:
+        if ended is None and opted_out_at is not None:
+            ended = opted_out_at + LIFETIME
+        if ended is not None:
+            found[employee_id] = (ended + REST).astimezone(UTC).date() + timedelta(days=1)
+    return found
+
+
+def nine(now: datetime, zone: str, day: date | None = None) -> datetime:
+    """At nine of that day, or of tomorrow, where the company's people are."""
+    day = day or now.astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
+    return datetime.combine(day, time(9), tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def invite_all(
+    session: Session, employee_ids: Collection[UUID], now: datetime, *, send_at: datetime | None = None,
+    keys: KeyFolder | None = None,
+) -> list[Invitation]:  # fmt: skip
+    """The same for many who hold no invitation, in a handful of statements; all of them or none."""
+    tenant = tenant_of(session)
+    suspension.check(session)
+    credits.reserve_all(session, employee_ids)
+    own = employees.own_hours(session, keys, employee_ids, send_at, now) if keys and send_at else {}
+    leaves = {one: own.get(one, send_at) for one in employee_ids}
+    invited = [
+        Invitation(tenant_id=tenant, employee_id=one, created_at=now, expires_at=max(now, at or now) + LIFETIME, mails=1)
+        for one, at in leaves.items()
+    ]
+    if invited:
+        session.execute(insert(Invitation), [invitation.model_dump() for invitation in invited])
+        for at in dict.fromkeys(leaves.values()):
+            messages = [(str(one.id), "invitation", "1") for one in invited if leaves[one.employee_id] == at]
+            jobs.send_all(session, deliver, messages, due=at)
+        ledger.record(session, "invitation.created", objects=[invitation.id for invitation in invited])
+    return invited
+
+
+def standing(session: Session, employee_id: UUID) -> Invitation | None:
+    return session.exec(
+        select(Invitation).where(
+            col(Invitation.tenant_id) == tenant_of(session),
+            col(Invitation.employee_id) == employee_id,
+            col(Invitation.revoked_at).is_(None),
+        )
+    ).one_or_none()
+
+
+@jobs.actor(lane=Lane.GENERAL)
+def deliver(attempt: jobs.Attempt, invitation_id: str, template: str, number: str) -> None:
+    """Makes a token and writes the mail that carries it, in one transaction: the token is in no other place."""
+    kernel, now = attempt.kernel, utc_now()
+    with attempt.finishing() as session:
+        invitation = _wanted(session, UUID(invitation_id), template, now)
+        if invitation is None:
+            return
+        employee = employees.get(session, invitation.employee_id)
+        token = new_token(invitation.tenant_id)
+        letter = letters.with_link(session, kernel, employee, template, token, now + LIFETIME)
+        campaign = f"{invitation.id}:{number}"
+        mail_id = mail.post(session, kernel.keys, employee.id, letter, template=template, campaign=campaign)
+        if mail_id is None:
+            return
+        link = Link(
+            tenant_id=invitation.tenant_id,
+            employee_id=employee.id,
+            invitation_id=invitation.id,
+            token_hash=token_hash(token),
+            mail_id=mail_id,
+            created_at=now,
+            expires_at=now + LIFETIME,
+        )
+        session.add(link)
+        if employee.opted_out_at is None:  # Else the day from which HR may ask again would say that they came back.
+            invitation.expires_at = max(invitation.expires_at, link.expires_at)
+        session.add(invitation)
+        ledger.record(session, "invitation.sent", subject=employee.id, objects=[invitation.id])
+
+
+def look_up(session: Session, token: str, now: datetime) -> LinkTarget:
+    """What the page of a link shows; consumes nothing. Raises `LinkUnknown`."""
+    found = session.exec(
+        select(Invitation, Link)
+        .join(
+            Link, (col(Link.tenant_id) == col(Invitation.tenant_id)) & (col(Link.invitation_id) == col(Invitation.id))
+        )
+        .where(
+            col(Link.tenant_id) == tenant_of(session),
+            col(Link.token_hash) == token_hash(token),
+            col(Invitation.revoked_at).is_(None),
+        )
+    ).one_or_none()
+    if found is None:
+        raise LinkUnknown(
+            "This link does not lead anywhere any more. Ask your personnel department for a new invitation."
+        )
+    invitation, link = found
+    state: Literal["open", "used", "expired"] = "open"
+    if link.used_at is not None:
+        state = "used"
+    elif link.expires_at <= now:
+        state = "expired"
+    return LinkTarget(invitation, link.employee_id, state)
+
+
+def accept(session: Session, token: str, now: datetime) -> UUID:
+    """Consumes the link and returns the employee's id. Raises `LinkUnknown`, `LinkUsed` or `LinkExpired`."""
+    found = look_up(session, token, now)
+    if found.state == "expired":
+        raise LinkExpired("This link has run out. We can send a fresh one to the same address.")
+    used = session.execute(
+        update(Link)
+        .where(
+            col(Link.tenant_id) == tenant_of(session),
+            col(Link.token_hash) == token_hash(token),
+            col(Link.used_at).is_(None),
+        )
+        .values(used_at=now)
+        .returning(col(Link.id))
+    ).scalar()
+    if used is None:
+        raise LinkUsed("This link was used already. We can send a fresh one to the same address.")
+    invitation = found.invitation
+    # Whoever holds the link got the mail, whatever the mail server said of it.
+    invitation.delivered_at = invitation.delivered_at or now
+    invitation.opened_at = invitation.opened_at or now
+    invitation.bounced_at = None
+    session.add(invitation)
+    ledger.record(
+        session,
+        "invitation.opened",
+        caller=f"employee:{found.employee_id}",
+        subject=found.employee_id,
+        objects=[invitation.id],
+    )
+    return found.employee_id
+
+
+def renew(session: Session, token: str, now: datetime) -> None:
+    """Mails a fresh link to the address of the roster, never to one that the caller names. Raises `LinkUnknown`."""
+    invitation = look_up(session, token, now).invitation
+    newest = _newest_link(session, invitation)
+    if newest is None or now - newest >= RENEWAL_PAUSE:
+        send(session, invitation, "link")
+
+
+def link_to_oneself(session: Session, employee_id: UUID, now: datetime, *, caller: str) -> None:
+    """A fresh link for who is signed in, whatever they have answered and whether or not their company is suspended: what
+    they may do with their own data stays. Raises `NotInvited` or `SentJustNow`."""
+    invitation = standing(session, employee_id)
+    if invitation is None:
+        raise NotInvited("You are not invited any more.")
+    if (newest := _newest_link(session, invitation)) is not None and now - newest < RENEWAL_PAUSE:
+        raise SentJustNow("A link went out a moment ago. Please wait two minutes.")
+    send(session, invitation, "link")
+    ledger.record(session, "invitation.resent", caller=caller, subject=employee_id, objects=[invitation.id])
+
+
+def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -> None:
+    """A fresh link at HR's wish, unless the person has said no: HR gets the same answer either way.
+
+    Raises `EmployeeMissing`, `HasOptedOut`, `NotInvited` or `SentJustNow`.
+    """
+    suspension.check(session)
+    employee = employees.get(session, employee_id)
+    if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
+        day = max(again_from(session, [employee.id])[employee.id], now.astimezone(UTC).date())
+        raise HasOptedOut(
+            "This person does not take part. You may invite them again from {day}. They can change their mind before"
+            " that at any time.",
+            day=day,
+        )
+    invitation = standing(session, employee.id)
+    if invitation is None:
+        raise NotInvited("This person is not invited.")
+    sent = [at for at in (_newest_link(session, invitation), invitation.reminded_at) if at is not None]
+    if sent and now - max(sent) < RENEWAL_PAUSE:
+        raise SentJustNow("A link went out a moment ago. Please wait two minutes.")
+    # Of who said no as well, so that a second try is answered as it would be had a link gone out.
+    invitation.reminded_at = now
+    session.add(invitation)
+    if employee.opted_out_at is None:
+        send(session, invitation, "link")
+    ledger.record(session, "invitation.resent", caller=caller, subject=employee.id, objects=[invitation.id])
+
+
+def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
+    """After the company corrected an address: what went to the old one opens nothing, and the new one is asked anew.
+    Returns whether a link had gone to the old one."""
+    end_sessions_of(session, employee_id)
+    identities.forget(session, employee_id)
+    ended = _end_links(session, employee_id)
+    invitation = standing(session, employee_id)
+    # Nobody has been there at the new address, so none of the earlier invitations was opened by its owner.
+    session.execute(
+        update(Invitation)
+        .where(col(Invitation.tenant_id) == tenant_of(session), col(Invitation.employee_id) == employee_id)
+        .values(opened_at=None)
+    )
+    # A mail that is still to be written goes to the address as it is by then. Of who has said no the same is seen, and
+    # `deliver` writes them none; an invitation that is over begins for nobody anew.
+    if invitation is not None and ended and invitation.expires_at > now:
+        invitation.delivered_at = invitation.bounced_at = invitation.opened_at = invitation.reminded_at = None
+        invitation.reminders = 0
+        invitation.expires_at = now + LIFETIME
+        send(session, invitation, "invitation")
+    return bool(ended)
+
+
+def follow(session: Session, employee_id: UUID, now: datetime, *, keep: UUID | None = None) -> None:
+    """After the person confirmed their new address: old links end, every session but `keep` too, a link goes there."""
+    end_sessions_of(session, employee_id, keep=keep)
+    _end_links(session, employee_id)
+    invitation = standing(session, employee_id)
+    if invitation is not None and employees.get(session, employee_id).opted_out_at is None:
+        invitation.delivered_at = invitation.bounced_at = None
+        invitation.expires_at = now + LIFETIME
+        send(session, invitation, "link")
+
+
+def _end_links(session: Session, employee_id: UUID) -> int:
+    ended = session.execute(
+        delete(Link)
+        .where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id)
+        .returning(col(Link.id))
+    )
+    return len(ended.all())
+
+
+def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> int:
+    """Ends the invitations, links and sessions of these people and gives their credits back; returns how many."""
+    tenant = tenant_of(session)
+    ended = session.execute(
+        update(Invitation)
+        .where(
+            col(Invitation.tenant_id) == tenant,
+            col(Invitation.employee_id).in_(employee_ids),
+            col(Invitation.revoked_at).is_(None),
+        )
+        .values(revoked_at=now)
+        .returning(col(Invitation.id), col(Invitation.employee_id))
+    ).all()
+    people = [one.employee_id for one in ended]
+    session.execute(delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(people)))
+    for one in people:
+        end_sessions_of(session, one)
+    credits.release_all(session, people)
+    if ended:
+        ledger.record(session, "invitation.revoked", objects=[one.id for one in ended])
+    return len(ended)
+
+
+def tell(session: Session, employee_id: UUID, template: str, now: datetime) -> None:
+    """A mail at once, as when headshots are made; the reminders begin to count from it."""
+    invitation = standing(session, employee_id)
+    if invitation is not None:
+        invitation.reminded_at = now
+        send(session, invitation, template)
+
+
+def _newest_link(session: Session, invitation: Invitation) -> datetime | None:
+    return session.exec(
+        select(Link.created_at)
+        .where(col(Link.tenant_id) == tenant_of(session), col(Link.invitation_id) == invitation.id)
+        .order_by(col(Link.created_at).desc())
+        .limit(1)
+    ).first()
+
+
+def send(session: Session, invitation: Invitation, template: str) -> None:
+    invitation.mails += 1
+    session.add(invitation)
+    jobs.send(session, deliver, str(invitation.id), template, str(invitation.mails))
+
+
+def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime) -> Invitation | None:
+    """The invitation, unless the mail has lost its point since it was asked for. Of who has said no it looks sent."""
+    invitation = session.exec(
+        select(Invitation)
+        .where(
+            col(Invitation.tenant_id) == tenant_of(session),
+            col(Invitation.id) == invitation_id,
+            col(Invitation.revoked_at).is_(None),
+        )
+        .with_for_update()
+    ).one_or_none()
+    if invitation is None:
+        return None
+    # Only a link that the person asked for themselves reaches somebody who opted out.
+    if template != "link" and employees.get(session, invitation.employee_id).opted_out_at is not None:
+        if template == "invitation":
+            invitation.delivered_at = invitation.delivered_at or now
+            session.add(invitation)
+        return None
+    if template == "ready":
+        stage = employees.stage(session, invitation.employee_id, now)
+        return invitation if stage == Stage.READY else None
+    if template == "not-made":
+        stage = employees.stage(session, invitation.employee_id, now)
+        return None if stage in UNDER_WAY else invitation
+    if template.startswith("remind"):
+        stage = employees.stage(session, invitation.employee_id, now)
+        return invitation if REMIND_ABOUT.get(stage) == template else None
+    return invitation

@@ -1,0 +1,51 @@
+"""The letters that bring a person their link, in the language that they read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from batch.models import Employee
+from batch.people import employees, funnel, notes
+from batch.visit import notices
+from likeness.ground.db import utc_now
+from likeness.ground.settings import Settings
+from likeness.kernel import Kernel
+from likeness.locale.words import words
+from likeness.mail.letters import letter, render
+from likeness.mail.mail import Letter
+from tenants import tenants
+
+
+def with_link(
+    session: Session, kernel: Kernel, employee: Employee, template: str, token: str, until: datetime
+) -> Letter:
+    tenant, who = tenants.get(session), employees.profile(kernel.keys, employee)
+    reads = employees.words(kernel.keys, employee, tenant)
+    return letter(
+        template,
+        reads,
+        who.email,
+        colour=tenant.colour,
+        name=who.full_name,
+        link=address(kernel.settings, token),
+        until=reads.day(until),
+        note=notes.quoted(notes.for_people_of(session, kernel.keys, employee.batch_id)),
+        photos=str(funnel.lines(session, utc_now(), employee_id=employee.id)[0].photos),
+        **notices.terms(tenant, reads),
+    )
+
+
+def sample(session: Session, note: str, until: datetime) -> str:
+    """The invitation as HR may read it before it leaves: in the company's language, to nobody, with a link to nowhere."""
+    tenant = tenants.get(session)
+    reads = words(tenant.language, tenant.time_zone)
+    return render(
+        "invitation", reads, name="…", link="https://…", until=reads.day(until), note=notes.quoted(note),
+        photos="0", **notices.terms(tenant, reads),
+    )  # fmt: skip
+
+
+def address(settings: Settings, token: str) -> str:
+    return f"{settings.public_url.rstrip('/')}/i/{token}"

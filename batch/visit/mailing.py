@@ -1,0 +1,167 @@
+"""What became of the mails that ask people: on their invitations, and in a sentence for HR beside each person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from batch.people import departments
+from likeness.ground.db import tenant_of
+from likeness.jobs import jobs
+from likeness.kernel import Kernel
+from likeness.mail.smtp import MailOutcome
+from tenants import tenants
+
+State = Literal["waiting", "not delivered", "unknown"]
+
+
+@dataclass(frozen=True)
+class MailNote:
+    """The newest mail of somebody, while there is something to say of it. One that was taken says nothing."""
+
+    state: State
+    message: str
+    code: str
+    """What the mail server said, e.g. `554 5.7.1`; empty where it said nothing."""
+    at: datetime
+    send_again: bool
+    """It is not sent again by itself, and HR may decide to."""
+
+
+AGAIN, NO_MORE = "it is tried again by itself", "it is not tried again by itself"
+WAITS = {
+    MailOutcome.LATER: f"The mail server asked to come again later. Nothing was delivered yet; {AGAIN}.",
+    MailOutcome.AWAY: f"The mail server does not take mails right now. Nothing was delivered yet; {AGAIN} for three days.",
+}
+ENDED = {
+    MailOutcome.ADDRESS: "The mail server does not take mail for this address. Nothing was delivered. Correct the address"
+    " in the sheet and drop it again, or send again once you know that it is right.",
+    MailOutcome.REFUSED: f"The mail server refused this mail. Nothing was delivered, and {NO_MORE}. Ask who runs the mail"
+    " server, then send again.",
+    MailOutcome.SPELLING: "The mail server cannot carry the letters before the @ of this address. Nothing was delivered."
+    " Ask for an address with the letters a to z.",
+    MailOutcome.LATER: f"The mail server asked to come again later, for hours. Nothing was delivered, and {NO_MORE}.",
+    MailOutcome.AWAY: f"The mail server took no mails for three days. Nothing was delivered, and {NO_MORE}.",
+}
+UNKNOWN = (
+    "The mail was handed over, and the mail server did not answer. Nobody knows whether it arrives, so it is not sent again"
+    " by itself. Ask the person, or send again: then they may get two."
+)
+UNDER_WAY = "The mail is being handed over. The mail server has not answered yet."
+OTHER_FAILED = (
+    "A mail to this person, such as a receipt or a question, was not delivered, and it is not tried again by itself. Their"
+    " page has what it said. Ask them whether the address is right."
+)
+OTHER_UNKNOWN = (
+    "A mail to this person, such as a receipt or a question, was handed over, and the mail server did not answer. Nobody"
+    " knows whether it arrives. Their page has what it said."
+)
+FAILED = f"This mail could not be sent. Nothing was delivered, and {NO_MORE}."
+
+
+def notes(
+    session: Session,
+    batch_id: UUID | None = None,
+    employee_id: UUID | None = None,
+    employee_ids: Collection[UUID] | None = None,
+) -> dict[UUID, MailNote]:
+    """By person, for those of whom there is something to say. Mails to people who opted out are nobody's business."""
+    wanted = list(employee_ids) if employee_ids is not None else [employee_id] if employee_id is not None else None
+    whom = {"tenant": tenant_of(session), "batch": batch_id, "people": wanted} | departments.values(session)
+    other = {row.employee_id: _other(row) for row in session.execute(OTHERS, whom)}
+    return other | {row.employee_id: note for row in session.execute(NEWEST, whom) if (note := _note(row))}
+
+
+def _other(row: Any) -> MailNote:
+    """Of a mail without an invitation's link: a receipt, a question about an address, the last day of headshots."""
+    unknown = row.outcome == MailOutcome.UNKNOWN
+    at = row.tried_at or row.handed_at or row.failed_at or row.created_at
+    words = OTHER_UNKNOWN if unknown else OTHER_FAILED
+    return MailNote("unknown" if unknown else "not delivered", words, row.code or "", at, False)
+
+
+def _note(row: Any) -> MailNote | None:
+    outcome, code = MailOutcome(row.outcome) if row.outcome else None, row.code or ""
+    at = row.tried_at or row.handed_at or row.failed_at or row.created_at
+    if row.sent_at is not None:
+        return None
+    if outcome == MailOutcome.UNKNOWN:
+        return MailNote("unknown", UNKNOWN, code, at, True)
+    if row.failed_at is not None:
+        return MailNote("not delivered", ENDED.get(outcome, FAILED) if outcome else FAILED, code, at, True)
+    if row.handed_at is not None:
+        return MailNote("waiting", UNDER_WAY, "", at, False)
+    if outcome in WAITS:
+        return MailNote("waiting", WAITS[outcome], code, at, False)
+    return None
+
+
+# Whoever opened the link has got the mail, whatever the mail server said of it.
+NEWEST = text(
+    f"""
+    select * from (
+    select distinct on (l.employee_id) l.employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at, m.failed_at,
+           m.created_at
+    from link l
+    join mail m on m.tenant_id = l.tenant_id and m.id = l.mail_id
+    join employee e on e.tenant_id = l.tenant_id and e.id = l.employee_id
+    join invitation i on i.tenant_id = l.tenant_id and i.id = l.invitation_id
+    where l.tenant_id = :tenant and e.opted_out_at is null and i.revoked_at is null
+      and (cast(:batch as uuid) is null or e.batch_id = :batch)
+      and (cast(:people as uuid[]) is null or l.employee_id = any(cast(:people as uuid[])))
+      and {departments.BOUND}
+      and (i.opened_at is null or i.opened_at < m.created_at) and l.used_at is null
+    order by l.employee_id, l.created_at desc
+    ) newest where sent_at is null
+    """  # noqa: S608 - a constant
+)
+
+
+# The newest of what else was written to somebody, while that did not arrive or nobody knows.
+OTHERS = text(
+    f"""
+    select * from (
+        select distinct on (m.owner_id) m.owner_id as employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at,
+               m.failed_at, m.created_at
+        from mail m join employee e on e.tenant_id = m.tenant_id and e.id = m.owner_id
+        where m.tenant_id = :tenant and e.opted_out_at is null
+          and (cast(:batch as uuid) is null or e.batch_id = :batch)
+          and (cast(:people as uuid[]) is null or e.id = any(cast(:people as uuid[]))) and {departments.BOUND}
+          and not exists (select from link l where l.tenant_id = m.tenant_id and l.mail_id = m.id)
+          and m.template not in ('address-corrected', 'address-agreed') -- They go to an address that the list gave up.
+        order by m.owner_id, m.created_at desc
+    ) newest where failed_at is not null or outcome = 'unknown'
+    """  # noqa: S608 - a constant
+)
+
+
+@jobs.every(timedelta(seconds=10))
+def note_deliveries(kernel: Kernel, now: datetime) -> None:
+    """What became of the mails, written on the invitations: bounces show within a minute."""
+    tenants.for_each(kernel, _note_deliveries)
+
+
+def _note_deliveries(session: Session) -> None:
+    session.execute(DELIVERIES, {"tenant": tenant_of(session)})
+
+
+# A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address.
+DELIVERIES = text(
+    """
+    update invitation i set delivered_at = m.sent_at, bounced_at = case when m.sent_at is null then m.failed_at end
+    from (
+        select l.invitation_id, max(mail.sent_at) as sent_at, max(mail.failed_at) as failed_at
+        from link l join mail on mail.tenant_id = l.tenant_id and mail.id = l.mail_id
+        where l.tenant_id = :tenant and (mail.sent_at is not null or mail.failed_at is not null)
+        group by l.invitation_id
+    ) m
+    where i.tenant_id = :tenant and i.id = m.invitation_id and i.delivered_at is null and i.opened_at is null
+      and (m.sent_at is not null or i.bounced_at is null)
+    """
+)

@@ -1,0 +1,144 @@
+"""HR deletes a person or a whole batch: first a preview that counts, then the deletion of just what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session, col, select
+
+from batch.models import Employee
+from batch.people import departments, employees
+from batch.roster import batches
+from compliance import holds, stores
+from compliance.erasure import erasures
+from compliance.models import Trigger
+from likeness import ledger
+from likeness.ground.db import tenant_of, utc_now
+from likeness.ground.errors import Conflict
+from likeness.ground.lanes import Lane
+from likeness.jobs import held, jobs
+from likeness.kernel import Kernel
+
+
+class NotAsCounted(Conflict):
+    """Something came or went between the preview and the deletion."""
+
+
+@dataclass
+class DeletionPreview:
+    """What would go. `held` are people whose deletion waits for the end of a legal hold that they may know of: whoever
+    deletes them knows them by name."""
+
+    people: int = 0
+    held: int = 0
+    under_way: int = 0
+    """People who are being deleted already, their line included, and are not counted again."""
+    objects: dict[str, int] = field(default_factory=dict)
+    """By class: pictures, models and headshots in the store."""
+    size: int = 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.objects.values())
+
+
+def people_of(session: Session, batch_id: UUID) -> list[UUID]:
+    """The people of a batch whom the caller may see. Raises `BatchMissing`."""
+    batches.get(session, batch_id)
+    mine = select(Employee.id).where(
+        col(Employee.tenant_id) == tenant_of(session), col(Employee.batch_id) == batch_id, departments.within(session)
+    )
+    return list(session.exec(mine.order_by(col(Employee.row))))
+
+
+def preview(session: Session, kernel: Kernel, people: Sequence[UUID], now: datetime) -> DeletionPreview:
+    kept, said = holds.held_told(session, now), DeletionPreview()
+    said.objects = {str(cls): 0 for cls in dict.fromkeys(due.cls for due in stores.DUE)}
+    tenant = tenant_of(session)
+    for person in people:
+        known = erasures.open_of(session, person)
+        if known is not None and known.trigger not in erasures.NARROWER:
+            said.under_way += 1
+            continue
+        said.people += 1
+        said.held += person in kept
+        if known is not None:
+            continue  # Their things are going by themselves, and HR must not see that; their line goes now as well.
+        for cls in said.objects:
+            stored = kernel.objects.list(f"tenants/{tenant}/employees/{person}/{cls}")
+            said.objects[cls] += len(stored)
+            said.size += sum(one.size for one in stored)
+    return said
+
+
+def delete(
+    session: Session,
+    kernel: Kernel,
+    people: Sequence[UUID],
+    now: datetime,
+    *,
+    caller: str,
+    counted_people: int,
+    counted_objects: int,
+) -> DeletionPreview:
+    """Begins the erasure of each, with a mail that says so. Raises `NotAsCounted`."""
+    said = counted(session, kernel, people, now, counted_people, counted_objects)
+    for person in people:
+        known = erasures.open_of(session, person)
+        if known is None or known.trigger in erasures.NARROWER:
+            erasures.ask(session, kernel, person, now, caller=caller, trigger=Trigger.EMPLOYER)
+    return said
+
+
+def counted(
+    session: Session, kernel: Kernel, people: Sequence[UUID], now: datetime, counted_people: int, counted_objects: int
+) -> DeletionPreview:
+    """Raises `NotAsCounted`."""
+    said = preview(session, kernel, people, now)
+    if (said.people, said.total) != (counted_people, counted_objects):
+        raise NotAsCounted(
+            f"This is no longer what you were shown: it is {said.people} people with {said.total} pictures and models now."
+            " Nothing was deleted. Please look at the new numbers."
+        )
+    return said
+
+
+def ask(session: Session, people: Sequence[UUID], now: datetime, *, caller: str) -> UUID:
+    """Leaves the erasure of each to begin in ten seconds, until which it can be taken back; returns the act's id."""
+    known = select(Employee.id, Employee.roster_id).where(
+        col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(people))
+    )
+    lines = dict(session.exec(known).all())
+    act = held.hold(session, begin, [(caller, str(one), str(lines.get(one, one))) for one in people], now)
+    ledger.record(session, "deletion.asked", caller=caller, objects=[act, *people])
+    return act
+
+
+def take_back(session: Session, act_id: UUID, now: datetime, *, caller: str) -> int:
+    """Returns for how many people. Raises `TooLateToTakeBack`."""
+    gone = held.call_off(session, begin, act_id, now)
+    ledger.record(session, "deletion.undone", caller=caller, objects=[act_id, *(one[2] for one in gone)])
+    return len(gone)
+
+
+@held.about_others
+@jobs.actor(lane=Lane.PRIVACY)
+def begin(attempt: jobs.Attempt, act: str, caller: str, person_id: str, roster_id: str = "") -> None:
+    """A withdrawal may have moved the person's line to another id within the ten seconds; the line is what HR ticked."""
+    now = utc_now()
+    with attempt.finishing() as session, suppress(employees.EmployeeMissing):
+        try:
+            _begin(session, attempt.kernel, UUID(person_id), now, caller)
+        except employees.EmployeeMissing:
+            if roster_id:
+                _begin(session, attempt.kernel, employees.on_roster(session, UUID(roster_id)).id, now, caller)
+
+
+def _begin(session: Session, kernel: Kernel, person: UUID, now: datetime, caller: str) -> None:
+    known = erasures.open_of(session, person)
+    if known is None or known.trigger in erasures.NARROWER:
+        erasures.ask(session, kernel, person, now, caller=caller, trigger=Trigger.EMPLOYER)

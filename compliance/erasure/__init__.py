@@ -1,0 +1,1 @@
+"""Erasing a person or a batch, and looking again afterwards."""

@@ -1,0 +1,38 @@
+"""The re-scan of an erasure: whom to look for, and the answers of the look, with the rights under which it was made."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from uuid import UUID
+
+from compliance.models import Erasure
+from compliance.proof.scan import Scan
+from compliance.scanning import reader
+from compliance.scanning.looking import SAMPLE_CONTEXT as SAMPLE_CONTEXT
+from compliance.scanning.looking import Subject as Subject
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+
+VERIFIER = "likeness-rescan"
+
+
+def subject_of(erasure: Erasure) -> Subject:
+    traces = erasure.traces
+    return Subject(
+        tenant=erasure.tenant_id,
+        employee=erasure.employee_id,
+        email_index=bytes.fromhex(traces["email_index"]) if "email_index" in traces else None,
+        workbooks=tuple(UUID(one) for one in traces.get("workbooks", [])),
+        samples=traces.get("samples", {}),
+        scope=erasure.scope,
+        name_index=traces.get("name_index", ""),
+        name_words=traces.get("name_words", 0),
+        since=traces.get("since"),
+    )
+
+
+def scan(kernel: Kernel, subject: Subject) -> Scan:
+    """Asks every registered store, in a process of its own. Whether that passes is for `PassedScan` to say."""
+    started = utc_now()
+    answers, rights = reader.look(kernel, subject)
+    return Scan(VERIFIER, version("likeness"), started, utc_now(), tuple(answers), rights)

@@ -1,0 +1,1 @@
+"""Scans, certificates and exports."""

@@ -1,0 +1,1 @@
+"""What legal and the public read about this instance, made from what it does and from what is declared."""

@@ -1,0 +1,1 @@
+"""What is due, what is late, and its deletion."""

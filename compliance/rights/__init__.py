@@ -1,0 +1,1 @@
+"""What people may ask for: access packages, and requests that wait for somebody."""

@@ -1,0 +1,87 @@
+"""The signature of an access package: over the list of its files, by the key that signs certificates.
+
+The web server that makes the package has no signer. It leaves the fingerprint of the list for a worker that has one, and
+waits for the seconds that this takes; a process with a signer signs itself. The row is gone a week later.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from time import monotonic, sleep
+from uuid import UUID
+
+import rfc8785
+from joserfc import jws
+from sqlmodel import Session, col, delete, select
+
+from compliance.models import Package
+from compliance.proof import certificates, signing
+from likeness.ground.db import tenant_of
+from likeness.ground.errors import Unavailable
+from likeness.ground.lanes import Lane
+from likeness.jobs import jobs
+from likeness.kernel import Kernel
+from tenants import tenants
+
+TYPE = "likeness-package+jws"
+KEPT = timedelta(days=7)
+SECONDS = 60.0
+
+
+class NotSigned(Unavailable):
+    """No worker with a signer took it up in time."""
+
+    title = "The package could not be signed"
+
+
+def signature(kernel: Kernel, package: Package) -> str:
+    """Opens transactions of its own. Raises `NotSigned`."""
+    with kernel.db.transaction(package.tenant_id) as session:
+        if kernel.settings.signer_path() is not None:
+            package.jws = _signed(kernel, package, package.made_at)
+        else:
+            jobs.send(session, sign, str(package.id))
+        session.add(package)
+        session.flush()
+        session.expunge(package)
+    until = monotonic() + SECONDS
+    while package.jws is None:
+        if monotonic() > until:
+            raise NotSigned("Nothing was changed. Please try again in a minute.")
+        sleep(0.25)
+        with kernel.db.transaction(package.tenant_id) as session:
+            package.jws = session.exec(
+                select(Package.jws).where(col(Package.tenant_id) == package.tenant_id, col(Package.id) == package.id)
+            ).one()
+    return package.jws
+
+
+@jobs.actor(lane=Lane.PRIVACY, attempts=5, lease=timedelta(minutes=1))
+def sign(attempt: jobs.Attempt, package_id: str) -> None:
+    with attempt.finishing() as session:
+        package = session.exec(
+            select(Package).where(col(Package.tenant_id) == tenant_of(session), col(Package.id) == UUID(package_id))
+        ).one_or_none()
+        if package is not None and package.jws is None:
+            package.jws = _signed(attempt.kernel, package, package.made_at)
+            session.add(package)
+
+
+def _signed(kernel: Kernel, package: Package, now: datetime) -> str:
+    key = signing.key(kernel, now)
+    said = {
+        "package": str(package.id), "made_at": certificates.moment(package.made_at),
+        "manifest_sha256": package.digest, "instance": kernel.settings.public_url,
+    }  # fmt: skip
+    header = {"alg": certificates.ALGORITHM, "jwk": key.as_dict(private=False), "kid": key.thumbprint(), "typ": TYPE}
+    return jws.serialize_compact(header, rfc8785.dumps(said), key, algorithms=[certificates.ALGORITHM])
+
+
+@jobs.every(timedelta(hours=1), deletes=True)
+def forget(kernel: Kernel, now: datetime) -> None:
+    tenants.for_each(kernel, lambda session: _forget(session, now))
+
+
+def _forget(session: Session, now: datetime) -> None:
+    mine = (col(Package.tenant_id) == tenant_of(session), col(Package.due_at) <= now)
+    session.execute(delete(Package).where(*mine))

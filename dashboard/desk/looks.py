@@ -1,0 +1,245 @@
+"""The page of looks: what stands behind people, for which departments, in which ways headshots are made, and a base's words
+for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, get, post
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from batch.models import Purpose
+from batch.people import department_looks, ways
+from batch.people.api_looks import told
+from batch.vision import backdrops as pictures
+from dashboard.desk.desk import DESK, Form, Ticks, show
+from dashboard.walls import Wall, wall
+from gpu_cluster.bases.words import PromptWords, offered
+from likeness.ground.errors import Conflict, LikenessError, Unprocessable
+from likeness.web import threads
+from likeness.web.bodies import WITH_FILE
+from likeness.web.guards import kernel_of, signed_in
+from likeness.web.threads import PAGES, PHOTOS
+from likeness.web.uploads import Form as Upload
+from likeness.web.uploads import form_in, in_flight
+from tenants import backdrops, bounds, looks, tenants
+from tenants.members import members
+from tenants.members.access import desk
+from tenants.members.permissions import Permission
+from tenants.models import CUTOUT, Look
+
+WAYS = {
+    Purpose.PORTRAIT: (
+        "Studio portraits of one's own photos",
+        "About three photos; cut out and set on your wall. Nothing is generated and nothing is trained.",
+    ),
+    Purpose.DRAWN: (
+        "Headshots drawn after one's own photos",
+        "About three selfies; a model that exists already looks at them and draws headshots in all looks. Nothing is"
+        " trained.",
+    ),
+    Purpose.HEADSHOTS: (
+        "A model of each person",
+        "About eight selfies; a small model of that person alone draws headshots in all looks. It is deleted with the"
+        " selfies.",
+    ),
+}
+WORDS = ("name", "backdrop", "dress", "framing", "light")
+SOME = "some"
+NOTHING: Mapping[str, Any] = {}
+
+
+@get("/desk/looks", sync_to_thread=True, guards=DESK)
+def show_looks(request: Request[Any, Any, Any]) -> Response[str]:
+    return _looks_page(request)
+
+
+def _looks_page(
+    request: Request[Any, Any, Any], problem: LikenessError | None = None, typed: Mapping[str, str] | None = None
+) -> Response[str]:
+    kernel = kernel_of(request)
+    base = kernel.settings.recipe
+    with desk(request, Permission.LOOKS_READ) as (session, member):
+        known, tenant = looks.list_looks(session), tenants.get(session)
+        own = {look.id for look in known if looks.own(session, look)}
+    words = offered(base)
+    context = {
+        "looks": [swatch(look, words) for look in known],
+        "for_some": {look.id: named for look in known if (named := looks.departments_of(kernel.keys, look)) is not None},
+        "own": own,
+        "bound": member.departments is not None,
+        "saved": "given" in request.query_params,
+        "choices": shown_choices(words),
+        "ways": [(way, *WAYS[ways.purpose_of(way)], way in tenant.offered) for way in tenants.offers(base)],
+        "away": [WAYS[ways.purpose_of(way)][0] for way in tenant.away],
+        "models": any(way != CUTOUT for way in tenant.offered),
+        "portraits": CUTOUT in tenant.offered,
+        "free_crops": tenant.free_crops,
+        "typed": typed or {},
+        "problem": problem,
+    }
+    return show(request, member, "desk/looks.html", context, problem.status if problem else 200)
+
+
+@post("/desk/looks", guards=DESK, request_max_body_size=WITH_FILE)
+async def add_look(request: Request[Any, Any, Any]) -> Response[Any]:
+    caller = signed_in(request)
+    await threads.run(PAGES, _may_change, request)
+    with in_flight(caller.tenant, caller.id, request, pictures.LARGEST):
+        form = await form_in(request, "picture", pictures.LARGEST)
+        return await threads.run(PHOTOS, _added, request, form)
+
+
+def _may_change(request: Request[Any, Any, Any]) -> None:
+    """Before a byte of an upload is read."""
+    with desk(request, Permission.LOOKS_CHANGE):
+        pass
+
+
+def _added(request: Request[Any, Any, Any], form: Upload) -> Response[Any]:
+    caller, words = signed_in(request), {word: form.values.get(word, "") for word in WORDS}
+    kind, colour = form.values.get("wall", ""), form.values.get("colour", "")
+    try:
+        picture = pictures.square(form.data) if kind == "picture" else b""
+        with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+            wall = {"colour": colour, "gradient": f"gradient:{colour}", "office": "office"}.get(kind, "")
+            if picture:
+                wall = f"{backdrops.PREFIX}{backdrops.add(session, picture).id}"
+            some = form.values.get("who") == SOME
+            look = looks.add(session, *words.values(), wall=wall, for_nobody=some, caller=str(caller))
+    except LikenessError as problem:
+        if problem.status not in (409, 422, 503):
+            raise
+        typed = words | {"wall": kind, "colour": colour, "who": form.values.get("who", "")}
+        return _looks_page(request, problem, typed)
+    return Redirect(f"/desk/looks/{look.id}/departments" if some else "/desk/looks", status_code=303)
+
+
+@post("/desk/looks/{look_id:uuid}/retire", sync_to_thread=True, guards=DESK)
+def retire_look(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Response[Any]:
+    caller = signed_in(request)
+    try:
+        with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+            looks.retire(session, look_id, caller=str(caller))
+    except looks.LastLook as problem:
+        return _looks_page(request, problem)
+    return Redirect("/desk/looks", status_code=303)
+
+
+@post("/desk/looks/ways", sync_to_thread=True, guards=DESK)
+def choose_ways(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """In which ways headshots are made from now on; it changes the notice, so whoever is not done is asked anew."""
+    caller = signed_in(request)
+    chosen = [way for way in tenants.offers(kernel_of(request).settings.recipe) if data.get(f"way-{way}")]
+    try:
+        with desk(request, Permission.COMPANY_CHANGE) as (session, _):
+            tenants.change(session, recipes=chosen, caller=str(caller))
+    except tenants.TermsRefused as problem:
+        return _looks_page(request, problem)
+    return Redirect("/desk/looks", status_code=303)
+
+
+@get("/desk/looks/{look_id:uuid}/departments", sync_to_thread=True, guards=DESK)
+def show_departments(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Response[str]:
+    with desk(request, Permission.LOOKS_BIND) as (session, _):
+        chosen = looks.departments_of(kernel_of(request).keys, looks.get(session, look_id))
+    return _departments_page(request, look_id, chosen)
+
+
+@post("/desk/looks/{look_id:uuid}/departments", sync_to_thread=True, guards=DESK)
+def give_to_departments(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: Ticks) -> Response[Any]:
+    """First whose looks change, then, from a button beside that, the change itself."""
+    keys, caller, named = kernel_of(request).keys, str(signed_in(request)), _named(data)
+    act = department_looks.give_to if data.get("step") == "save" else department_looks.preview
+    try:
+        with desk(request, Permission.LOOKS_BIND) as (session, member):
+            effect = act(session, keys, look_id, named, caller=caller)
+    except (Conflict, Unprocessable, looks.LookOfOthers) as problem:
+        return _departments_page(request, look_id, named, problem=problem)
+    if data.get("step") == "save":
+        return Redirect("/desk/looks?given=1", status_code=303)
+    return _departments_page(request, look_id, named, {"effect": effect, "begun": told(effect, member)})
+
+
+def _named(data: Mapping[str, Any]) -> list[str] | None:
+    """What the form names: the ticks, and the lines below them."""
+    if data.get("who") != SOME:
+        return None
+    ticked = data.get("department", [])
+    return bounds.names("\n".join([*([ticked] if isinstance(ticked, str) else ticked), str(data.get("others", ""))]))
+
+
+def _departments_page(
+    request: Request[Any, Any, Any], look_id: UUID, chosen: list[str] | None, shown: Mapping[str, Any] = NOTHING,
+    *, problem: LikenessError | None = None,
+) -> Response[str]:  # fmt: skip
+    keys = kernel_of(request).keys
+    with desk(request, Permission.LOOKS_BIND) as (session, member):
+        look = looks.get(session, look_id)
+        key = keys.index_key(look.tenant_id)
+        known = [one for one in department_looks.listed(session, keys) if one.name]
+        mine = members.profile(keys, member).departments
+    listed = {one.index for one in known}
+    others = {bounds.index(key, one): one for one in (*mine, *(chosen or []))}
+    context = {
+        "look": look,
+        "for_everybody": chosen is None,
+        "chosen": {bounds.index(key, one) for one in chosen or []},
+        "named": chosen,
+        "departments": [*((one.index, one.name, one.people) for one in known),
+                        *((digest, name, 0) for digest, name in others.items() if digest not in listed)],
+        "bound": member.departments is not None,
+        "effect": None,
+        "problem": problem,
+        **shown,
+    }  # fmt: skip
+    return show(request, member, "desk/look_departments.html", context, problem.status if problem else 200)
+
+
+@post("/desk/looks/crops", sync_to_thread=True, guards=DESK)
+def choose_crops(request: Request[Any, Any, Any], data: Form) -> Redirect:
+    """How far people may move the crop of a finished studio portrait."""
+    with desk(request, Permission.COMPANY_CHANGE) as (session, _):
+        tenants.change(session, free_crops=data.get("crops") == "free", caller=str(signed_in(request)))
+    return Redirect("/desk/looks", status_code=303)
+
+
+# What a look will look like: the wall of studio portraits as it is, a base's words roughly as colours.
+
+GREY = "#9ea1a6"
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """A look; the colours of what a base's words say as `#rrggbb`."""
+
+    row: Look
+    wall: Wall
+    bright: str
+    dim: str
+    cloth: str
+
+
+def shown_choices(words: PromptWords) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Field, label and the words to choose from."""
+    return (
+        ("backdrop", "Backdrop", tuple(words.backdrops)),
+        ("dress", "Dress", tuple(words.dresses)),
+        ("framing", "Framing", words.framings),
+        ("light", "Light", words.lights),
+    )
+
+
+def swatch(look: Look, words: PromptWords) -> Swatch:
+    """Words that the base does not know are shown in grey."""
+    bright, dim = words.backdrops.get(look.backdrop, (GREY, GREY))
+    return Swatch(look, wall(look.wall), bright, dim, words.dresses.get(look.dress, GREY))
+
+
+routes: list[Any] = [
+    show_looks, add_look, retire_look, choose_ways, choose_crops, show_departments, give_to_departments,
+]  # fmt: skip

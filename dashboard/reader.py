@@ -1,0 +1,74 @@
+"""In whose language a page is: the person's own, or what the browser asks for where nobody is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from batch.people import employees
+from likeness.ground.errors import LikenessError
+from likeness.identity import Caller, Kind
+from likeness.locale.languages import accepted, known
+from likeness.locale.words import Words, words
+from likeness.web.guards import caller_or_none, kernel_of
+from tenants import tenants
+
+# Pages that people come to without being signed in; the address carries the language that they chose there.
+OPEN = ("/i/", "/a/", "/p/", "/gone/", "/retention/", "/trust", "/verify", "/sign-in", "/sso")
+
+
+def asked(request: Request[Any, Any, Any]) -> str | None:
+    """The language in the address, `?language=fr`."""
+    return known(request.query_params.get("language"))
+
+
+def kept(request: Request[Any, Any, Any]) -> str:
+    """The end of an address that keeps the language that was asked for."""
+    code = asked(request)
+    return f"?language={code}" if code else ""
+
+
+def chosen(request: Request[Any, Any, Any], person: Words) -> Words:
+    """For a page about one person who is not signed in: what they chose on it, else what they read everywhere."""
+    code = asked(request)
+    return words(code, person.zone) if code else person
+
+
+def reader(request: Request[Any, Any, Any]) -> Words:
+    """Who reads this page, as far as it is known. The desk is in English."""
+    if "likeness_reader" not in request.scope["state"]:
+        request.scope["state"]["likeness_reader"] = _reader(request)
+    found: Words = request.scope["state"]["likeness_reader"]
+    return found
+
+
+def _reader(request: Request[Any, Any, Any]) -> Words:
+    browser = accepted(request.headers.get("accept-language", ""))
+    try:
+        caller = caller_or_none(request)
+        if caller is not None and caller.kind != Kind.EMPLOYEE:
+            person = words("en")
+        else:
+            person = _employee(request, caller) if caller else words(browser)
+    except LikenessError:  # The database or a key is away, or the person was deleted: the page must not need them.
+        person = words(browser)
+    return chosen(request, person) if _open(request) else person
+
+
+def _employee(request: Request[Any, Any, Any], caller: Caller) -> Words:
+    kernel = kernel_of(request)
+    with kernel.db.transaction(caller.tenant) as session:
+        return employees.words(kernel.keys, employees.get(session, caller.id), tenants.get(session))
+
+
+def switch(request: Request[Any, Any, Any]) -> str:
+    """How a page lets its reader choose another language: by a form, by links, or not at all."""
+    path = request.url.path
+    if path.startswith("/visit"):
+        return "form"
+    return "links" if _open(request) else ""
+
+
+def _open(request: Request[Any, Any, Any]) -> bool:
+    return request.url.path == "/" or request.url.path.startswith(OPEN)

@@ -1,0 +1,1 @@
+"""What every page of the visit has around it."""

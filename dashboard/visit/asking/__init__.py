@@ -1,0 +1,1 @@
+"""Consent, asked one question a page."""

@@ -1,0 +1,84 @@
+"""From the desk to the phone: a code on the screen that signs the same person in once, on the phone that reads it."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import segno
+from litestar import Request, Response, get, post
+from litestar.params import FromPath
+
+from batch.people import employees
+from dashboard.pages import page, signed
+from dashboard.reader import chosen, kept
+from dashboard.visit.around.frame import EMPLOYEE, PUBLIC, show
+from dashboard.visit.around.standing import standing
+from likeness.ground.db import utc_now
+from likeness.identity import FRESH, Kind, LinkUnknown, make_link, promised, redeem, start_session, tenant_in
+from likeness.web.guards import kernel_of, signed_in
+from tenants import tenants
+from tenants.tries import counted
+
+LASTS = timedelta(minutes=10)
+"""A code stands on a screen that others may see: it is good once, and not for long."""
+
+
+@post("/visit/phone", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
+def show_code(request: Request[Any, Any, Any]) -> Response[Any]:
+    kernel, caller, now = kernel_of(request), signed_in(request), utc_now()
+    with kernel.db.transaction(caller.tenant) as session:
+        employees.speaking(session, caller)
+        token = make_link(session, Kind.EMPLOYEE, caller.id, now, LASTS)
+        me = standing(session, kernel, caller.id, now)
+    address = f"{kernel.settings.public_url.rstrip('/')}/p/{token}"
+    context = {"code": drawn(address), "address": address, "until": now + LASTS, "here": "/visit/photos"}
+    return show(request, "visit/phone.html", me, 2, context)
+
+
+def drawn(address: str) -> str:
+    """The code as an SVG for the page itself, dark on white by day and by night, because readers expect that."""
+    out = io.BytesIO()
+    segno.make(address, error="m").save(
+        out, kind="svg", scale=6, border=3, xmldecl=False, svgns=False, dark="#000", light="#fff", omitsize=True
+    )
+    return out.getvalue().decode()
+
+
+@get("/p/{token:str}", sync_to_thread=True, opt=PUBLIC)
+def ask_on_phone(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
+    """Consumes nothing. Raises `LinkUnknown` for a code that signs nobody in."""
+    kernel = kernel_of(request)
+    with counted(request), kernel.db.transaction(_tenant(token)) as session:
+        found = promised(session, token, utc_now())
+        if found is None or found[0] != Kind.EMPLOYEE:
+            raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
+        tenant = tenants.get(session)
+        reads = chosen(request, employees.words(kernel.keys, employees.get(session, found[1]), tenant))
+    about = {"company": tenant.name, "path": f"{request.url.path}{kept(request)}", "reads": reads}
+    return page(request, "visit/on_phone.html", about)
+
+
+@post("/p/{token:str}", sync_to_thread=True, opt=PUBLIC)
+def go_on_here(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
+    """Raises `LinkUnknown` and `LinkUsed`."""
+    with counted(request), kernel_of(request).db.transaction(_tenant(token)) as session:
+        kind, person = redeem(session, token, utc_now())
+        if kind != Kind.EMPLOYEE:
+            raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
+        # The code proves who held the other screen, not who they are: what asks for a fresh sign-in asks for one here too.
+        now = utc_now()
+        value = start_session(session, kind, person, now, authenticated_at=now - FRESH)
+    return signed(request, value, "/visit/photos")
+
+
+def _tenant(token: str) -> UUID:
+    tenant = tenant_in(token)
+    if tenant is None:
+        raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
+    return tenant
+
+
+routes: list[Any] = [show_code, ask_on_phone, go_on_here]

@@ -1,0 +1,44 @@
+"""What stands behind a studio portrait, as pages paint it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tenants.backdrops import PREFIX
+
+OFFICE = "/static/sample/office.webp"
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A colour, stops of a gradient (share of the way out, colour), or the address of a picture."""
+
+    words: str
+    colour: str = ""
+    stops: tuple[tuple[float, str], ...] = ()
+    picture: str = ""
+
+
+def wall(words: str, pictures: str = "/api/v1/looks/backdrops/") -> Wall:
+    """As `gpu_cluster/cutout/backdrop.py` paints it. `pictures` is where the reader gets the company's own."""
+    if words == "office":
+        return Wall("the drawn office", picture=OFFICE)
+    if words.startswith(PREFIX):
+        return Wall("your picture", picture=f"{pictures}{words.removeprefix(PREFIX)}")
+    if words.startswith("gradient:"):
+        colour = words.removeprefix("gradient:")
+        return Wall(f"{colour}, lighter behind the head", stops=_lamp(colour))
+    return Wall(words, colour=words)
+
+
+def _lamp(colour: str) -> tuple[tuple[float, str], ...]:
+    """Lightest behind the head: 0.62 + 0.46 exp(-(r / 0.575)^2) of the colour, r in parts of the picture, to 0.75."""
+    parts = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+
+    def at(share: float) -> str:
+        strength = 0.62 + 0.46 * math.exp(-((share * 0.75 / 0.575) ** 2))
+        return "#" + "".join(f"{min(255, round(part * strength)):02x}" for part in parts)
+
+    return tuple((share, at(share)) for share in STEPS)

@@ -1,0 +1,1 @@
+"""Bases: what each is, and what is particular to its family."""

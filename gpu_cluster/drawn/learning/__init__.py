@@ -1,0 +1,1 @@
+"""How the small base was trained on drawn people."""

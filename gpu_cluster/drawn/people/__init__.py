@@ -1,0 +1,1 @@
+"""Drawn people: who they are and how they are drawn."""

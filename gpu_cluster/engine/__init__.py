@@ -1,0 +1,1 @@
+"""Training, rendering and judging one order, without a database."""

@@ -1,1 +1,0 @@
-"""One file for each family of base models; `base.py` says what a family has to answer."""

@@ -1,0 +1,166 @@
+"""Signed checkpoints of a company's log, and the two proofs that rest on them.
+
+One is signed each hour in which something happened, and whenever a certificate needs one. Each is handed out in receipts
+and certificates, so that what the log held then is known to people who do not run this program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session
+
+from likeness import ledger
+from likeness.evidence import merkle, notes
+from likeness.ground.db import Moment, TenantRow, after_commit, of_tenant, outside_of, tenant_of
+from likeness.ground.errors import NotFound
+from likeness.ledger import LedgerBroken, LedgerEntry
+
+ANSWERS: dict[tuple[UUID, int, int, int], list[bytes]] = {}
+"""Anybody may ask for the growth of a log, and each answer reads all of it."""
+MOST_ANSWERS = 1000
+MOST = 2**31 - 1
+"""What the database keeps as a number of an epoch or a size."""
+
+
+class CheckpointMissing(NotFound):
+    """No such checkpoint of this log was ever signed."""
+
+
+class Checkpoint(TenantRow, table=True):
+    __table_args__ = (UniqueConstraint("tenant_id", "epoch", "size"), of_tenant())
+
+    epoch: int
+    size: int
+    root: bytes
+    sequence: int
+    note: str
+    """The signed text, see `evidence/notes.py`."""
+    kid: str
+    """The fingerprint of the key that signed it (RFC 7638)."""
+    signed_at: datetime = Moment()
+
+    @property
+    def fingerprint(self) -> str:
+        return self.kid
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whoever holds the key that signs. `kid` is its fingerprint."""
+
+    key: Ed25519PrivateKey
+    kid: str
+    instance: str
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The newest checkpoint of an epoch, with the proof that its log begins with an earlier one's."""
+
+    newest: Checkpoint
+    proof: list[bytes]
+
+
+def newest(session: Session, epoch: int | None = None) -> Checkpoint | None:
+    query = select(Checkpoint).where(Checkpoint.tenant_id == tenant_of(session))  # type: ignore[arg-type]
+    if epoch is not None:
+        query = query.where(Checkpoint.epoch == epoch)  # type: ignore[arg-type]
+    by_place = (Checkpoint.epoch.desc(), Checkpoint.size.desc())  # type: ignore[attr-defined]
+    return session.execute(query.order_by(*by_place).limit(1)).scalar_one_or_none()
+
+
+def of(session: Session) -> list[Checkpoint]:
+    """All of them, oldest first."""
+    query = select(Checkpoint).where(Checkpoint.tenant_id == tenant_of(session))  # type: ignore[arg-type]
+    return list(session.execute(query.order_by(Checkpoint.epoch, Checkpoint.size)).scalars())  # type: ignore[arg-type]
+
+
+def is_due(session: Session) -> bool:
+    """Whether the log has grown since the newest checkpoint."""
+    last, point = ledger.head(session), newest(session)
+    return last is not None and (point is None or (point.epoch, point.size) != (last.epoch, last.position + 1))
+
+
+def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
+    """A checkpoint of the log as it is now, the known one if there is one; None while the log is empty.
+
+    Raises `LedgerBroken` rather than sign a log that does not begin with what was signed before.
+    """
+    last = ledger.head(session)
+    if last is None:
+        return None
+    size = last.position + 1
+    before = newest(session, last.epoch)
+    if before is not None and before.size == size:
+        return before
+    leaves = ledger.leaves(session, last.epoch, size)
+    if before is not None and merkle.root(leaves[: before.size]) != before.root:
+        raise LedgerBroken("The log does not begin with what its last checkpoint says. It was changed, and is not signed.")
+    root = merkle.root(leaves)
+    said = notes.CheckpointNote(signer.instance, last.tenant_id, last.epoch, size, root, now, last.sequence)
+    note = notes.sign(said, signer.key)
+    made = Checkpoint(
+        tenant_id=last.tenant_id, epoch=last.epoch, size=size, root=root, sequence=last.sequence, note=note,
+        kid=signer.kid, signed_at=now,
+    )  # fmt: skip
+    values = made.model_dump()
+    session.execute(insert(Checkpoint).values(**values).on_conflict_do_nothing())
+    after_commit(session, _keeping(session, note))
+    return newest(session, last.epoch)
+
+
+def _keeping(session: Session, note: str) -> Callable[[], None]:
+    tenant, outside = tenant_of(session), outside_of(session)
+    return (lambda: outside.keep_checkpoint(tenant, note)) if outside is not None else (lambda: None)
+
+
+def check(session: Session) -> None:
+    """Raises `LedgerBroken` when the log does not begin with what one of its own checkpoints says."""
+    leaves: dict[int, list[bytes]] = {}
+    for point in of(session):
+        if point.epoch not in leaves:
+            leaves[point.epoch] = ledger.leaves(session, point.epoch)
+        there = leaves[point.epoch]
+        if len(there) < point.size:
+            raise LedgerBroken(f"The log had {point.size} entries on {point.signed_at:%Y-%m-%d}; {len(there)} are left.")
+    for epoch, there in leaves.items():
+        sizes = {point.size: point.root for point in of(session) if point.epoch == epoch}
+        if any(merkle.root(there[:size]) != root for size, root in sizes.items()):
+            raise LedgerBroken(f"Epoch {epoch} of the log does not begin with what one of its checkpoints says.")
+
+
+def inclusion(session: Session, entry: LedgerEntry, point: Checkpoint) -> list[bytes]:
+    """Proves that the entry is in the log that the checkpoint names."""
+    return merkle.inclusion(ledger.leaves(session, point.epoch, point.size), entry.position)
+
+
+def grown(session: Session, epoch: int, size: int) -> Grown:
+    """From a checkpoint that somebody holds to the newest of its epoch. Raises `CheckpointMissing`.
+
+    Only sizes that were signed are answered: nobody can hold another one, and each answer reads the whole log.
+    """
+    if not (0 < epoch <= MOST and 0 < size <= MOST):
+        raise CheckpointMissing("This log knows of no such checkpoint. Its numbers are larger than any log.")
+    known = session.execute(
+        select(Checkpoint).where(
+            Checkpoint.tenant_id == tenant_of(session),  # type: ignore[arg-type]
+            Checkpoint.epoch == epoch,  # type: ignore[arg-type]
+            Checkpoint.size == size,  # type: ignore[arg-type]
+        )
+    ).scalar_one_or_none()
+    last = newest(session, epoch)
+    if known is None or last is None:
+        raise CheckpointMissing("This log knows of no such checkpoint. If you hold one, the log was cut or restored.")
+    question = (tenant_of(session), epoch, size, last.size)
+    if question not in ANSWERS:
+        if len(ANSWERS) >= MOST_ANSWERS:
+            ANSWERS.clear()
+        ANSWERS[question] = merkle.consistency(ledger.leaves(session, epoch, last.size), size)
+    return Grown(last, ANSWERS[question])

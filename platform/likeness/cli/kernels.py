@@ -1,0 +1,71 @@
+"""The kernel that a command works with, over a database that runs already."""
+
+from __future__ import annotations
+
+import click
+
+from likeness.ground import telemetry
+from likeness.ground.db import UnknownSchema, UnsafeRole
+from likeness.ground.settings import Settings, from_environment
+from likeness.kernel import Kernel, assemble
+from likeness.keys import fingerprint
+from likeness.keys.keys import KeyUnavailable
+from likeness.run.postgres import url_of_running
+
+
+def production_kernel() -> Kernel:
+    from compliance import restores
+
+    settings = from_environment()
+    telemetry.configure(settings.log_level)
+    if not settings.database_url:
+        raise click.ClickException("LIKENESS_DATABASE_URL is not set. On one machine, use `likeness up` instead.")
+    kernel = assemble(settings)
+    try:
+        kernel.db.check()
+        fingerprint.settle(kernel.db, kernel.keys)
+        # A database that was restored from a backup must undo no deletion, withdrawal or hold since then.
+        restores.start(kernel)
+    except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
+        raise click.ClickException(str(error)) from error
+    return kernel
+
+
+def serving_kernel() -> Kernel:
+    """Of a process that serves people from now on, unless this machine or its settings cannot."""
+    from likeness.run.machine import hindrances
+
+    for sentence in hindrances(from_environment()):
+        raise click.ClickException(sentence)
+    return production_kernel()
+
+
+def seal_clear_text(settings: Settings) -> list[str]:
+    """What a migration leaves to the keys, where both are reached from here; `tend` does it otherwise."""
+    from compliance import clear_text
+
+    if not settings.database_url or not settings.keys_path().is_dir():
+        return []
+    kernel = assemble(settings)
+    try:
+        kernel.db.check()
+        fingerprint.check(kernel.db, kernel.keys)
+        return clear_text.seal_clear(kernel)
+    except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
+        return [f"Words that an older version kept in clear are sealed by `likeness tend`: {error}"]
+    finally:
+        kernel.db.close()
+
+
+def running_kernel(*, settled: bool = True) -> Kernel:
+    """Of the Likeness that runs on this machine, or of the servers that the settings name.
+
+    Not `settled`, its keys are not asked whether they belong to the database.
+    """
+    settings = from_environment()
+    if settings.embedded and not settings.database_url:
+        running = url_of_running(settings.home / "postgres", "likeness_app")
+        if running is None:
+            raise click.ClickException("Likeness does not run here. Start it with `likeness up`, which prints a link.")
+        return assemble(settings.model_copy(update={"database_url": running}))
+    return production_kernel() if settled else assemble(settings)

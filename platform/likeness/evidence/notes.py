@@ -1,0 +1,109 @@
+"""Checkpoints as signed notes: a few lines of text and an Ed25519 signature, in the form that transparency logs use.
+
+    <origin>            whose log it is: instance/tenant/epoch
+    <size>              how many entries the log had
+    <root>              base64 of the root of their Merkle tree
+    time <moment>       when it was signed
+    sequence <number>   of the last entry, which no later epoch uses again
+
+    — <name> <base64 of 4 bytes that name the key, and the signature>
+
+(C2SP signed-note and tlog-checkpoint.) Whoever holds one can tell later whether the log still begins with what it held.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ED25519 = b"\x01"
+DASH = "\N{EM DASH}"
+BODY = re.compile(
+    r"(?P<origin>[^\s/]+(?:/[^\s/]+)*)/(?P<tenant>[0-9a-f-]{36})/(?P<epoch>[1-9][0-9]{0,8})\n"
+    r"(?P<size>0|[1-9][0-9]{0,15})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
+    r"time (?P<at>[0-9TZ:+.-]{20,35})\nsequence (?P<sequence>0|[1-9][0-9]{0,15})\n"
+)
+SIGNATURE = re.compile(rf"{DASH} (?P<name>[^\s+]+) (?P<signature>[A-Za-z0-9+/=]{{92}})\n")
+
+
+class NoteInvalid(ValueError):
+    """Not a signed note of this log, or not signed by this key."""
+
+
+@dataclass(frozen=True)
+class CheckpointNote:
+    """What a note says."""
+
+    instance: str
+    tenant: UUID
+    epoch: int
+    size: int
+    root: bytes
+    at: datetime
+    sequence: int
+
+    def text(self) -> str:
+        return (
+            f"{self.instance}/{self.tenant}/{self.epoch}\n{self.size}\n{b64encode(self.root).decode()}\n"
+            f"time {self.at.astimezone(UTC).isoformat(timespec='seconds')}\nsequence {self.sequence}\n"
+        )
+
+
+def instance_of(public_url: str) -> str:
+    """The name under which an instance signs: its address without the scheme."""
+    return public_url.rpartition("://")[2].rstrip("/")
+
+
+def sign(checkpoint: CheckpointNote, key: Ed25519PrivateKey) -> str:
+    text = checkpoint.text()
+    signature = key_id(checkpoint.instance, key.public_key()) + key.sign(text.encode())
+    return f"{text}\n{DASH} {checkpoint.instance} {b64encode(signature).decode()}\n"
+
+
+def read(note: str) -> CheckpointNote:
+    """What the note says, whoever signed it. Raises `NoteInvalid`."""
+    text, _, _ = _parts(note)
+    said = BODY.fullmatch(text)
+    if said is None:
+        raise NoteInvalid("This is no checkpoint of a log.")
+    try:
+        return CheckpointNote(
+            said["origin"], UUID(said["tenant"]), int(said["epoch"]), int(said["size"]), b64decode(said["root"]),
+            datetime.fromisoformat(said["at"]), int(said["sequence"]),
+        )  # fmt: skip
+    except ValueError:
+        raise NoteInvalid("This is no checkpoint of a log.") from None
+
+
+def verify(note: str, key: Ed25519PublicKey) -> CheckpointNote:
+    """Raises `NoteInvalid` unless this very key signed these very words."""
+    text, name, signed = _parts(note)
+    checkpoint = read(note)
+    if name != checkpoint.instance or signed[:4] != key_id(name, key):
+        raise NoteInvalid("This checkpoint was signed by another key.")
+    try:
+        key.verify(signed[4:], text.encode())
+    except InvalidSignature:
+        raise NoteInvalid("This checkpoint was changed.") from None
+    return checkpoint
+
+
+def _parts(note: str) -> tuple[str, str, bytes]:
+    text, gap, last = note.partition("\n\n")
+    line = SIGNATURE.fullmatch(last)
+    if not gap or line is None:
+        raise NoteInvalid("This is no signed note.")
+    return text + "\n", line["name"], b64decode(line["signature"])
+
+
+def key_id(name: str, key: Ed25519PublicKey) -> bytes:
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return sha256(name.encode() + b"\n" + ED25519 + raw).digest()[:4]

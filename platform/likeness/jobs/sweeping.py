@@ -1,0 +1,50 @@
+"""What sweeps share: each item by itself, so that one that fails holds up no other and is tried again after a pause."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlmodel import Session
+
+from likeness.kernel import Kernel
+
+log = logging.getLogger(__name__)
+Item = TypeVar("Item", bound=Hashable)
+
+FAILURES_IN_A_ROW = 20
+"""So many one after the other, and it is not the items: what they need is away, and the next round will see."""
+
+
+def each(
+    kernel: Kernel, sweep: str, tenant: UUID, items: Iterable[Item], now: datetime, act: Callable[[Session, Item], None]
+) -> int:
+    """Runs `act` for each item in a transaction of its own; returns how many went well.
+
+    What fails is counted, logged, and left alone for a pause that grows to a quarter of an hour.
+    """
+    paused, done, row = kernel.failures.paused(sweep, now), 0, 0
+    for item in items:
+        if item in paused:
+            continue
+        try:
+            with kernel.db.transaction(tenant) as session:
+                act(session, item)
+        except Exception:  # One item's trouble must not keep the others waiting.
+            failed(kernel, sweep, tenant, item, now)
+            row += 1
+            if row >= FAILURES_IN_A_ROW:
+                break
+        else:
+            kernel.failures.forget(sweep, item)
+            done, row = done + 1, 0
+    return done
+
+
+def failed(kernel: Kernel, sweep: str, tenant: UUID, item: Hashable, now: datetime) -> None:
+    """Counts a failure; to be called where the exception is handled, for the log."""
+    count = kernel.failures.note(sweep, item, now)
+    log.exception("a sweep failed for one item", extra={"tenant": str(tenant), "sweep": sweep, "count": count})

@@ -1,0 +1,1 @@
+"""The providers that wrap the companies' keys; `providers.py` names them."""

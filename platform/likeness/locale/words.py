@@ -1,0 +1,171 @@
+"""One language's words: sentences of the catalogue, and dates, numbers and lists as that language writes them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache, lru_cache
+from gettext import GNUTranslations, NullTranslations
+from importlib.resources import files
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, dates, lists, numbers
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from likeness.ground.errors import LikenessError
+from likeness.locale.languages import ENGLISH, direction, first_of
+from likeness.locale.marks import Term
+
+# English of this project is British: the day comes before the month.
+LOCALES = {ENGLISH: "en_GB"}
+OPEN, CLOSE = "\u2068", "\u2069"
+"""Around a value of unknown direction (UAX 9), so that a name in Latin letters does not turn an Arabic sentence about."""
+SENTENCES = re.compile(r"(?<=[.!?]) ")
+
+
+@dataclass(frozen=True)
+class TranslatedError:
+    """An error in somebody's language."""
+
+    title: str
+    detail: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said to one person: in their language, with times in their company's zone."""
+
+    language: str = ENGLISH
+    zone: str = "UTC"
+
+    @property
+    def direction(self) -> str:
+        return direction(self.language)
+
+    @property
+    def locale(self) -> Locale:
+        return Locale.parse(LOCALES.get(self.language, self.language))
+
+    def gettext(self, sentence: str, /, **values: object) -> str:
+        return self._filled(_catalogue(self.language).gettext(sentence) if sentence else "", values)
+
+    def ngettext(self, one: str, many: str, n: int, /, **values: object) -> str:
+        """In the form for this number, which the sentence has as `{n}`."""
+        return self._filled(_catalogue(self.language).ngettext(one, many, n), {"n": n, **values})
+
+    def sentences(self, text: str) -> str:
+        """Sentences of the catalogue that stand one after the other, as a stored reason does."""
+        catalogue = _catalogue(self.language)
+        whole = catalogue.gettext(text) if text else ""
+        return whole if whole != text else " ".join(catalogue.gettext(one) for one in SENTENCES.split(text))
+
+    def error(self, error: LikenessError) -> TranslatedError:
+        if self.language == ENGLISH:
+            return TranslatedError(error.title, str(error), error.code)
+        title = self.gettext(error.title)
+        if error.many:
+            n = error.values["n"]
+            detail = self.ngettext(error.sentence, error.many, n if isinstance(n, int) else 0, **error.values)
+            return TranslatedError(title, detail, error.code)
+        return TranslatedError(title, self.gettext(error.sentence, **error.values), error.code)
+
+    def number(self, number: float) -> str:
+        return numbers.format_decimal(number, locale=self.locale)
+
+    def percent(self, share: float) -> str:
+        return numbers.format_percent(share, "#,##0.#%" if 0 < share < 0.1 else None, locale=self.locale)
+
+    def day(self, moment: date) -> str:
+        if isinstance(moment, datetime):
+            moment = moment.astimezone(self._zone)
+        return dates.format_date(moment, "long" if self.language in ("ja", "ar") else "medium", locale=self.locale)
+
+    def weekday(self, moment: datetime) -> str:
+        """A day that is near: with the day of the week, and without the year."""
+        return str(dates.format_skeleton("MMMEd", moment, tzinfo=self._zone, locale=self.locale))
+
+    def date_of(self, moment: datetime) -> date:
+        """The day that it is in the company's zone."""
+        return moment.astimezone(self._zone).date()
+
+    def moment(self, moment: datetime) -> str:
+        """Day and time with the name of the zone, which somebody elsewhere needs."""
+        at = moment.astimezone(self._zone)
+        glue = dates.get_datetime_format("medium", locale=self.locale)
+        time = dates.format_time(at, "HH:mm", tzinfo=self._zone, locale=self.locale)
+        return f"{str(glue).format(time, self.day(at))} {self._zone_name(at)}"
+
+    def listed(self, items: Sequence[str]) -> str:
+        return lists.format_list(list(items), style="standard", locale=self.locale)
+
+    def enumerated(self, items: Sequence[str]) -> str:
+        """With nothing but the language's comma between them."""
+        comma = {"ar": "، ", "ja": "、"}.get(self.language, ", ")
+        return comma.join(items)
+
+    def isolated(self, value: str) -> str:
+        return f"{OPEN}{value}{CLOSE}" if self.direction == "rtl" and value else value
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return zone(self.zone)
+
+    def _zone_name(self, at: datetime) -> str:
+        if self._zone.key in ("UTC", "Etc/UTC"):
+            return "UTC"
+        name = dates.get_timezone_name(at, width="short", locale=self.locale)
+        # Where a language has no short name for the zone, its distance from Greenwich says more than bare digits.
+        return name if name[:1].isalpha() else dates.get_timezone_gmt(at, width="long", locale=self.locale)
+
+    def _filled(self, found: str, values: Mapping[str, object]) -> str:
+        return found.format(**{name: self._value(value) for name, value in values.items()}) if values else found
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, Term):
+            return _catalogue(self.language).gettext(value)
+        if isinstance(value, int):
+            return self.number(value)
+        if isinstance(value, datetime | date):
+            return self.day(value)
+        return self.isolated(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=1000)
+def words(language: str | None, zone: str = "UTC") -> Words:
+    return Words(first_of(language), zone)
+
+
+@lru_cache(maxsize=1000)
+def zone(name: str) -> ZoneInfo:
+    """UTC for a name that this machine's list of zones no longer has."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return bool(name)
+
+
+@cache
+def _catalogue(language: str) -> NullTranslations:
+    """Read when it is first needed: there is no step of the build that could be forgotten."""
+    if language == ENGLISH:
+        return NullTranslations()
+    written = io.BytesIO((files("likeness.locale") / language / "LC_MESSAGES" / "likeness.po").read_bytes())
+    compiled = io.BytesIO()
+    write_mo(compiled, read_po(written, locale=language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+

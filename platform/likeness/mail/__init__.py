@@ -1,0 +1,1 @@
+"""Mail as jobs, and SMTP."""

@@ -1,0 +1,1 @@
+"""The processes: everybody is known here, and nobody below imports it."""

@@ -1,0 +1,38 @@
+"""The production processes besides the web server: one that works jobs, one that keeps time."""
+
+from __future__ import annotations
+
+import batch.api
+import compliance.api
+import gpu_cluster.api
+import tenants.api
+from likeness.ground.lanes import threads
+from likeness.ground.stopping import until_told_to_stop
+from likeness.jobs.notify import Notifier, broker_for
+from likeness.kernel import Kernel
+from likeness.run.sweeper import Tending
+
+FLOORS = (tenants.api, batch.api, gpu_cluster.api, compliance.api)
+"""Imported for their actors and sweeps as well, which register themselves."""
+
+
+def work(kernel: Kernel) -> None:
+    """Works jobs that RabbitMQ brings, until told to stop; then lets running ones end within 20 seconds."""
+    kernel.db.check()
+    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url))
+    notifier.start()
+    notifier.answer(threads(kernel.settings))
+    until_told_to_stop()
+    notifier.stop()
+
+
+def tend(kernel: Kernel) -> None:
+    """Rings for due jobs and runs the sweeps, until told to stop. Of several replicas one leads."""
+    kernel.db.check()
+    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url))
+    notifier.start()
+    tending = Tending(kernel)
+    tending.start()
+    until_told_to_stop()
+    tending.stop()
+    notifier.stop()

@@ -1,0 +1,1 @@
+"""Encrypted objects in a folder or a bucket."""

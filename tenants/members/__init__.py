@@ -1,0 +1,1 @@
+"""Members of a company, their links, and who may do what."""
