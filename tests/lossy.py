@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from likeness.db import Database
+from likeness.ground.db import Database
 from likeness.kernel import Kernel
-from likeness.postgres import EmbeddedPostgres
+from likeness.run.postgres import EmbeddedPostgres
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 
@@ -156,7 +156,7 @@ def behind_a_lossy_proxy(kernel: Kernel, postgres: EmbeddedPostgres) -> Iterator
     proxy = LossyProxy(folder / ".s.PGSQL.5432")
     url = f"postgresql+psycopg://likeness_app@127.0.0.1:{proxy.port}/likeness?sslmode=disable&gssencmode=disable"
     unsure = replace(kernel, db=Database(url, pool_size=2))
-    unsure.db.doorbell = kernel.db.doorbell
+    unsure.db.notify, unsure.db.outside = kernel.db.notify, kernel.db.outside
     try:
         yield unsure, proxy
     finally:

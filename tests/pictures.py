@@ -8,7 +8,7 @@ from functools import cache
 import skimage.data
 from PIL import Image
 
-from gpu_cluster.portraits.draw import selfies
+from gpu_cluster.drawn.people.draw import selfies
 
 GPS = 0x8825
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 from sqlmodel import Session, col, select
 
-from batch import addresses, batches, consents, employees, imports, invitations, workbook
-from batch.imports import ImportResult
-from batch.merging import Merge, Verdict
 from batch.models import AddressChange, Employee
-from likeness import ledger, mail
-from likeness.db import utc_now
-from likeness.identity import Kind, caller_of, start_session
+from batch.people import employees
+from batch.reading import workbook
+from batch.roster import batches, imports
+from batch.roster.imports import ImportResult
+from batch.roster.merging import Merge, RowVerdict
+from batch.sittings import sittings
+from batch.visit import addresses, consents, invitations
+from compliance.rights import attending
+from likeness import ledger
+from likeness.ground.db import utc_now
+from likeness.identity import Kind, LinkUnknown, caller_of, start_session
 from likeness.kernel import Kernel
-from likeness.mail import Letter
-from tests.factories import give_consent, make_tenant, run_jobs
+from likeness.mail import mail
+from likeness.mail.mail import Letter
+from tenants.models import Role
+from tests.factories import give_consent, make_tenant, run_jobs, sign_in_member
 
 CASES = Path(__file__).parents[1] / "cases"
 NADIA = ("1001", "Nadia Example", "nadia@company.example")
@@ -117,14 +128,14 @@ def test_only_what_was_previewed_as_asked_is_asked_and_once(kernel: Kernel) -> N
     person = somebody(kernel)
     data = (CASES / "readdress.csv").read_bytes()
     (judged,) = looked_at(kernel, person.tenant_id, data, "readdress.csv").judged
-    assert judged.verdict == Verdict.ADDRESS_ASKED
+    assert judged.verdict == RowVerdict.ADDRESS_ASKED
     assert judged.before is not None
     assert judged.after is not None
     assert (judged.before.email, judged.after.email) == (NADIA[2], ELSE)
     for _ in range(2):
         imported_file(kernel, person.tenant_id, data, "readdress.csv")
     (again,) = looked_at(kernel, person.tenant_id, data, "readdress.csv").judged
-    assert again.verdict == Verdict.UNCHANGED
+    assert again.verdict == RowVerdict.UNCHANGED
     assert len(letters(kernel, person.tenant_id, "address-asked")) == 1
 
 
@@ -144,7 +155,7 @@ def test_the_person_confirms_from_the_old_address_and_takes_everything_along(ker
     (link,) = letters(kernel, tenant, "link")
     assert link.to == ELSE
     with kernel.db.transaction(tenant) as session:
-        with pytest.raises(invitations.LinkUnknown):
+        with pytest.raises(LinkUnknown):
             invitations.look_up(session, old_link, utc_now())
         with pytest.raises(addresses.ChangeUnknown):
             addresses.look_up(session, token)
@@ -203,6 +214,88 @@ def test_another_answer_of_the_list_replaces_the_question_or_takes_it_back(kerne
     assert outcomes == ["replaced", "taken back"]
 
 
+def test_an_old_address_hears_of_the_change_and_of_the_answer_at_the_new_one(kernel: Kernel) -> None:
+    """HR cannot have somebody answered for unseen: whoever reads the first mailbox is told of both."""
+    person, stranger = somebody(kernel, consented=False), somebody(kernel, consented=False)
+    tenant = person.tenant_id
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    (told,) = letters(kernel, tenant, "address-corrected")
+    assert told.to == NADIA[2]
+    assert "somebody else could answer in your name" in " ".join(told.text.split())
+    assert ELSE not in told.text, "the old mailbox learns no other address"
+    assert letters(kernel, tenant, "address-agreed") == []
+    for _ in range(2):
+        with kernel.db.transaction(tenant) as session:
+            give_consent(session, kernel, employees.get(session, person.id))
+    (agreed,) = letters(kernel, tenant, "address-agreed")
+    assert agreed.to == NADIA[2]
+    assert ELSE not in agreed.text
+    with kernel.db.transaction(tenant) as session:
+        (change,) = addresses.corrected(session, person.id)
+        assert addresses.new_address(kernel.keys, change) == NADIA[2]
+        assert addresses.pending(session) == {}
+    # Where no link had gone, nobody is told, and so it is where nothing was changed.
+    quiet = make_tenant(kernel)
+    imported(kernel, quiet, NADIA)
+    imported(kernel, quiet, (NADIA[0], NADIA[1], ELSE))
+    assert letters(kernel, quiet, "address-corrected") == letters(kernel, stranger.tenant_id, "address-corrected") == []
+
+
+def test_an_old_address_hears_of_the_change_although_its_invitation_was_taken_back_first(kernel: Kernel) -> None:
+    person, stranger = somebody(kernel, consented=False), somebody(kernel, consented=False)
+    tenant, third = person.tenant_id, "third@company.example"
+    with kernel.db.transaction(tenant) as session:
+        assert invitations.revoke(session, [person.id], utc_now()) == 1
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    assert [letter.to for letter in letters(kernel, tenant, "address-corrected")] == [NADIA[2]]
+    # Nothing had gone to the second address, so a third in its place concerns nobody there.
+    imported(kernel, tenant, (NADIA[0], NADIA[1], third))
+    assert [letter.to for letter in letters(kernel, tenant, "address-corrected")] == [NADIA[2]]
+    with kernel.db.transaction(tenant) as session:
+        invitations.invite(session, employees.get(session, person.id), utc_now())
+    assert letters(kernel, tenant, "invitation")[0].to == third
+    with kernel.db.transaction(tenant) as session:
+        give_consent(session, kernel, employees.get(session, person.id))
+    assert [letter.to for letter in letters(kernel, tenant, "address-agreed")] == [NADIA[2]]
+    assert letters(kernel, stranger.tenant_id, "address-corrected") == []
+
+
+def test_an_old_address_reads_no_name_but_its_own(kernel: Kernel) -> None:
+    """HR corrects name and address together: the line may be somebody else's from then on."""
+    person = somebody(kernel, consented=False)
+    tenant = person.tenant_id
+    with kernel.db.transaction(tenant) as session:
+        employee = employees.get(session, person.id)
+        other = replace(employees.profile(kernel.keys, employee), full_name="Quentin Zorn", email=ELSE)
+        addresses.correct(session, kernel.keys, {person.id: other}, utc_now(), caller="member:x")
+    told = letters(kernel, tenant, "address-corrected")
+    with kernel.db.transaction(tenant) as session:
+        give_consent(session, kernel, employees.get(session, person.id))
+    told += letters(kernel, tenant, "address-agreed")
+    assert [letter.to for letter in told] == [NADIA[2]] * 2
+    assert all(NADIA[1] in letter.text and "Quentin" not in letter.text for letter in told)
+
+
+def test_a_line_that_went_on_after_a_withdrawal_has_an_old_address_too(kernel: Kernel) -> None:
+    person, stranger = somebody(kernel, consented=False), somebody(kernel)
+    tenant = person.tenant_id
+    link = token_of(letters(kernel, tenant, "invitation")[0], "/i/")
+    with kernel.db.transaction(tenant) as session:
+        invitations.accept(session, link, utc_now())
+        give_consent(session, kernel, employees.get(session, person.id))
+        sittings.withdraw(session, person.id, utc_now())
+    attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=tenant)
+    line = found(kernel, tenant, NADIA[2])
+    assert line is not None
+    assert line.id != person.id
+    with kernel.db.transaction(tenant) as session:
+        invitations.revoke(session, [line.id], utc_now())
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    assert [letter.to for letter in letters(kernel, tenant, "address-corrected")] == [NADIA[2]]
+    assert letters(kernel, stranger.tenant_id, "address-corrected") == []
+
+
 def test_before_consent_an_address_is_corrected_and_nothing_carries_over(kernel: Kernel) -> None:
     person = somebody(kernel, consented=False)
     tenant = person.tenant_id
@@ -216,14 +309,14 @@ def test_before_consent_an_address_is_corrected_and_nothing_carries_over(kernel:
     newest = letters(kernel, tenant, "invitation")[0]
     assert newest.to == ELSE
     with kernel.db.transaction(tenant) as session:
-        with pytest.raises(invitations.LinkUnknown):
+        with pytest.raises(LinkUnknown):
             invitations.look_up(session, first, utc_now())
         assert events(session, person) == [("address.corrected", "member:hanna")]
         assert employees.stage(session, person.id) == "invited"
 
 
 @pytest.mark.parametrize("consented", [False, True])
-def test_a_number_that_was_given_to_somebody_else_is_a_refused_row(kernel: Kernel, consented: bool) -> None:
+def test_hr_cannot_become_by_a_number_that_a_workbook_uses_again(kernel: Kernel, consented: bool) -> None:
     tenant = make_tenant(kernel)
     imported_file(kernel, tenant, (CASES / "site_a.xlsx").read_bytes(), "site_a.xlsx", invite=True)
     if consented:
@@ -235,19 +328,24 @@ def test_a_number_that_was_given_to_somebody_else_is_a_refused_row(kernel: Kerne
     assert [problem.code for problem in result.problems] == ["other_person", "other_person"]
     assert found(kernel, tenant, "anna.alt@com.example") is not None
     assert found(kernel, tenant, "carla.neu@com.example") is None
+    with kernel.db.transaction(tenant) as session:
+        refused = [entry.subject for entry in ledger.entries(session) if entry.event == "line.refused"]
+    # Once when the file was shown, once when it was imported.
+    assert sorted(refused) == sorted(refused[:2] * 2)
+    assert len(set(refused)) == 2
 
 
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("Nadia Example", Verdict.CORRECTED),
-        ("EXAMPLE, Nadia", Verdict.CORRECTED),
-        ("Nadia M. Example", Verdict.CORRECTED),
-        ("Nadia Married", Verdict.REFUSED),
-        ("Nadia", Verdict.REFUSED),
+        ("Nadia Example", RowVerdict.CORRECTED),
+        ("EXAMPLE, Nadia", RowVerdict.CORRECTED),
+        ("Nadia M. Example", RowVerdict.CORRECTED),
+        ("Nadia Married", RowVerdict.REFUSED),
+        ("Nadia", RowVerdict.REFUSED),
     ],
 )
-def test_which_names_are_one_name(kernel: Kernel, name: str, verdict: Verdict) -> None:
+def test_which_names_are_one_name(kernel: Kernel, name: str, verdict: RowVerdict) -> None:
     person = somebody(kernel, consented=False)
     data = f"Employee ID;Full name;E-mail\n1001;{name};{ELSE}".encode()
     (judged,) = looked_at(kernel, person.tenant_id, data, "names.csv").judged
@@ -260,6 +358,37 @@ def test_an_address_that_was_given_to_somebody_else_is_a_refused_row_once_there_
     other = imported(kernel, person.tenant_id, ("", "Carla Neu", NADIA[2]))
     assert (married.updated, other.updated) == (1, 0)
     assert [problem.code for problem in other.problems] == ["other_person"]
+
+
+def test_hr_cannot_become_by_a_correction_by_hand(kernel: Kernel, app: Litestar) -> None:
+    person, stranger = somebody(kernel), somebody(kernel)
+    tenant, line = person.tenant_id, person.roster_id
+    app = app
+    with TestClient(app) as hr, TestClient(app) as others:
+        sign_in_member(hr, kernel, tenant, Role.HR)
+        sign_in_member(others, kernel, stranger.tenant_id, Role.HR)
+
+        def patch(name: str, email: str) -> Any:
+            return hr.patch(f"/api/v1/employees/{line}", json={"name": name, "email": email})
+
+        assert others.patch(f"/api/v1/employees/{line}", json={"name": "X Y", "email": ELSE}).status_code == 404
+        assert patch("Carla Neu", NADIA[2]).json()["type"] == "urn:likeness:other-person"
+        assert patch("Carla Neu", ELSE).status_code == 409
+        assert patch("Nadia Married", ELSE).status_code == 409
+        page = hr.post(f"/desk/people/{line}/correct", data={"name": "Carla Neu", "email": NADIA[2]})
+        assert page.status_code == 409
+        assert patch(NADIA[1], ELSE).json() == {"waits_for_their_word": True}
+        with kernel.db.transaction(tenant) as session:
+            addresses.refuse(session, addresses.pending(session)[person.id], utc_now())
+        assert patch(NADIA[1], ELSE).status_code == 409
+        # Whoever marries keeps a name, and is told.
+        assert patch("Nadia Married", NADIA[2]).status_code == 200
+    (told,) = letters(kernel, tenant, "name-corrected")
+    assert (told.to, "Nadia Married" in told.text) == (NADIA[2], True)
+    with kernel.db.transaction(tenant) as session:
+        what = [entry.event for entry in ledger.entries(session, subject=person.id)]
+    assert (what.count("line.refused"), what.count("name.corrected")) == (5, 1)
+    assert letters(kernel, stranger.tenant_id, "name-corrected") == []
 
 
 def test_an_address_that_waits_is_given_to_nobody_else(kernel: Kernel) -> None:
@@ -280,3 +409,43 @@ def test_a_question_of_another_company_does_not_exist(kernel: Kernel) -> None:
             addresses.look_up(session, token)
         assert addresses.pending(session) == {}
         assert addresses.silent(session, utc_now() + timedelta(days=30)) == []
+
+
+def test_both_addresses_are_reminded_twice_before_the_silence_ends_and_every_link_goes_on(kernel: Kernel) -> None:
+    person, stranger = somebody(kernel), somebody(kernel)
+    tenant, now = person.tenant_id, utc_now()
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    first = token_of(letters(kernel, tenant, "address-asked")[0], "/a/")
+
+    def after(days: float) -> tuple[list[str], list[str]]:
+        for _ in range(2):  # A sweep that comes twice reminds once.
+            addresses.remind(kernel, now + timedelta(days=days))
+        asked, announced = (letters(kernel, tenant, name) for name in ("address-asked", "address-announced"))
+        assert {token_of(one, "/a/") for one in asked} == {first}, "an earlier mail's link leads nowhere"
+        assert "/a/" not in "".join(one.text for one in announced)
+        return [one.to for one in asked], [one.to for one in announced]
+
+    for days, mails in ((6.9, 1), (7.1, 2), (11.9, 2), (12.1, 3), (13.9, 3), (15, 3)):
+        assert after(days) == ([NADIA[2]] * mails, [ELSE] * mails), days
+    assert letters(kernel, stranger.tenant_id, "address-asked") == []
+
+
+def test_nobody_is_reminded_of_what_they_have_answered(kernel: Kernel) -> None:
+    person = somebody(kernel)
+    tenant = person.tenant_id
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    token = token_of(letters(kernel, tenant, "address-asked")[0], "/a/")
+    with kernel.db.transaction(tenant) as session:
+        addresses.refuse(session, addresses.look_up(session, token), utc_now())
+    addresses.remind(kernel, utc_now() + timedelta(days=8))
+    assert len(letters(kernel, tenant, "address-asked")) == 1
+
+
+def test_after_a_sweep_that_did_not_run_for_days_one_reminder_is_enough(kernel: Kernel) -> None:
+    person = somebody(kernel)
+    tenant = person.tenant_id
+    imported(kernel, tenant, (NADIA[0], NADIA[1], ELSE))
+    run_jobs(kernel, tenant=tenant)
+    for _ in range(3):
+        addresses.remind(kernel, utc_now() + timedelta(days=13))
+    assert len(letters(kernel, tenant, "address-asked")) == 2

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from batch import confinement
-from batch.child import Answer, ChildFailed, Children, Limits
+from likeness.sandbox import confinement
+from likeness.sandbox.child import Answer, ChildFailed, Children, Limits
 
 LIMITS = Limits(memory=1024 * 2**20, processor_seconds=20, wall_seconds=60, open_files=32)
 HIGHEST = 700

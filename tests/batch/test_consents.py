@@ -4,16 +4,19 @@ from uuid import uuid4
 
 import pytest
 
-from batch import consents, employees, notices
-from batch.funnel import Stage
 from batch.models import Employee, Purpose, Sitting, SittingState
-from likeness import ledger, mail
-from likeness.db import utc_now
-from likeness.errors import Gone
+from batch.people import employees
+from batch.people.funnel import Stage
+from batch.visit import consents, notices
+from compliance.rights import attending
+from likeness import ledger
+from likeness.ground.db import utc_now
+from likeness.ground.errors import Gone
 from likeness.kernel import Kernel
+from likeness.mail import mail
 from tenants import credits, tenants
 from tenants.plain import TextRefused
-from tests.factories import give_consent, make_employee, make_tenant
+from tests.factories import give_consent, make_employee, make_tenant, run_jobs
 
 BOTH = {Purpose.HEADSHOTS, Purpose.BIOMETRIC}
 
@@ -36,10 +39,10 @@ def test_each_purpose_is_stored_alone_and_both_are_needed(kernel: Kernel, alice:
         notice = notices.current(session, "en")
         with pytest.raises(consents.ConsentMissing):
             consents.require(session, alice.id)
-        consents.give(session, kernel.keys, alice.id, {Purpose.HEADSHOTS}, notice.id, "Nadia", utc_now())
+        consents.give(session, kernel.keys, alice.id, {Purpose.HEADSHOTS}, notice.id, "Nadia Ümit", utc_now())
         assert consents.standing(session, alice.id) == {Purpose.HEADSHOTS}
         assert not consents.is_current(session, alice.id)
-        consents.give(session, kernel.keys, alice.id, {Purpose.BIOMETRIC}, notice.id, "Nadia", utc_now())
+        consents.give(session, kernel.keys, alice.id, {Purpose.BIOMETRIC}, notice.id, "Nadia Ümit", utc_now())
         assert consents.require(session, alice.id).purpose == Purpose.HEADSHOTS
         assert employees.stage(session, alice.id) == Stage.CONSENTED
 
@@ -68,7 +71,7 @@ def test_nothing_else_can_be_agreed_to(kernel: Kernel, alice: Employee, purposes
     with kernel.db.transaction(alice.tenant_id) as session:
         notice = notices.current(session, "en")
         with pytest.raises(consents.PurposeMissing):
-            consents.give(session, kernel.keys, alice.id, purposes, notice.id, "Nadia", utc_now())
+            consents.give(session, kernel.keys, alice.id, purposes, notice.id, "Nadia Ümit", utc_now())
         assert consents.of(session, alice.id) == []
 
 
@@ -92,7 +95,7 @@ def test_a_changed_notice_blocks_what_is_new_until_it_is_answered(kernel: Kernel
         # What is under way rests on the earlier answer and goes on.
         assert consents.standing(session, alice.id) == BOTH
         with pytest.raises(consents.NoticeOutdated):
-            consents.give(session, kernel.keys, alice.id, BOTH, old.id, "Nadia", utc_now())
+            consents.give(session, kernel.keys, alice.id, BOTH, old.id, "Nadia Ümit", utc_now())
         give_consent(session, kernel, alice)
         assert consents.require(session, alice.id).notice_id != old.id
         assert credits.balance(session) == 2
@@ -103,10 +106,10 @@ def test_no_and_no_longer_look_the_same_to_hr(kernel: Kernel, alice: Employee, w
     with kernel.db.transaction(alice.tenant_id) as session:
         if way is consents.withdraw:
             give_consent(session, kernel, alice)
-            session.add(Sitting(tenant_id=alice.tenant_id, employee_id=alice.id, seed=1))
-            session.flush()
         else:
             credits.reserve(session, alice.id)
+        session.add(Sitting(tenant_id=alice.tenant_id, employee_id=alice.id, seed=1, fence=4))
+        session.flush()
         way(session, alice.id, utc_now())  # type: ignore[operator]
         way(session, alice.id, utc_now())  # type: ignore[operator]
     with kernel.db.transaction(alice.tenant_id) as session:
@@ -114,12 +117,21 @@ def test_no_and_no_longer_look_the_same_to_hr(kernel: Kernel, alice: Employee, w
         assert consents.standing(session, alice.id) == set()
         assert credits.balance(session) == 3
         sittings = session.execute(Sitting.__table__.select()).mappings().all()  # type: ignore[attr-defined]
-        assert {sitting["state"] for sitting in sittings} <= {SittingState.CANCELLED}
+        assert [(one["state"], one["fence"]) for one in sittings] == [(SittingState.CANCELLED, 5)]
         events = [entry.event for entry in ledger.entries(session, subject=alice.id)]
         assert sum(event in ("consent.declined", "consent.withdrawn") for event in events) == 1
+        assert events.count("sitting.cancelled") == 1
+    if way is consents.withdraw:
+        # What was agreed to goes first, under another id of the person; HR's own id of the line stays.
+        with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(consents.BeingDeleted):
+            give_consent(session, kernel, alice)
+        attending.attend(kernel, utc_now())
+        run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
         # Whoever changes their mind may.
-        give_consent(session, kernel, alice)
-        assert employees.stage(session, alice.id) == Stage.CONSENTED
+        again = employees.on_roster(session, alice.roster_id)
+        give_consent(session, kernel, again)
+        assert employees.stage(session, again.id) == Stage.CONSENTED
         assert credits.balance(session) == 2
 
 
@@ -145,7 +157,7 @@ def test_another_companys_people_and_notices_do_not_exist(kernel: Kernel, alice:
             (alice.id, uuid4()),
         ):
             with pytest.raises((employees.EmployeeMissing, notices.NoticeMissing)):
-                consents.give(session, kernel.keys, employee_id, BOTH, notice_id, "Nadia", utc_now())
+                consents.give(session, kernel.keys, employee_id, BOTH, notice_id, "Nadia Ümit", utc_now())
         with pytest.raises(employees.EmployeeMissing):
             consents.withdraw(session, bob.id, utc_now())
         assert consents.of(session, bob.id) == []

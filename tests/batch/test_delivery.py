@@ -4,17 +4,33 @@ import csv
 import io
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from PIL import Image
 
-from batch import delivery, headshots, sittings
+from batch.delivery import delivery, names, zipped
 from batch.models import Batch, Employee
+from batch.roster import batches
+from batch.sittings import headshots, sittings
 from likeness import ledger
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from tests.factories import give_consent, make_batch, make_employee, make_tenant
-from tests.handed_in import make_headshots, make_person, picture
+from likeness.keys.keys import KeyClass, KeyRef
+from tenants.models import Role
+from tests.factories import give_consent, make_batch, make_employee, make_tenant, sign_in_member
+from tests.handed_in import make_headshots, make_person, shows
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
+        yield client
 
 
 def make_people(kernel: Kernel, *profiles: dict[str, str], count: int = 1) -> tuple[Batch, list[Employee]]:
@@ -58,7 +74,7 @@ def test_the_archive_holds_what_was_released_under_peoples_names(kernel: Kernel)
         "R&D-Optics/Nadia-Ümit.png", "R&D-Optics/Nadia-Ümit-2.png", "Ada-Okafor.png", "Ada-Okafor-2.png",
         "manifest.csv",
     ]  # fmt: skip
-    assert packed.read("Ada-Okafor.png") == picture(0)
+    assert shows(packed.read("Ada-Okafor.png"), 0)
     lines = manifest(packed)
     assert [line["File"] for line in lines] == packed.namelist()[:-1]
     assert lines[0]["Employee ID"] == "0042"
@@ -68,6 +84,21 @@ def test_the_archive_holds_what_was_released_under_peoples_names(kernel: Kernel)
             assert all(release.downloaded_at for release in headshots.releases(session, person.id))
             entries = [e for e in ledger.entries(session, subject=person.id) if e.event == "release.downloaded"]
             assert [(e.caller, len(e.objects)) for e in entries] == [("member:x", 2)]
+
+
+def test_no_number_in_hrs_files_stands_in_the_log(kernel: Kernel) -> None:
+    """Or a manifest that HR kept would say for ever whose entries of the log these are."""
+    batch, (person,) = make_people(kernel, {"full_name": "Nadia Ümit"}, count=2)
+    numbers = {line["Headshot"] for line in manifest(archive(kernel, batch))}
+    with kernel.db.transaction(batch.tenant_id) as session:
+        (first, _) = headshots.releases(session, person.id)
+        headshots.unrelease(session, person.id, first.headshot_id, utc_now())
+        log = [one.data().decode() for one in ledger.entries(session)]
+        mine = {str(one.shelf_id) for one in headshots.of(session, person.id, utc_now())}
+    assert len(numbers) == 2
+    assert numbers < mine
+    assert any(str(first.headshot_id) in one for one in log)
+    assert not [one for one in log if any(number in one for number in [*numbers, str(person.roster_id)])]
 
 
 def test_names_are_safe_and_unique(kernel: Kernel) -> None:
@@ -118,5 +149,133 @@ def test_an_empty_batch_gives_a_manifest_alone(kernel: Kernel) -> None:
 def test_an_archive_is_hidden_from_another_company(kernel: Kernel) -> None:
     batch, _ = make_people(kernel, {"full_name": "Ada"})
     stranger = make_person(kernel)
-    with pytest.raises(delivery.BatchMissing):
+    with pytest.raises(batches.BatchMissing):
         delivery.archive(kernel, stranger.tenant_id, batch.id, utc_now(), caller="member:x")
+
+
+def test_a_download_that_broke_goes_on_where_it_stopped(
+    client: TestClient[Any], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, people = make_people(kernel, *({"full_name": name} for name in ("Ada", "Ben", "Cleo")), count=2)
+    path = f"/api/v1/batches/{batch.id}/archive?preset=circle&names={{department}}/{{name}}"
+    sign_in_member(client, kernel, batch.tenant_id)
+    first = client.get(path)
+    whole, tag = first.content, first.headers["etag"]
+    assert first.headers["accept-ranges"] == "bytes"
+    again = client.get(path)
+    assert (again.content, again.headers["content-length"]) == (whole, str(len(whole))), "the same plan, the same bytes"
+    # Another process, which has cut none of the pictures, goes on with them at every place.
+    for place in (1, len(whole) // 3, len(whole) // 2, len(whole) - 5):
+        monkeypatch.setattr(delivery, "_cuts", delivery._Cuts())
+        rest = client.get(path, headers={"range": f"bytes={place}-", "if-range": tag})
+        assert (rest.status_code, rest.content) == (206, whole[place:])
+        assert rest.headers["content-range"] == f"bytes {place}-{len(whole) - 1}/{len(whole)}"
+    for span, part in ((f"bytes=10-{len(whole) // 2}", whole[10 : len(whole) // 2 + 1]), ("bytes=-7", whole[-7:])):
+        assert client.get(path, headers={"range": span}).content == part
+    assert client.get(path, headers={"range": f"bytes={len(whole)}-"}).status_code == 416
+    assert client.get(path, headers={"range": "bytes=1-2,4-5"}).content == whole, "the RFC allows the whole"
+    taken = client.get("/api/v1/downloads").json()
+    assert [(one["headshots"], one["people"], one["preset"], one["which"]) for one in taken] == [
+        (6, 3, "circle", "all")
+    ] * len(taken)
+    assert max(one["continued"] for one in taken) >= 4, "what went on is the same download"
+    assert all(one["ended_at"] for one in taken if one["continued"])
+    with kernel.db.transaction(batch.tenant_id) as session:
+        for release in headshots.releases(session, people[1].id)[:1]:
+            headshots.unrelease(session, people[1].id, release.headshot_id, utc_now())
+    assert client.get(path, headers={"range": "bytes=9-"}).status_code == 412, "curl says of which file nothing"
+    changed = client.get(path, headers={"range": "bytes=9-", "if-range": tag})
+    assert changed.status_code == 200
+    assert len(zipfile.ZipFile(io.BytesIO(changed.content)).namelist()) == 6, "begun anew, without what was taken back"
+    assert client.get(path, headers={"range": "bytes=9-", "if-match": tag}).status_code == 412
+    stranger = make_person(kernel)
+    sign_in_member(client, kernel, stranger.tenant_id)
+    assert client.get(path).status_code == 404
+    assert client.get("/api/v1/downloads").json() == []
+
+
+def test_a_part_of_the_people_in_the_shape_and_under_the_names_that_were_asked_for(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    batch, people = make_people(
+        kernel,
+        {"full_name": "Ada Okafor", "employee_key": "0042", "department": "R&D"},
+        {"full_name": "Ben"},
+        {"full_name": "Cleo"},
+    )
+    stranger = make_person(kernel)
+    sign_in_member(client, kernel, batch.tenant_id)
+    asked = [("person", str(one.roster_id)) for one in (people[0], people[2], stranger)]
+    began = utc_now().isoformat()
+    for preset, size, mode in (
+        ("directory", (51, 64), "JPEG"),
+        ("portrait", (51, 64), "JPEG"),
+        ("circle", (64, 64), "PNG"),
+    ):
+        sent = client.get(
+            "/api/v1/headshots/archive",
+            params=[*asked, ("preset", preset), ("names", "{batch}/{number}-{name}-{look}")],
+        )  # fmt: skip
+        packed = zipfile.ZipFile(io.BytesIO(sent.content))
+        assert len(packed.namelist()) == 3, "nobody of another company"
+        assert packed.namelist()[0].startswith("Spring/0042-Ada-Okafor-")
+        with Image.open(packed.open(packed.namelist()[0])) as shown:
+            wanted = (64, 64) if preset == "directory" else size
+            assert (shown.size, shown.format) == (wanted, mode), "never larger than it was made"
+    new = client.get("/api/v1/headshots/archive", params={"not_fetched_before": began})
+    assert len(manifest(zipfile.ZipFile(io.BytesIO(new.content)))) == 3, "what was fetched since then stays in it"
+    rest = client.get("/api/v1/headshots/archive", params={"not_fetched_before": utc_now().isoformat()})
+    assert zipfile.ZipFile(io.BytesIO(rest.content)).namelist() == ["manifest.csv"]
+    for wrong in ("{salary}", "{name", "all", "a/b/c/d/{name}", "{name}" * 30):
+        refused = client.get("/api/v1/headshots/archive", params={"names": wrong})
+        assert (refused.status_code, refused.json()["title"]) == (422, "Files cannot be named like this"), wrong
+    which = [one["which"] for one in client.get("/api/v1/downloads").json()]
+    assert which == ["new", "new", "chosen", "chosen", "chosen"]
+
+
+def test_programs_read_the_shelf_of_all_batches_page_by_page(client: TestClient[Any], kernel: Kernel) -> None:
+    batch, _ = make_people(kernel, {"full_name": "Ada"}, {"full_name": "Ben"}, count=2)
+    with kernel.db.transaction(batch.tenant_id) as session:
+        later = make_batch(session, name="Later")
+        make_employee(session, kernel, batch=later, full_name="Zoe").row = 10**6
+    make_people(kernel, {"full_name": "Stranger"})
+    sign_in_member(client, kernel, batch.tenant_id)
+    seen, path = [], "/api/v1/headshots?most=2"
+    while path:
+        answer = client.get(path)
+        seen += answer.json()
+        path = answer.headers.get("link", "").partition(">")[0].lstrip("<")
+    # Which of two batches comes first is nobody's wish.
+    assert sorted((one["full_name"], one["stage"], len(one["headshots"])) for one in seen) == [
+        ("Ada", "chosen", 2), ("Ben", "chosen", 2), ("Zoe", "added", 0),
+    ]  # fmt: skip
+    assert [one["full_name"] for one in client.get("/api/v1/headshots?part=missing").json()] == ["Zoe"]
+    assert client.get("/api/v1/headshots?after=x").status_code == 422
+    sign_in_member(client, kernel, batch.tenant_id, Role.BRAND)
+    assert [one["full_name"] for one in client.get("/api/v1/headshots").json()] == ["Ada", "Ben"], "no list of people"
+    sign_in_member(client, kernel, batch.tenant_id, Role.LEGAL)
+    assert client.get("/api/v1/headshots").status_code == 403
+
+
+def test_an_archive_beyond_four_gigabytes_is_read_to_its_end(tmp_path: Path) -> None:
+    at, large, small = datetime(2026, 3, 2, 10, 30), 3 * 2**30, b"the last"
+    entries = [
+        zipped.Entry("one.png", at, large, 0),
+        zipped.Entry("two.png", at, large, 0),
+        zipped.entry("Ü.png", at, small),
+    ]
+    path, place = tmp_path / "large.zip", 0
+    with path.open("wb") as out:
+        for one in entries:
+            out.seek(place)
+            out.write(zipped.header(one))
+            place += one.length
+        out.seek(place - len(small))
+        out.write(small + zipped.directory(entries))
+    with zipfile.ZipFile(path) as packed:
+        assert [(one.filename, one.file_size, one.date_time[:3]) for one in packed.infolist()] == [
+            ("one.png", large, (2026, 3, 2)), ("two.png", large, (2026, 3, 2)), ("Ü.png", len(small), (2026, 3, 2)),
+        ]  # fmt: skip
+        assert packed.read("Ü.png") == small
+    with pytest.raises(names.PatternRefused):
+        names.pattern("{")

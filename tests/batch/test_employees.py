@@ -4,10 +4,10 @@ from uuid import uuid4
 
 import pytest
 
-from batch import employees
-from likeness.db import utc_now
+from batch.people import employees
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyDestroyed
+from likeness.keys.keys import KeyDestroyed
 from tests.factories import make_employee, make_tenant
 
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from batch import faces, groups, sets, verdict
-from batch.measures import Measure, Measures
 from batch.models import Photo, PhotoState
-from gpu_cluster.portraits.draw import Person, Scene, draw
+from batch.photos import groups, sets
+from batch.photos.measures import Measure, Measures
+from batch.vision import faces, verdict
+from gpu_cluster.drawn.people.draw import DrawnPerson, Scene, draw
 from tests.pictures import astronaut, jpeg
 
 # Two photographs of one person lie 0.41 apart in the mean, of two people 0.87: what dlib's network gives for real faces.
@@ -186,7 +187,7 @@ def photograph() -> Image.Image:
 
 @pytest.mark.parametrize("seed", [1, 3, 4, 7, 9])
 def test_four_expressions_of_one_face_are_four_photos(seed: int) -> None:
-    person, scene = Person.drawn(seed), Scene.drawn(np.random.default_rng(seed))
+    person, scene = DrawnPerson.drawn(seed), Scene.drawn(np.random.default_rng(seed))
     neutral, smiling, broadly = (
         look_of(draw(person, replace(scene, expression=expression), 768))
         for expression in ("neutral", "smiling", "smiling broadly")

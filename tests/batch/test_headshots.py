@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from batch import headshots, sittings
 from batch.models import Employee, SittingState
+from batch.sittings import headshots, sittings
 from likeness import ledger
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tests.factories import make_employee
-from tests.handed_in import keep, make_headshots, make_person, make_sitting, picture, run_sitting
+from tests.handed_in import keep, make_headshots, make_person, make_sitting, run_sitting, shows
 
 
 @pytest.fixture
@@ -28,21 +28,8 @@ def test_a_headshot_is_sealed_and_due_on_the_tenants_day(kernel: Kernel, alice: 
     headshot = make_headshots(kernel, alice, 1)[0]
     assert headshot.due_at - headshot.created_at == timedelta(days=20)
     assert b"PNG" not in kernel.objects.raw(headshot.path)[:64]
-    assert headshots.picture(kernel, alice.tenant_id, alice.id, headshot.id, utc_now()) == picture(0)
-
-
-def test_each_number_is_kept_once_and_only_by_who_holds_the_sitting(kernel: Kernel, alice: Employee) -> None:
-    sitting = make_sitting(kernel, alice)
-    with kernel.db.transaction(alice.tenant_id) as session:
-        fence = sittings.claim(session, sitting.id, utc_now())
-    with kernel.db.transaction(alice.tenant_id) as session:
-        held = sittings.get(session, sitting.id)
-        assert keep(session, kernel, held).id == keep(session, kernel, held).id
-    assert len(kernel.objects.list(f"tenants/{alice.tenant_id}/employees/{alice.id}/headshot")) == 1
-    with kernel.db.transaction(alice.tenant_id) as session:
-        assert sittings.claim(session, sitting.id, utc_now(), lost=fence)
-    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(headshots.SittingLost):
-        keep(session, kernel, held, 1)
+    seen = headshots.picture(kernel, alice.tenant_id, alice.id, headshot.id, utc_now())
+    assert shows(seen, 0)
 
 
 def test_the_owner_sees_them_once_the_sitting_is_done_likest_first(kernel: Kernel, alice: Employee) -> None:
@@ -79,10 +66,11 @@ def test_hr_has_what_was_released_until_it_is_taken_back(kernel: Kernel, alice: 
             headshots.unrelease(session, alice.id, other.id, utc_now())
         with pytest.raises(headshots.NothingToRelease):
             headshots.release(session, alice.id, [], utc_now())
-    seen = headshots.picture_for_desk(kernel, alice.tenant_id, alice.batch_id, one.id, utc_now(), caller="member:x")
-    assert seen == picture(0)
-    with pytest.raises(headshots.HeadshotMissing):
-        headshots.picture_for_desk(kernel, alice.tenant_id, alice.batch_id, other.id, utc_now(), caller="member:x")
+    with kernel.db.transaction(alice.tenant_id) as session:
+        seen = headshots.viewed(session, alice.batch_id, one.shelf_id, utc_now(), caller="member:x")
+    assert shows(headshots.square(kernel, *seen), 0)
+    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(headshots.HeadshotMissing):
+        headshots.viewed(session, alice.batch_id, other.shelf_id, utc_now(), caller="member:x")
     with kernel.db.transaction(alice.tenant_id) as session:
         events = [entry.event for entry in ledger.entries(session, subject=alice.id)]
     assert events[-4:] == ["release.given", "release.given", "release.taken-back", "headshot.viewed"]
@@ -92,7 +80,7 @@ def test_the_old_set_stays_until_one_of_the_new_is_released(kernel: Kernel, alic
     old = make_headshots(kernel, alice, 3)
     with kernel.db.transaction(alice.tenant_id) as session:
         headshots.release(session, alice.id, [old[0].id], utc_now())
-        again = sittings.reshoot(session, alice.id, "Not me", utc_now())
+        again = sittings.reshoot(session, alice.id, utc_now())
         assert again is not None
     with kernel.db.transaction(alice.tenant_id) as session:
         assert len(headshots.of(session, alice.id, utc_now())) == 3

@@ -12,16 +12,18 @@ from uuid import UUID
 
 import openpyxl
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import text
 from sqlmodel import select
 
-from batch import corrections, employees, workbook
 from batch.models import Correction, Employee
-from likeness import mail
-from likeness.app import create_app
-from likeness.db import utc_now
+from batch.people import employees
+from batch.reading import workbook
+from batch.roster import corrections
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from likeness.mail import mail
 from tests.factories import give_consent, make_tenant, run_jobs, sign_in_member
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -32,8 +34,8 @@ INA = ("3", "Ina Klar", "ina@acme.example", "Sales")
 
 
 @pytest.fixture(scope="module")
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
         yield client
 
 

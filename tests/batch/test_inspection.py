@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFilter, PngImagePlugin
 from skimage.data import astronaut, chelsea, coffee, rocket
 
-from batch import colours, faces, inspection, pictures, verdict
-from batch.child import Children
-from batch.inspection import Inspection, InspectorDown, inspect
-from gpu_cluster.portraits.draw import selfies
+from batch.vision import colours, faces, inspection, pictures, verdict
+from batch.vision.inspection import Inspection, InspectorDown, inspect
+from gpu_cluster.drawn.people.draw import selfies
+from likeness.locale.words import words
+from likeness.sandbox.child import Children
 
 pillow_heif.register_heif_opener()
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -323,6 +324,18 @@ def png(width: int, height: int, rows: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
+def resized(data: bytes) -> bytes:
+    """Says of itself that it is 9,000 pixels wide and 8,000 high: nothing may be decoded to find that too much."""
+    if (at := data.find(b"ispe")) > 0:
+        return b"".join(
+            part if number == 0 else b"ispe" + part[:4] + struct.pack("!II", 9_000, 8_000) + part[12:]
+            for number, part in enumerate(data.split(b"ispe"))
+        )
+    at = data.index(b"VP8L") + 9
+    (bits,) = struct.unpack("<I", data[at : at + 4])
+    return data[:at] + struct.pack("<I", bits >> 28 << 28 | 7_999 << 14 | 8_999) + data[at + 4 :]
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -336,6 +349,8 @@ def png(width: int, height: int, rows: bytes = b"") -> bytes:
         (lambda: png(12_000, 12_000), "50 million"),
         (lambda: png(60_000, 60_000), "50 million"),
         (lambda: png(2**31 - 1, 2**31 - 1, b"\0"), "50 million"),
+        (lambda: resized(saved(portrait(600), "WEBP", lossless=True)), "50 million"),
+        (lambda: resized(saved(portrait(600), "HEIF")), "50 million"),
         (lambda: png(100, 0), "not a JPEG|damaged"),
         (lambda: saved(portrait()) + b"\0" * (25 * 2**20), "25 MB"),
     ],
@@ -420,7 +435,7 @@ GREY, RED = (120, 120, 120), (200, 20, 20)
 
 
 @pytest.mark.parametrize(
-    ("poses", "dresses", "words"),
+    ("poses", "dresses", "said"),
     [
         ([], [], "0 of 8: one from the side"),
         (["front"] * 5 + ["left"], [GREY, RED, None, GREY, GREY, GREY], "6 of 8: one more from the side"),
@@ -431,8 +446,8 @@ GREY, RED = (120, 120, 120), (200, 20, 20)
         (["front"] * 8, [GREY] * 8, "8 of 8: complete"),
     ],
 )  # fmt: skip
-def test_the_meter_speaks_of_the_set(poses: list[str], dresses: list[Any], words: str) -> None:
-    assert inspection.meter(poses, dresses) == words
+def test_the_meter_speaks_of_the_set(poses: list[str], dresses: list[Any], said: str) -> None:
+    assert inspection.meter(poses, dresses).said(words("en")) == said
 
 
 # Drawn people, as in the demo

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from batch import consents, employees, invitations, mailing
-from batch.funnel import Stage
 from batch.models import Employee, Invitation, Link
-from likeness import jobs, mail
-from likeness.db import utc_now
-from likeness.identity import Kind, caller_of, new_token, start_session
+from batch.people import employees
+from batch.people.funnel import Stage
+from batch.reading import places
+from batch.visit import consents, invitations, mailing, reminders
+from likeness.ground.db import utc_now
+from likeness.identity import Kind, LinkUnknown, LinkUsed, caller_of, new_token, start_session
+from likeness.jobs import jobs
 from likeness.kernel import Kernel
-from likeness.mail import Letter, Mail
+from likeness.mail import mail
+from likeness.mail.mail import Letter, Mail
 from tenants import credits, tenants
 from tests.factories import give_consent, make_batch, make_employee, make_tenant, run_jobs
 
@@ -73,7 +77,7 @@ def test_the_mail_says_who_from_where_and_what_rights(
     other = invited(kernel, full_name="Bob Elsewhere")
     (letter,) = letters(kernel, person.tenant_id)
     words = " ".join(letter.text.split())
-    for said in (source, controller, "Nadia Ümit", "Zebra Works", "privacy@zebra.example", "7", "30"):
+    for said in (source, controller, "Nadia Ümit", "Zebra Works", "privacy@zebra.example", "7", "30", "365"):
         assert said in words
     assert "Nadia" not in letter.subject
     assert "Nadia" not in token_of(letter)
@@ -97,7 +101,7 @@ def test_looking_consumes_nothing_and_the_button_works_once(kernel: Kernel, alic
     assert stage(kernel, alice) == Stage.INVITED
     assert accept(kernel, alice, secret) == alice.id
     assert stage(kernel, alice) == Stage.OPENED
-    with pytest.raises(invitations.LinkUsed):
+    with pytest.raises(LinkUsed):
         accept(kernel, alice, secret)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert invitations.look_up(session, secret, utc_now()).state == "used"
@@ -128,7 +132,7 @@ def test_a_link_lasts_a_fortnight(kernel: Kernel, alice: Employee) -> None:
 
 @pytest.mark.parametrize("guess", ["", "x", "\0", "a" * 100_000, "'; drop table link; --"])
 def test_guesses_lead_nowhere(kernel: Kernel, alice: Employee, guess: str) -> None:
-    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(invitations.LinkUnknown):
+    with kernel.db.transaction(alice.tenant_id) as session, pytest.raises(LinkUnknown):
         invitations.look_up(session, guess, utc_now())
 
 
@@ -138,7 +142,7 @@ def test_a_link_of_another_company_leads_nowhere(kernel: Kernel, alice: Employee
     renamed = new_token(other).partition(".")[0] + "." + secret.partition(".")[2]
     with kernel.db.transaction(other) as session:
         for one in (secret, renamed):
-            with pytest.raises(invitations.LinkUnknown):
+            with pytest.raises(LinkUnknown):
                 invitations.accept(session, one, utc_now())
         with pytest.raises(employees.EmployeeMissing):
             invitations.resend(session, alice.id, utc_now(), caller="member:x")
@@ -186,7 +190,7 @@ def test_a_no_a_withdrawal_and_no_answer_are_the_same_to_hr_at_every_time(kernel
     assert running[0][0] == Stage.OPENED
     assert "This person is invited already" in running[0][1]
     end = utc_now() + FORTNIGHT + timedelta(hours=1)
-    invitations.run_out(kernel, end)
+    reminders.run_out(kernel, end)
     with kernel.db.transaction(tenant) as session:
         assert credits.balance(session) == 9
     ended = told(end)
@@ -238,7 +242,7 @@ def test_revoking_ends_link_session_and_reservation(kernel: Kernel, alice: Emplo
         assert credits.balance(session) == 2
         assert invitations.revoke(session, [alice.id], utc_now()) == 1
         assert credits.balance(session) == 3
-    with pytest.raises(invitations.LinkUnknown):
+    with pytest.raises(LinkUnknown):
         accept(kernel, alice, secret)
     assert caller_of(kernel.db, cookie, utc_now()) is None
     assert stage(kernel, alice) == Stage.ADDED
@@ -283,11 +287,13 @@ def test_what_became_of_the_mail_shows(kernel: Kernel, alice: Employee) -> None:
     assert stage(kernel, bounced) == Stage.DELIVERED
 
 
-def delivered(kernel: Kernel, at: datetime, *, due_on: datetime | None = None) -> Employee:
-    tenant = make_tenant(kernel)
+def delivered(
+    kernel: Kernel, at: datetime, *, due_on: datetime | None = None, site: str | None = None, **terms: Any
+) -> Employee:
+    tenant = make_tenant(kernel, **terms)
     with kernel.db.transaction(tenant) as session:
         batch = make_batch(session, due_on=due_on.date() if due_on else None)
-        employee = make_employee(session, kernel, batch=batch)
+        employee = make_employee(session, kernel, batch=batch, site=site)
         held = invitations.invite(session, employee, at)
         session.execute(
             update(Invitation)
@@ -298,7 +304,7 @@ def delivered(kernel: Kernel, at: datetime, *, due_on: datetime | None = None) -
     return employee
 
 
-def reminders(kernel: Kernel, person: Employee) -> list[str]:
+def reminded(kernel: Kernel, person: Employee) -> list[str]:
     run_jobs(kernel, tenant=person.tenant_id)
     with kernel.db.transaction(person.tenant_id) as session:
         return [one.template for one in reversed(mail.mailbox(session)) if one.template.startswith("remind")]
@@ -306,11 +312,11 @@ def reminders(kernel: Kernel, person: Employee) -> list[str]:
 
 def test_at_most_three_reminders_on_weekdays_by_day(kernel: Kernel) -> None:
     person = delivered(kernel, TUESDAY)
-    invitations.remind(kernel, TUESDAY + timedelta(days=2))
-    assert reminders(kernel, person) == []
+    reminders.remind(kernel, TUESDAY + timedelta(days=2))
+    assert reminded(kernel, person) == []
     for days in range(3, 17):
-        invitations.remind(kernel, TUESDAY + timedelta(days=days))
-    assert reminders(kernel, person) == ["remind-start"] * 3
+        reminders.remind(kernel, TUESDAY + timedelta(days=days))
+    assert reminded(kernel, person) == ["remind-start"] * 3
     with kernel.db.transaction(person.tenant_id) as session:
         held = invitations.standing(session, person.id)
         assert held is not None
@@ -322,8 +328,32 @@ def test_at_most_three_reminders_on_weekdays_by_day(kernel: Kernel) -> None:
 @pytest.mark.parametrize("moment", [datetime(2026, 12, 5, 10, tzinfo=UTC), datetime(2026, 12, 7, 6, tzinfo=UTC)])
 def test_nobody_is_reminded_at_night_or_on_weekends(kernel: Kernel, moment: datetime) -> None:
     person = delivered(kernel, TUESDAY)
-    invitations.remind(kernel, moment)
-    assert reminders(kernel, person) == []
+    reminders.remind(kernel, moment)
+    assert reminded(kernel, person) == []
+
+
+def test_quiet_hours_are_those_of_the_site_or_else_of_the_company(kernel: Kernel) -> None:
+    person = delivered(kernel, TUESDAY, time_zone="Asia/Tokyo", site="Main building")
+    away = delivered(kernel, TUESDAY, time_zone="Asia/Tokyo", site="Berlin")
+    friday = TUESDAY + timedelta(days=3)
+    reminders.remind(kernel, friday.replace(hour=10))
+    assert reminded(kernel, person) == [], "it is evening there"
+    assert reminded(kernel, away) == ["remind-start"]
+    reminders.remind(kernel, (friday + timedelta(days=2)).replace(hour=23))
+    assert reminded(kernel, person) == ["remind-start"], "Sunday night here is Monday morning there"
+
+
+@pytest.mark.parametrize(
+    ("site", "zone"),
+    [
+        ("Zürich", "Europe/Zurich"), ("Tokyo, Japan", "Asia/Tokyo"), ("東京", "Asia/Tokyo"), ("Allemagne", "Europe/Berlin"),
+        ("Madrid, Spain", "Europe/Madrid"), ("New York", "America/New_York"), ("Berlin / Paris", "Europe/Berlin"),
+        ("Spain", None), ("United States", None), ("New York / Berlin", None), ("Georgia", None), ("DE", None),
+        ("Main building", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_site_says_its_time_where_it_is_plain(site: str, zone: str | None) -> None:
+    assert places.zone_of(site, TUESDAY) == zone
 
 
 def test_reminders_speak_of_the_stage_and_stop_with_it(kernel: Kernel) -> None:
@@ -332,22 +362,22 @@ def test_reminders_speak_of_the_stage_and_stop_with_it(kernel: Kernel) -> None:
         give_consent(session, kernel, person, TUESDAY)
     with kernel.db.transaction(gone.tenant_id) as session:
         consents.decline(session, gone.id, TUESDAY)
-    invitations.remind(kernel, TUESDAY + timedelta(days=3))
-    assert reminders(kernel, person) == ["remind-photos"]
-    assert reminders(kernel, gone) == []
+    reminders.remind(kernel, TUESDAY + timedelta(days=3))
+    assert reminded(kernel, person) == ["remind-photos"]
+    assert reminded(kernel, gone) == []
     # Asked for, but pointless by the time it would be written.
-    invitations.remind(kernel, TUESDAY + timedelta(days=6))
+    reminders.remind(kernel, TUESDAY + timedelta(days=6))
     with kernel.db.transaction(person.tenant_id) as session:
         consents.withdraw(session, person.id, TUESDAY)
-    assert reminders(kernel, person) == ["remind-photos"]
+    assert reminded(kernel, person) == ["remind-photos"]
 
 
 def test_the_due_day_brings_a_reminder_the_day_before(kernel: Kernel) -> None:
     person = delivered(kernel, TUESDAY, due_on=TUESDAY + timedelta(days=2))
-    invitations.remind(kernel, TUESDAY + timedelta(days=1, hours=6))
-    assert reminders(kernel, person) == []
-    invitations.remind(kernel, TUESDAY + timedelta(days=2))
-    assert reminders(kernel, person) == ["remind-start"]
+    reminders.remind(kernel, TUESDAY + timedelta(days=1, hours=6))
+    assert reminded(kernel, person) == []
+    reminders.remind(kernel, TUESDAY + timedelta(days=2))
+    assert reminded(kernel, person) == ["remind-start"]
 
 
 def test_who_let_it_run_out_opted_out_and_may_come_back(kernel: Kernel, alice: Employee) -> None:
@@ -356,7 +386,7 @@ def test_who_let_it_run_out_opted_out_and_may_come_back(kernel: Kernel, alice: E
         give_consent(session, kernel, consented)
     later = utc_now() + FORTNIGHT + timedelta(hours=1)
     for _ in range(2):
-        invitations.run_out(kernel, later)
+        reminders.run_out(kernel, later)
     assert stage(kernel, consented, later) == Stage.CONSENTED
     with kernel.db.transaction(alice.tenant_id) as session:
         assert employees.stage(session, alice.id, later) == Stage.OPTED_OUT

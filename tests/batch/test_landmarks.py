@@ -11,8 +11,8 @@ import pytest
 import skimage.data
 from PIL import Image, ImageOps
 
-from batch import landmarks
-from batch.child import Children, Limits
+from batch.vision import landmarks
+from likeness.sandbox.child import Children, Limits
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def photo() -> Image.Image:
     return Image.fromarray(skimage.data.astronaut())
 
 
-def only(photo: Image.Image) -> landmarks.Face:
+def only(photo: Image.Image) -> landmarks.FacePoints:
     (face,) = landmarks.faces(photo)
     return face
 
@@ -58,7 +58,7 @@ def test_a_head_that_turns_has_a_sign() -> None:
     """Seen by the points alone: the side that is farther away is the one that the nose points to."""
     points = np.zeros((468, 3))
     points[landmarks.RIGHT_SIDE], points[landmarks.LEFT_SIDE] = (0, 0, -30), (80, 0, 30)
-    face = landmarks.Face(landmarks.Detection(np.zeros(4), 1.0, np.zeros((6, 2))), points)
+    face = landmarks.FacePoints(landmarks.Detection(np.zeros(4), 1.0, np.zeros((6, 2))), points)
     assert face.yaw == pytest.approx(math.degrees(math.atan2(60, 80)))
 
 

@@ -9,22 +9,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import text
 
-from batch import invitations, mailing
 from batch.models import Employee
-from likeness.app import create_app
-from likeness.db import utc_now
+from batch.visit import invitations, mailing
+from likeness.ground.db import utc_now
+from likeness.ground.lanes import Lanes
 from likeness.kernel import Kernel
-from likeness.lanes import Lanes
 from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_member
 from tests.kernel.scripted import SILENT, Scripted, scripted
 
 
 @pytest.fixture(scope="module")
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as running:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as running:
         yield running
 
 
@@ -55,7 +55,7 @@ def shown(client: TestClient[Any], kernel: Kernel, person: Employee) -> tuple[di
     sign_in_member(client, kernel, person.tenant_id)
     lines = client.get(f"/api/v1/batches/{person.batch_id}/people").json()
     page = client.get(f"/desk/batches/{person.batch_id}", headers={"accept": "text/html"}).text
-    return next(line for line in lines if line["id"] == str(person.id)), page
+    return next(line for line in lines if line["id"] == str(person.roster_id)), page
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_hr_decides_to_send_again_and_only_their_own(
         person = invite(kernel, alice, server)
     with kernel.db.transaction(alice) as session:
         session.execute(text("update link set created_at = created_at - interval '3 minutes'"))
-    address = f"/desk/batches/{person.batch_id}/people/{person.id}/remind"
+    address = f"/desk/batches/{person.batch_id}/people/{person.roster_id}/remind"
     sign_in_member(client, kernel, bob)
     assert client.post(address, headers={"accept": "text/html"}).status_code == 404
     with scripted() as server:

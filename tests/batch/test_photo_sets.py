@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from PIL import Image
 
-from batch import groups, photos
-from batch.measures import KNOWN
 from batch.models import Employee
-from likeness.app import create_app
+from batch.photos import groups, photos
+from batch.photos.measures import KNOWN
 from likeness.kernel import Kernel
 from tenants.models import Role
 from tests import pictures
@@ -24,8 +24,8 @@ API = "/api/v1/visit/photos"
 
 
 @pytest.fixture(scope="module")
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel), raise_server_exceptions=False) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -184,16 +184,16 @@ def test_hr_waves_photos_through_that_were_set_aside_but_not_against_the_persons
             photo.state = "rejected"
     assert len(set_aside) == 1
     sign_in_member(client, kernel, alice.tenant_id, Role.HR)
-    trouble = client.get(f"/api/v1/people/{alice.id}/photos").json()
+    trouble = client.get(f"/api/v1/people/{alice.roster_id}/photos").json()
     assert trouble["aside"] == 1
     assert trouble["reasons"] == {"another_person": 1}
-    assert client.post(f"/api/v1/people/{alice.id}/photos/wave-through").json() == {"photos": 1}
+    assert client.post(f"/api/v1/people/{alice.roster_id}/photos/wave-through").json() == {"photos": 1}
     phone = Phone(client, kernel, alice)
     assert phone.states()[set_aside[0]] == "accepted"
     phone.say([], set_aside)
     assert phone.states()[set_aside[0]] == "aside"
     sign_in_member(client, kernel, alice.tenant_id, Role.HR)
-    assert client.post(f"/api/v1/people/{alice.id}/photos/wave-through").status_code == 409
+    assert client.post(f"/api/v1/people/{alice.roster_id}/photos/wave-through").status_code == 409
 
 
 def test_measures_are_in_memory_and_made_again_where_they_are_not(

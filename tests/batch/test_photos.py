@@ -11,13 +11,16 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from batch import consents, decisions, inspection, intake, photos
 from batch.models import Employee, Photo, PhotoState
-from likeness import claims, jobs, ledger
-from likeness.db import utc_now
+from batch.photos import decisions, intake, photos
+from batch.vision import inspection
+from batch.visit import consents
+from likeness import ledger
+from likeness.ground.db import utc_now
+from likeness.jobs import claims, jobs
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.objects import person_path
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.store.objects import person_path
 from tests import pictures
 from tests.factories import give_consent, make_employee, run_jobs
 from tests.handed_in import make_person, make_photos

@@ -16,9 +16,9 @@ from PIL import Image
 from scipy.signal import fftconvolve
 from skimage.data import astronaut
 
-from batch import faces, inspection, verdict
-from batch.inspection import Inspection
-from gpu_cluster.portraits.draw import selfies
+from batch.vision import faces, inspection, verdict
+from batch.vision.inspection import Inspection
+from gpu_cluster.drawn.people.draw import selfies
 from tests.pictures import jpeg
 
 Numbers = np.ndarray[Any, np.dtype[Any]]

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from openpyxl import Workbook
 
-from batch import roster, workbook
-from batch.workbook import Reading
-from likeness.cli import main
+from batch.reading import roster, workbook
+from batch.reading.workbook import Reading
+from likeness.cli.main import main
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -115,8 +115,7 @@ def test_a_second_sheet_with_people_is_said() -> None:
 def test_languages_without_a_translation_are_said() -> None:
     (note,) = case("languages-without-a-translation.xlsx").notes
     assert note == (
-        "There is no translation for Arabic (1), Spanish (1), French (1), Dutch (1). These 4 people get mails and pages in"
-        " English."
+        "There is no translation for Dutch (1). This person gets mails and pages in your company's language."
     )
     assert parsed(table(["Name", "E-mail", "Language"], ["A B", "a@x.example", "Deutsch"])).notes == ()
 

@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+import tracemalloc
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlmodel import select
 
-from batch import consents, intake, photos, resumable, sittings, uploads
 from batch.models import Employee, Photo, PhotoState, Upload
-from compliance import attending, erasures, retention
+from batch.photos import api_uploads, intake, photos, resumable
+from batch.sittings import sittings
+from batch.visit import consents
+from compliance.erasure import erasures
 from compliance.models import ErasureState, Trigger
-from likeness.db import utc_now
+from compliance.retention import retention
+from compliance.rights import attending
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.web import uploads
 from tests import pictures
 from tests.browser.world import served
-from tests.factories import run_jobs, sign_in_employee
+from tests.factories import give_consent, make_employee, run_jobs, sign_in_employee
 from tests.handed_in import make_person, make_photos
 
 URL = "/api/v1/visit/uploads"
@@ -72,6 +79,17 @@ class Phone:
     def photos(self) -> list[Any]:
         found: list[Any] = self.http.get("/api/v1/visit/photos").json()["photos"]
         return found
+
+
+def hung(phone: Phone, method: str, where: str, length: int, body: bytes = b"", **more: str) -> socket.socket:
+    """A request whose body does not come, or comes no further."""
+    at = urlsplit(str(phone.http.base_url))
+    cookies = "; ".join(f"{name}={value}" for name, value in phone.http.cookies.items())
+    headers = {"host": at.hostname, "cookie": cookies, "content-length": length} | more
+    line = socket.create_connection((at.hostname, at.port), timeout=20)  # type: ignore[arg-type]
+    said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    line.sendall(f"{method} {where} HTTP/1.1\r\n{said}\r\n".encode() + body)
+    return line
 
 
 @pytest.fixture
@@ -129,13 +147,8 @@ def test_permission_comes_before_the_first_byte(kernel: Kernel, address: str) ->
     phone = Phone(kernel, address, make_person(kernel, consented=False))
     assert phone.begin(10).json()["type"] == "urn:likeness:consent-missing"
     # A form whose body never comes is answered all the same: nobody waits for bytes that may not be taken.
-    host, port = urlsplit(address).hostname, urlsplit(address).port
-    cookies = "; ".join(f"{name}={value}" for name, value in phone.http.cookies.items())
-    with socket.create_connection((host, port), timeout=20) as line:  # type: ignore[arg-type]
-        line.sendall(
-            f"POST /api/v1/visit/photos HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\ncontent-length: 9000\r\n"
-            "content-type: multipart/form-data; boundary=x\r\n\r\n".encode()
-        )
+    form = "multipart/form-data; boundary=x"
+    with hung(phone, "POST", "/api/v1/visit/photos", 9000, content_type=form) as line:
         assert b"403" in line.recv(4096).partition(b"\r\n")[0]
 
 
@@ -193,20 +206,98 @@ def test_a_connection_that_hangs_gives_way_to_the_next_one(phone: Phone, kernel:
     """A browser that left its network keeps a dead connection open; whoever comes back does not wait for it."""
     data = pictures.drawn(1)[0]
     where = phone.begin(len(data)).headers["location"]
-    at = urlsplit(str(phone.http.base_url))
-    cookies = "; ".join(f"{name}={value}" for name, value in phone.http.cookies.items())
-    with socket.create_connection((at.hostname, at.port), timeout=20) as hangs:  # type: ignore[arg-type]
-        hangs.sendall(
-            f"PATCH {where} HTTP/1.1\r\nhost: {at.hostname}\r\ncookie: {cookies}\r\ntus-resumable: 1.0.0\r\n"
-            "upload-offset: 0\r\n"
-            f"content-type: application/offset+octet-stream\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data[:4000]
-        )
+    tus = {"tus_resumable": "1.0.0", "upload_offset": "0", "content_type": "application/offset+octet-stream"}
+    with hung(phone, "PATCH", where, len(data), data[:4000], **tus):
         for _ in range(100):
             if (kept := phone.offset(where)) == 4000:
                 break
         assert kept == 4000
         assert phone.send(where, data[kept:], kept).status_code == 204
     assert len(mine(kernel, alice)) == 1
+
+
+def test_a_connection_that_drips_holds_nothing_of_what_is_kept(
+    kernel: Kernel, alice: Employee, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_uploads, "SAVE_EVERY", 0.0)
+    half = 8 * 2**20
+    begun = [phone.begin(2 * half).headers["location"] for _ in range(4)]
+    with kernel.db.transaction(alice.tenant_id) as session:
+        open_ones = resumable.of(session, alice.id, utc_now())
+    for one in open_ones:
+        resumable.save(kernel, one, bytes(half), utc_now())
+    tus = {"tus_resumable": "1.0.0", "upload_offset": str(half), "content_type": "application/offset+octet-stream"}
+    with ExitStack() as lines:
+        tracemalloc.start()
+        lines.callback(tracemalloc.stop)
+        for where in begun:
+            lines.enter_context(hung(phone, "PATCH", where, 1000, b"1", **tus))
+        for _ in range(400):
+            if {one["received"] for one in phone.http.get(URL).json()} == {half + 1}:
+                break
+            time.sleep(0.05)
+        time.sleep(0.2)  # The thread that has written the last one lets go of it.
+        assert {one["received"] for one in phone.http.get(URL).json()} == {half + 1}
+        assert tracemalloc.get_traced_memory()[0] < half
+
+
+def test_what_another_connection_wrote_anew_is_not_ended(kernel: Kernel, alice: Employee, phone: Phone) -> None:
+    where = phone.begin(5).headers["location"]
+    phone.send(where, b"12")
+    one = UUID(where.rpartition("/")[2])
+    slower, faster = (resumable.taken_up(kernel, alice.tenant_id, alice.id, one, utc_now()) for _ in range(2))
+    resumable.save(kernel, faster, b"3", utc_now())
+    with pytest.raises(resumable.OffsetMoved):
+        resumable.save(kernel, slower, b"3", utc_now())
+    assert phone.offset(where) == 3
+    kernel.objects.delete(faster.path or "")
+    assert phone.send(where, b"45", 3).status_code == 410
+    assert phone.http.head(where).status_code == 404
+
+
+def test_bodies_in_flight_are_few_of_a_person_of_a_company_and_of_all(
+    kernel: Kernel, alice: Employee, phone: Phone, address: str, bob: Employee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kernel.db.transaction(alice.tenant_id) as session:
+        second = make_employee(session, kernel)
+        give_consent(session, kernel, second)
+    colleague = Phone(kernel, address, second)
+    stranger = Phone(kernel, address, bob)
+
+    def hand_in(who: Phone, megabytes: int) -> socket.socket:
+        kind = "multipart/form-data; boundary=x"
+        return hung(who, "POST", "/api/v1/visit/photos", megabytes * 10**6, content_type=kind)
+
+    def refused(who: Phone, megabytes: int) -> int:
+        with hand_in(who, megabytes) as line:
+            return int(line.recv(4096).split(b" ")[1])
+
+    def in_flight(megabytes: int) -> bool:
+        for _ in range(200):
+            if uploads._bytes[None] == megabytes * 10**6:
+                return True
+            time.sleep(0.02)
+        return False
+
+    with ExitStack() as lines:
+        for _ in range(4):
+            lines.enter_context(hand_in(phone, 1))
+        assert in_flight(4)
+        assert refused(phone, 1) == 429
+    assert in_flight(0)
+    with ExitStack() as lines:
+        for _ in range(4 - 1):
+            lines.enter_context(hand_in(phone, 26))
+        assert in_flight(78)
+        assert refused(phone, 26) == 429
+        monkeypatch.setattr(uploads, "OF_A_COMPANY", 100 * 10**6)
+        assert refused(colleague, 26) == 429
+        lines.enter_context(hand_in(stranger, 26))
+        assert in_flight(104)
+        monkeypatch.setattr(uploads, "OF_ALL", 110 * 10**6)
+        assert refused(stranger, 26) == 503
+    assert in_flight(0)
+    assert not uploads._under_way
 
 
 def test_an_upload_is_cut_for_want_of_progress_and_not_for_its_length(monkeypatch: pytest.MonkeyPatch) -> None:

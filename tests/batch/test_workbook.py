@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook, load_workbook
 
-from batch import cells, headings, roster, sheets, workbook
-from batch.child import Children, Limits
-from batch.workbook import Problem, Reading, WorkbookUnreadable, read
+from batch.reading import cells, headings, roster, sheets, workbook
+from batch.reading.workbook import Problem, Reading, WorkbookUnreadable, read
+from likeness.sandbox.child import Children, Limits
 
 HEADINGS = ["Employee ID", "Name", "E-mail", "Department", "Location", "Manager e-mail", "Language"]
 ALICE = ["1", "Alice Ng", "alice@acme.com"]
@@ -500,7 +500,7 @@ def test_a_cell_of_a_megabyte_is_one_problem() -> None:
 
 def test_what_exhausts_the_child_is_a_sentence_in_the_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of thousands of elements in one string: below the limits of the directory, large in memory."""
-    narrow = Children("batch.roster", "parse", warm="warm_up", limits=Limits(memory=220 * 2**20), keep=False)
+    narrow = Children("batch.reading.roster", "parse", warm="warm_up", limits=Limits(memory=220 * 2**20), keep=False)
     monkeypatch.setattr(workbook, "_children", narrow)
     digits = "".join(f"<r><t>{at}</t></r>" for at in range(300_000)).encode()
     with pytest.raises(WorkbookUnreadable, match="too large or damaged"):

@@ -1,4 +1,7 @@
-"""Every page as a picture: phone and desktop, light and dark. `make screenshots OUT=folder`."""
+"""Every page as a picture: phone and desktop, light and dark. `make screenshots OUT=folder`.
+
+What is printed last is when each page was first painted, in a browser that had nothing of it yet.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from typing import Any
 import openpyxl
 from playwright.sync_api import Browser, sync_playwright
 
-from batch import workbook
-from likeness import fingerprint
+from batch.reading import workbook
+from likeness.ground.settings import Settings
 from likeness.kernel import assemble
+from likeness.keys import fingerprint
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from likeness.run.postgres import EmbeddedPostgres
 from tests.browser.world import World, build, cookie_of, served, workbook_of
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
+MOST_HIGH = 5000
 SIZES = {"phone": {"width": 360, "height": 800}, "desktop": {"width": 1440, "height": 900}}
 
 
@@ -30,6 +34,7 @@ def everywhere(world: World, browser: Browser) -> list[tuple[str, str, str]]:
     """With the pages of an import, which only a dropped file brings up."""
     return [
         *pages(world),
+        ("visit-sign", "consent", to_sign(world, browser)),
         ("desk-preview", "hr", preview(world, browser, workbook_of(["Ada Byron", "Grace Hopper", "Edsger Dijkstra"]))),
         ("desk-preview-changes", "hr", preview(world, browser, corrected(world, browser))),
         ("desk-columns", "hr", preview(world, browser, UNKNOWN)),
@@ -48,8 +53,9 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("forbidden", "photos", "/desk"),
         ("unauthorized", "", "/desk"),
         ("link", "", world.link),
+        ("visit-welcome", "consent", "/visit/welcome"),
         ("visit-consent", "consent", "/visit/consent"),
-        ("visit-consent-de", "german", "/visit/consent"),
+        ("visit-consent-de", "german", "/visit/consent/biometric"),
         ("visit-declined", "declined", "/visit/declined"),
         ("visit-photos", "photos", "/visit/photos"),
         ("visit-withdrawn", "withdrawn", "/visit/declined"),
@@ -65,31 +71,80 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("visit-failed", "failed", "/visit/making"),
         ("visit-headshots", "choose", "/visit/headshots"),
         ("visit-headshot", "choose", f"/visit/headshots/{world.headshot}"),
+        ("visit-hand-over", "choose", f"/visit/hand-over?headshot={world.headshot}&headshot={world.another}"),
+        ("visit-done", "choose", "/visit/done"),
+        ("visit-certificates", "choose", "/visit/certificates"),
+        ("visit-wrong", "choose", "/visit/wrong?page=/visit/done"),
         ("visit-face", "choose", "/visit/face"),
         ("visit-delete", "choose", "/visit/delete"),
         ("gone", "", world.gone),
         ("retention", "", f"/retention/{world.tenant}"),
+        ("studio-welcome", "studio-consent", "/visit/welcome"),
         ("studio-consent", "studio-consent", "/visit/consent"),
         ("studio-photos-de", "studio-photos", "/visit/photos"),
         ("studio-making", "studio-making", "/visit/making"),
         ("studio-headshots", "studio-choose", "/visit/headshots"),
         ("studio-headshot", "studio-choose", f"/visit/headshots/{world.studio.headshot}"),
+        ("studio-edit-form", "studio-choose", f"/visit/headshots/{world.studio.headshot}/edit"),
+        ("studio-edit", "studio-choose", "/visit/edit"),
         ("studio-face", "studio-choose", "/visit/face"),
         ("studio-batch", "studio", f"/desk/batches/{world.studio.batch}"),
+        ("desk-batch-crowded", "studio", world.studio.crowded),
         ("studio-desk-headshots", "studio", f"/desk/batches/{world.studio.batch}/headshots"),
-        ("legal-late", "studio", "/legal"),
+        ("studio-approval", "studio", "/desk/headshots/approval"),
+        ("legal-late", "studio-legal", "/legal"),
         ("desk-empty", "empty", "/desk"),
         ("desk", "hr", "/desk"),
+        ("desk-batches-empty", "empty", "/desk/batches"),
+        ("desk-batches", "hr", "/desk/batches"),
+        ("desk-all-headshots", "hr", "/desk/headshots"),
+        ("desk-help", "hr", "/help"),
+        ("desk-account", "hr", "/account"),
+        ("desk-people", "hr", "/desk/people"),
+        ("desk-people-nobody", "empty", "/desk/people"),
+        ("desk-person", "hr", f"/desk/people/{world.person}"),
         ("desk-batch", "hr", batch),
         ("desk-headshots", "hr", f"{batch}/headshots"),
         ("desk-looks", "hr", "/desk/looks"),
+        ("desk-look-departments", "hr", f"/desk/looks/{world.look}/departments"),
+        ("desk-pilot", "hr", f"{batch}/pilot"),
+        ("desk-disclosure", "hr", "/desk/headshots/disclosure"),
         ("desk-credits", "hr", "/desk/credits"),
-        ("legal", "hr", "/legal"),
-        ("legal-empty", "empty", "/legal"),
-        ("legal-ledger", "hr", "/legal/ledger"),
+        ("desk-questions", "hr", "/questions"),
+        ("legal-questions", "legal", "/questions"),
+        ("legal", "legal", "/legal"),
+        ("legal-empty", "empty-legal", "/legal"),
+        ("legal-ledger", "legal", "/legal/ledger"),
+        ("trust", "", "/trust"),
+        ("verify", "", "/verify"),
+        ("visit-requests", "choose", "/visit/requests"),
+        ("desk-person-delete", "hr", f"/desk/people/{world.person}/delete"),
+        ("desk-batch-delete", "hr", f"{batch}/delete"),
+        ("desk-settings", "hr", "/settings"),
+        ("desk-leaving", "hr", "/settings/leaving"),
+        ("desk-keys", "hr", "/team/keys"),
+        ("desk-webhooks", "hr", "/team/webhooks"),
+        ("legal-requests", "legal", "/legal/requests"),
+        ("legal-records", "legal", "/legal/records"),
+        ("operations-mail", "operator", "/operations/mail"),
         ("operations", "operator", "/operations"),
+        ("operations-companies", "operator", "/operations/companies"),
+        ("operations-company", "operator", f"/operations/companies/{world.tenant}"),
         ("operations-mailbox", "operator", "/operations/mailbox"),
     ]
+
+
+def to_sign(world: World, browser: Browser) -> str:
+    """Answers each question of the consent with yes and returns the address of the page that is signed."""
+    context = browser.new_context()
+    context.add_cookies([cookie_of(world, "consent")])  # type: ignore[list-item]
+    at = "/visit/consent/headshots"
+    while not at.startswith("/visit/consent/name"):
+        path, _, draft = at.partition("?draft=")
+        answer = {"answer": "yes", "draft": draft}
+        at = context.request.post(world.address + path, form=answer, max_redirects=0).headers["location"]
+    context.close()
+    return at
 
 
 def preview(world: World, browser: Browser, data: bytes) -> str:
@@ -97,9 +152,10 @@ def preview(world: World, browser: Browser, data: bytes) -> str:
     context = browser.new_context()
     context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
     page = context.new_page()
-    page.goto(world.address + "/desk")
+    page.goto(world.address + "/desk/batches")
     file = {"name": "people.xlsx", "mimeType": "application/octet-stream", "buffer": data}
     page.set_input_files("#workbook", file)  # type: ignore[arg-type]
+    page.get_by_role("button", name="Look at the file").click()
     page.wait_for_url("**/preview")
     address = page.url.removeprefix(world.address)
     context.close()
@@ -126,8 +182,17 @@ def corrected(world: World, browser: Browser) -> bytes:
     return workbook.export([str(head) for head in heads[:6]], [row[:6] for row in [*rows[:8], *more]])
 
 
-def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str]) -> None:
-    wanted = everywhere(world, browser)
+PAINTED = """performance.getEntriesByName("first-contentful-paint")[0]?.startTime"""
+PAINT_SECONDS = 0.5
+SPEAK = """language => fetch("/visit/language", {method: "POST", redirect: "manual",
+    headers: {"content-type": "application/x-www-form-urlencoded"}, body: "language=" + language})"""
+
+
+def shoot(
+    world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str], language: str = ""
+) -> dict[str, float]:
+    """Seconds until the first paint of each page."""
+    wanted, painted = everywhere(world, browser), {}
     for size in sizes:
         for scheme in schemes:
             for name, who, address in wanted:
@@ -139,13 +204,32 @@ def shoot(world: World, browser: Browser, out: Path, only: str, sizes: list[str]
                     context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
                 page = context.new_page()
                 page.goto(world.address + address)
+                while (first := page.evaluate(PAINTED)) is None:
+                    page.wait_for_timeout(20)
+                painted[f"{name} at {size}, {scheme}"] = first / 1000
+                if language and address.startswith("/visit"):
+                    page.evaluate(SPEAK, language)
+                    page.goto(world.address + address)
                 page.evaluate("document.querySelectorAll('img').forEach(one => { one.loading = 'eager'; })")
                 page.wait_for_timeout(250)
                 page.screenshot(path=out / f"{name}-{size}-{scheme}.png", full_page=True)
                 wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
                 if wide > 0:
                     print(f"{name} at {size} is {wide} px too wide")
+                high = page.evaluate("document.documentElement.scrollHeight")
+                if high > MOST_HIGH and size == "phone":
+                    print(f"{name} at {size} is {high} px high")
                 context.close()
+    return painted
+
+
+def say(painted: dict[str, float]) -> None:
+    slow = sorted(painted, key=lambda name: -painted[name])
+    late = sum(seconds > PAINT_SECONDS for seconds in painted.values())
+    middle = painted[slow[len(slow) // 2]]
+    print(f"First paint of {len(painted)}: median {middle:.2f} s, {late} after {PAINT_SECONDS} s; the slowest:")
+    for name in slow[:5]:
+        print(f"  {painted[name]:.2f} s  {name}")
 
 
 def main() -> None:
@@ -154,6 +238,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="parts of names, with commas between")
     parser.add_argument("--size", choices=[*SIZES, "both"], default="both")
     parser.add_argument("--scheme", choices=["light", "dark", "both"], default="both")
+    parser.add_argument("--language", default="", help="in which pages of the visit are read")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="likeness-shoot-"))
@@ -169,7 +254,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             sizes = list(SIZES) if asked.size == "both" else [asked.size]
             schemes = ["light", "dark"] if asked.scheme == "both" else [asked.scheme]
-            shoot(world, browser, asked.out, asked.only, sizes, schemes)
+            say(shoot(world, browser, asked.out, asked.only, sizes, schemes, asked.language))
             browser.close()
         kernel.db.close()
     finally:

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
-from batch import photos, resumable, uploads
 from batch.models import Employee, Photo
+from batch.photos import photos, resumable
 from likeness import identity
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.web import uploads
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
 from tests.handed_in import make_person
@@ -143,7 +144,12 @@ def test_a_file_that_vanished_is_said_and_the_others_go_on(
 
 
 def test_a_slow_network_is_waited_for(
-    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel,
+    address: str,
+    phone: BrowserContext,
+    alice: Employee,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A photo that takes four times the server's patience arrives, because something of it always comes."""
     monkeypatch.setattr(uploads, "PATIENCE", 3.0)
@@ -174,9 +180,7 @@ def test_after_a_closed_tab_the_photos_are_named_and_go_on(
         _comes_back(kernel, network.address, phone, alice, chosen)
 
 
-def _comes_back(
-    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, chosen: list[Path]
-) -> None:
+def _comes_back(kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, chosen: list[Path]) -> None:
     page, offsets = opened(phone, address), []
     page.on("request", lambda request: offsets.append(int(request.headers["upload-offset"]))
             if request.method == "PATCH" else None)  # fmt: skip

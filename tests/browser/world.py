@@ -14,19 +14,24 @@ from uuid import UUID, uuid4
 import openpyxl
 from sqlmodel import Session, col, select
 
-from batch import headshots, intake, invitations, photos, sittings
 from batch.models import Employee, Headshot, Invitation, Photo, PhotoState
-from compliance import erasures
-from compliance.models import Certificate, Erasure, Hold
-from gpu_cluster.models import Run, RunState, Weights
-from likeness import jobs, mail
-from likeness.db import PLATFORM, utc_now
+from batch.photos import intake, photos
+from batch.sittings import headshots, sittings
+from batch.sittings.runs import Run, RunState, Weights
+from batch.visit import concerns, invitations
+from compliance.erasure import receipts
+from compliance.models import Certificate, Erasure, Hold, Pulse
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.lanes import Lane
 from likeness.identity import Kind, make_link, start_session
+from likeness.jobs import jobs
 from likeness.kernel import Kernel
-from likeness.serving import server
-from likeness.smtp import Outcome
-from likeness.web import cookie_name
-from tenants import looks, members
+from likeness.mail import mail
+from likeness.mail.smtp import MailOutcome
+from likeness.run.serving import server
+from likeness.web.guards import cookie_name
+from tenants import looks
+from tenants.members import members, programs
 from tenants.models import CUTOUT, Member, Role
 from tests.browser.turns import (
     Studio,
@@ -38,6 +43,7 @@ from tests.browser.turns import (
     withdrawn,
 )
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
+from tests.handed_in import kept
 from tests.pictures import beside as side_by_side
 from tests.pictures import drawn
 
@@ -64,9 +70,12 @@ class World:
     link: str
     gone: str
     headshot: UUID
+    another: UUID
     sign_in: str
     address_question: str
     studio: Studio
+    person: UUID
+    look: UUID
 
 
 @contextmanager
@@ -91,9 +100,10 @@ def build(kernel: Kernel, address: str) -> World:
         make_tenant(kernel, name="Northlight Optics", recipes=["portrait-small", CUTOUT]),
         make_tenant(kernel, name="Still Empty", with_credits=0),
     )
-    hr = make_member(kernel, tenant, Role.HR, Role.LEGAL)
+    hr = make_member(kernel, tenant, Role.OWNER, Role.HR)
+    legal = make_member(kernel, tenant, Role.OWNER, Role.LEGAL, name="Ruth Adeyemi")
     lena = _team(kernel, tenant, hr)
-    empty_hr = make_member(kernel, empty, Role.HR, Role.LEGAL)
+    empty_hr, empty_legal = make_member(kernel, empty, Role.OWNER, Role.HR), make_member(kernel, empty, Role.LEGAL)
     with kernel.db.transaction(tenant) as session:
         batch = make_batch(session, name="Autumn 2026", imported_at=utc_now() - timedelta(minutes=4))
         people = [
@@ -125,14 +135,20 @@ def build(kernel: Kernel, address: str) -> World:
         taken_back(session, others[1])
         _places(session, people[7:])
         mails_that_failed(session, {
-            people[7].id: (Outcome.ADDRESS, "550 5.1.1"), people[10].id: (Outcome.AWAY, ""),
-            anna.id: (Outcome.REFUSED, "554 5.7.1"), people[15].id: (Outcome.UNKNOWN, ""),
+            people[7].id: (MailOutcome.ADDRESS, "550 5.1.1"), people[10].id: (MailOutcome.AWAY, ""),
+            anna.id: (MailOutcome.REFUSED, "554 5.7.1"), people[15].id: (MailOutcome.UNKNOWN, ""),
         })  # fmt: skip
-        gone = _legal(session, tenant, hr, lena)
+        gone = _legal(session, kernel, tenant, legal, lena)
+        for name, days in (("Payroll", 365), ("Old intranet", 10), ("Directory", None)):
+            programs.make(session, hr, name, ["people.read", "headshots.read"], utc_now(), days=days)
+        said = "The blue backdrop makes my hair look cut off. Can I have another one?"
+        concerns.write(session, kernel.keys, zoe.id, "hr", "/visit/headshots", said, address, utc_now())
+        concerns.write(session, kernel.keys, zoe.id, "legal", "", "Who has opened my page?", address, utc_now())
     with kernel.db.transaction(tenant) as session:
         sign_in = make_link(session, Kind.MEMBER, hr.id, utc_now())
         cookies |= {
             "hr": start_session(session, Kind.MEMBER, hr.id, utc_now()),
+            "legal": start_session(session, Kind.MEMBER, legal.id, utc_now()),
             **{
                 name: start_session(session, Kind.EMPLOYEE, person.id, utc_now())
                 for name, person in (("photos", nadia), ("choose", zoe), ("making", jose), ("failed", laila),
@@ -142,15 +158,20 @@ def build(kernel: Kernel, address: str) -> World:
         }  # fmt: skip
     with kernel.db.transaction(empty) as session:
         cookies["empty"] = start_session(session, Kind.MEMBER, empty_hr.id, utc_now())
+        cookies["empty-legal"] = start_session(session, Kind.MEMBER, empty_legal.id, utc_now())
     with kernel.db.transaction(PLATFORM) as session:
         operator = members.invite_member(
             session, kernel.keys, f"{uuid4().hex[:8]}@localhost.example", "Operator", [Role.OPERATOR]
         )
         cookies["operator"] = start_session(session, Kind.OPERATOR, operator.id, utc_now())
+        for hours in range(1, 150):
+            waited = {str(lane): float((hours * 7 + len(lane)) % 23 + 900 * (hours == 60)) for lane in Lane}
+            at = utc_now() - timedelta(hours=hours)
+            session.add(Pulse(tenant_id=PLATFORM, at=at, waited=waited, late_seconds=4 * (hours % 5)))
     beside = studio(kernel)
     return World(
         kernel, address, tenant, batch.id, empty, cookies | beside.cookies, _link(kernel, people[13]), gone, made[0].id,
-        sign_in, address_question, beside,
+        made[2].id, sign_in, address_question, beside, zoe.roster_id, made[0].look_id,
     )  # fmt: skip
 
 
@@ -205,8 +226,7 @@ def _headshots(kernel: Kernel, person: Employee) -> list[Headshot]:
         held = sittings.get(session, sitting.id)
         allowed = looks.list_looks(session)
         made = [
-            headshots.keep(session, kernel.objects, kernel.keys, held, allowed[number % len(allowed)].id, number, data,
-                           1.2 - number / 20, utc_now())
+            kept(session, kernel, held, allowed[number % len(allowed)].id, number, data, 1.2 - number / 20)
             for number, data in enumerate(drawn(person.id.int % 1000, 6, 512))
         ]  # fmt: skip
         assert sittings.finish(session, sitting.id, fence)
@@ -279,28 +299,28 @@ def _team(kernel: Kernel, tenant: UUID, hr: Member) -> Member:
     with kernel.db.transaction(tenant) as session:
         members.invite_member(
             session, kernel.keys, "maximiliane.von-hohenstein@northlight.example", "Maximiliane von Hohenstein",
-            [Role.HR, Role.LEGAL], by=hr.id,
+            [Role.HR, Role.BRAND], by=hr.id,
         )  # fmt: skip
         members.disable(session, left.id, utc_now(), caller=f"member:{hr.id}")
     return lena
 
 
-def _legal(session: Session, tenant: UUID, hr: Member, lena: Member) -> str:
+def _legal(session: Session, kernel: Kernel, tenant: UUID, ruth: Member, lena: Member) -> str:
     one = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="person", requested_by="employee:x", state="certified")
     other = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="withdrawal", requested_by="x", state="verifying")
     session.add_all([one, other])
     session.flush()
     session.add(Certificate(tenant_id=tenant, erasure_id=one.id, document={"a": 1}, jws="e30.e30.e30"))
-    until = {"expires_at": utc_now() + timedelta(days=90), "reason": "Preservation order"}
+    until = {"expires_at": utc_now() + timedelta(days=90), "unsealed_reason": "Preservation order"}
     asked = {"lift_asked_by": lena.id, "lift_asked_at": utc_now()}
-    stands = {"placed_by": hr.id, "confirmed_by": lena.id, "confirmed_at": utc_now()}
+    stands = {"placed_by": ruth.id, "confirmed_by": lena.id, "confirmed_at": utc_now()}
     session.add_all([
-        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 34/26", **stands, **until),
-        Hold(tenant_id=tenant, employee_id=uuid4(), reference="LG Berlin 12 O 35/26", **stands, **asked, **until),
-        Hold(tenant_id=tenant, employee_id=uuid4(), reference="AG Köln 7 C 9/26", placed_by=lena.id, **until),
-        Hold(tenant_id=tenant, employee_id=uuid4(), reference="AG Köln 7 C 10/26", placed_by=hr.id, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), unsealed_reference="LG Berlin 12 O 34/26", **stands, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), unsealed_reference="LG Berlin 12 O 35/26", **stands, **asked, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), unsealed_reference="AG Köln 7 C 9/26", placed_by=lena.id, **until),
+        Hold(tenant_id=tenant, employee_id=uuid4(), unsealed_reference="AG Köln 7 C 10/26", placed_by=ruth.id, **until),
     ])  # fmt: skip
-    return f"/gone/{erasures.issue_receipt(session, one)}"
+    return f"/gone/{receipts.issue(session, kernel.keys, one)}"
 
 
 def _link(kernel: Kernel, person: Employee) -> str:

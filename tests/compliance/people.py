@@ -7,16 +7,18 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, text
 from sqlmodel import Session, SQLModel
 
-import gpu_cluster.models  # noqa: F401 - the neighbour's tables, as every process of the product knows them
-from batch import headshots, photos
+import batch.sittings.runs  # noqa: F401 - the neighbour's tables, as every process of the product knows them
 from batch.models import Employee, Sitting
-from compliance import erasures, stores
+from batch.photos import photos
+from batch.sittings import headshots
+from compliance import stores
+from compliance.erasure import erasures
 from compliance.models import Erasure, Trigger
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.objects import person_path
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.store.objects import person_path
 from tests.factories import give_consent, make_employee
 from tests.handed_in import make_headshots, make_person
 

@@ -16,12 +16,11 @@ from joserfc.errors import SecurityWarning
 from joserfc.jwk import OctKey, OKPKey
 
 from compliance import stores
-from compliance.certificates import Case, CertificateInvalid, build, jwks, sign, signing_key, verify
-from compliance.scan import Answer, PassedScan, Scan, ScanFailed
-from likeness.keys import KeyFolder, KeyUnavailable
+from compliance.proof.certificates import Case, CertificateInvalid, build, sign, verify
+from compliance.proof.scan import PassedScan, Scan, ScanFailed, StoreAnswer
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-CLEAN = Scan("likeness-rescan", "0.1.0", NOW, NOW, tuple(Answer(name, "clean") for name in sorted(stores.names())))
+CLEAN = Scan("likeness-rescan", "0.1.0", NOW, NOW, tuple(StoreAnswer(name, "clean") for name in sorted(stores.names())))
 CASE = Case(
     id="c", stage=1, issued_at=NOW, controller="Zebra Wörks", instance="https://likeness.example",
     software="likeness 0.1.0", subject_ref="5f", request_ref="r", trigger="person", requested_at=NOW, deleted_at=NOW,
@@ -29,10 +28,10 @@ CASE = Case(
     informed=[], not_informed=[], holds=[], ledger={"sequence": 7, "hash": "ab"},
 )  # fmt: skip
 FIELDS = {
-    "id", "stage", "controller", "processor", "instance", "software", "subject_ref", "request_ref", "legal_basis",
+    "id", "stage", "controller", "processor", "terms", "instance", "software", "subject_ref", "request_ref", "legal_basis",
     "trigger", "classes", "keys", "verification", "residuals", "recipients_informed",
     "recipients_not_informed", "holds", "limits", "ledger", "claims",
-    "statement", "issued_at", "requested_at", "deleted_at", "certificate",
+    "scope", "subject_commitment", "kept", "paper", "statement", "issued_at", "requested_at", "deleted_at", "certificate",
 }  # fmt: skip
 
 
@@ -75,7 +74,7 @@ def test_a_scan_passes_only_when_every_store_answered_and_none_found_anything(re
     for answers in (spoiled, CLEAN.answers[1:], ()):
         with pytest.raises(ScanFailed):
             PassedScan(replace(CLEAN, answers=answers))
-    undeclared = (*CLEAN.answers, Answer("table:invented", "not reachable"))
+    undeclared = (*CLEAN.answers, StoreAnswer("table:invented", "not reachable"))
     with pytest.raises(ScanFailed):
         PassedScan(replace(CLEAN, answers=undeclared))
 
@@ -130,29 +129,6 @@ def test_something_else_signed_by_the_same_key_is_no_certificate(key: OKPKey, pu
             verify(token, public)
 
 
-def test_the_signing_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
-    KeyFolder(tmp_path / "keys").begin()
-    first, again = signing_key(tmp_path / "keys"), signing_key(tmp_path / "keys")
-    assert first.thumbprint() == again.thumbprint()
-    assert (tmp_path / "keys" / "signing.jwk").stat().st_mode & 0o777 == 0o600
-    published = jwks(tmp_path / "keys")
-    assert "d" not in published["keys"][0]
-    assert verify(sign(build(CASE, PassedScan(CLEAN)), first), published)["id"] == "c"
-
-
-def test_a_signing_key_that_is_away_is_not_replaced(tmp_path: Path) -> None:
-    keys = KeyFolder(tmp_path / "keys")
-    with pytest.raises(KeyUnavailable):
-        signing_key(tmp_path / "keys")  # As on an empty volume.
-    keys.begin()
-    first, file = signing_key(tmp_path / "keys"), tmp_path / "keys" / "signing.jwk"
-    file.rename(tmp_path / "away")
-    with pytest.raises(KeyUnavailable):
-        jwks(tmp_path / "keys")
-    (tmp_path / "away").rename(file)
-    assert signing_key(tmp_path / "keys").thumbprint() == first.thumbprint()
-
-
 def test_the_command_line_verifies_offline_and_refuses_a_changed_file(
     tmp_path: Path, signed: str, public: dict[str, Any]
 ) -> None:
@@ -160,7 +136,7 @@ def test_the_command_line_verifies_offline_and_refuses_a_changed_file(
     good, bad = tmp_path / "good.jws", tmp_path / "bad.jws"
     good.write_text(signed)
     bad.write_text(signed[:-5] + ("A" if signed[-5] != "A" else "B") + signed[-4:])
-    runner = "from likeness.cli import main; main()"
+    runner = "from likeness.cli.main import main; main()"
     command = [sys.executable, "-c", runner, "verify", "--key", str(tmp_path / "key.jwk")]
     assert subprocess.run([*command, str(good)], capture_output=True).returncode == 0
     assert subprocess.run([*command, str(bad)], capture_output=True).returncode == 1

@@ -14,33 +14,53 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 from sqlalchemy import delete, text, update
 from sqlmodel import Session, col, select
 
-from batch import batches, consents, employees, funnel, invitations, sittings
-from batch.funnel import Stage
 from batch.models import Batch, Employee
-from compliance import attending, certificates, erasures, requests, tombstones, wiping
+from batch.people import employees, funnel
+from batch.people.funnel import Stage
+from batch.roster import batches
+from batch.sittings import sittings
+from batch.visit import consents, invitations, notices
+from compliance import requests
+from compliance.desk import deleting
+from compliance.erasure import erasures, tombstones, wiping
 from compliance.models import Erasure, ErasureState, Trigger
-from likeness import claims, ledger
-from likeness.db import Database, utc_now
-from likeness.errors import NotFound
+from compliance.proof import certificates, signing
+from compliance.rights import attending
+from likeness import ledger, machines
+from likeness.ground.db import Database, utc_now
+from likeness.ground.errors import NotFound
 from likeness.identity import Kind, make_link, start_session
-from likeness.jobs import Job
+from likeness.jobs import claims
+from likeness.jobs.jobs import Job
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyDestroyed, KeyRef
-from likeness.mail import Letter, post
-from likeness.objects import person_path, tenant_path
+from likeness.keys.keys import KeyClass, KeyDestroyed, KeyRef
+from likeness.mail.mail import Letter, Mail, post
+from likeness.store.objects import person_path, tenant_path
+from tenants import tenants
+from tenants.members import programs
+from tenants.members.permissions import Permission
+from tenants.models import Role
 from tests.compliance.people import colleague_of, erase, full_person, readable, reread, rows_naming
-from tests.factories import make_employee, run_jobs
+from tests.factories import begin_held, make_employee, make_member, run_jobs, sign_in
 from tests.handed_in import make_person
+
+ARCHIVE = "/api/v1/headshots/archive"
 
 
 def test_an_erasure_leaves_nothing_and_ends_in_a_certificate_that_verifies(kernel: Kernel) -> None:
     alice, stranger = full_person(kernel), full_person(kernel)
     bob = colleague_of(kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        before = notices.version(tenants.get(session))
+        tenants.change(session, caller="test", source_days=5)
+    named = replace(kernel, settings=kernel.settings.model_copy(update={"operator": "Studio GmbH, Hafenstraße 1"}))
     erasure = erase(kernel, alice)
-    run_jobs(kernel, tenant=alice.tenant_id)
+    run_jobs(named, tenant=alice.tenant_id)
     assert reread(kernel, erasure).state == ErasureState.CERTIFIED
     with kernel.db.transaction(alice.tenant_id) as session:
         left = {table: count for table, count in rows_naming(session, alice.id).items() if count}
@@ -52,9 +72,15 @@ def test_an_erasure_leaves_nothing_and_ends_in_a_certificate_that_verifies(kerne
     for cls in KeyClass:
         with pytest.raises(KeyDestroyed):
             kernel.keys.open_or_create(KeyRef(alice.tenant_id, alice.id, cls))
-    public = certificates.jwks(kernel.settings.keys_path())
+    public = signing.published(kernel)
     document = certificates.verify(found.jws, public)
     assert document == found.document
+    with kernel.db.transaction(alice.tenant_id) as session:
+        notice = notices.current(session, "en")
+    assert "deleted after 5 days" in notice.text
+    assert notice.version != before
+    assert document["terms"] == {"source_days": 5, "headshot_days": 30, "notice_version": notice.version}
+    assert document["processor"] == "Studio GmbH, Hafenstraße 1"
     assert document["classes"]["source"]["objects"] == 6
     assert document["classes"]["headshot"]["objects"] == 2
     assert document["classes"]["model"]["objects"] == 1
@@ -72,7 +98,7 @@ class MortalDatabase(Database):
     """The database of a process that dies at its n-th commit, just before or just after it."""
 
     def __init__(self, alive: Database, commits: int, after: bool) -> None:
-        self.engine, self.doorbell = alive.engine, alive.doorbell
+        self.engine, self.notify, self.outside = alive.engine, alive.notify, alive.outside
         self.left, self.after = commits, after
 
     @contextmanager
@@ -120,7 +146,7 @@ def test_what_a_late_upload_left_is_found_deleted_and_on_record(kernel: Kernel) 
     alice = full_person(kernel)
     key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.HEADSHOT))
     erasure = erase(kernel, alice)
-    mortal = replace(kernel, db=MortalDatabase(kernel.db, 3, after=True))  # Dies between deleting and verifying.
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, 6, after=True))  # Dies between deleting and verifying.
     with contextlib.suppress(Cut):
         claims.work(mortal, job_of(kernel, erasure))
     late = person_path(alice.tenant_id, alice.id, KeyClass.HEADSHOT, uuid4())
@@ -185,7 +211,8 @@ def test_nothing_is_verified_while_a_run_on_the_cluster_may_still_write(kernel: 
     certified(kernel, erasure)
 
 
-def test_a_withdrawn_consent_becomes_an_erasure_and_one_without_data_does_not(kernel: Kernel) -> None:
+def test_a_withdrawn_consent_becomes_an_erasure_also_of_who_handed_nothing_in(kernel: Kernel) -> None:
+    """Else whoever had agreed, and nobody else, would be asked about a corrected address after the withdrawal."""
     alice, bob = full_person(kernel), make_person(kernel)
     for person in (alice, bob):
         with kernel.db.transaction(person.tenant_id) as session:
@@ -196,8 +223,11 @@ def test_a_withdrawn_consent_becomes_an_erasure_and_one_without_data_does_not(ke
         (erasure,) = erasures.all_erasures(session)
     assert erasure.trigger == Trigger.WITHDRAWAL
     certified(kernel, erasure)
+    run_jobs(kernel, tenant=bob.tenant_id)
     with kernel.db.transaction(bob.tenant_id) as session:
-        assert erasures.all_erasures(session) == []
+        (empty,) = erasures.all_erasures(session)
+    assert empty.trigger == Trigger.WITHDRAWAL
+    certified(kernel, empty)
 
 
 def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel: Kernel) -> None:
@@ -220,7 +250,7 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
             assert Stage.OPTED_OUT not in funnel.ages(batches.lines(session, batch.id, utc_now()), utc_now())
             for one in people:
                 with pytest.raises(invitations.HasOptedOut):
-                    invitations.invite(session, employees.get(session, one.id), utc_now())
+                    invitations.invite(session, employees.on_roster(session, one.id), utc_now())
         assert {(one.stage, one.since, one.photos) for one in people} == {(Stage.OPTED_OUT, None, 0)}
         return sorted((one.name, one.email, one.row) for one in people)
 
@@ -230,7 +260,7 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
     with kernel.db.transaction(withdrew.tenant_id) as session:
         (erasure,) = erasures.all_erasures(session)
         line = employees.find(session, kernel.keys, told_before.email)
-        residuals = erasures.certificate_of(session, erasure.id).document["residuals"]
+        residuals = erasures.certificate_of(session, erasure.id).document["kept"]
     certified(kernel, erasure)
     assert told() == while_it_waits
     assert line is not None
@@ -241,6 +271,31 @@ def test_hr_cannot_tell_who_withdrew_from_who_declined_or_never_answered(kernel:
     attending.attend(kernel, utc_now())
     with kernel.db.transaction(withdrew.tenant_id) as session:
         assert len(erasures.all_erasures(session)) == 1
+
+
+def test_who_downloaded_by_a_key_is_asked_to_delete_also_once_it_is_revoked(kernel: Kernel, app: Litestar) -> None:
+    alice = full_person(kernel)
+    hr = make_member(kernel, alice.tenant_id, Role.HR)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        key, token = programs.make(session, hr, "HRIS", [Permission.HEADSHOTS_READ], utc_now())
+    with TestClient(app) as client:
+        assert client.get(ARCHIVE, headers={"authorization": f"Bearer {token}"}).status_code == 200
+        sign_in(client, kernel, alice.tenant_id, Kind.MEMBER, hr.id)
+        assert client.get(ARCHIVE).status_code == 200
+    with kernel.db.transaction(alice.tenant_id) as session:
+        machines.revoke(session, utc_now(), key_id=key.id)
+    erasure = erase(kernel, alice)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        asked = session.exec(select(Mail).where(Mail.template == "copies")).all()
+        assert [one.owner_id for one in asked] == [hr.id], "one mail for both ways of downloading"
+        waits = (col(Job.tenant_id) == alice.tenant_id, col(Job.state) == "ready")
+        session.execute(update(Job).where(*waits).values(due=utc_now()))
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        said = erasures.certificate_of(session, erasure.id).document
+    assert said["recipients_not_informed"] == []
+    assert [one["how"] for one in said["recipients_informed"]] == ["mail handed over"] * 2
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -275,6 +330,51 @@ def test_who_withdrew_and_then_deletes_everything_leaves_no_line(kernel: Kernel)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert batches.people(session, kernel.keys, alice.batch_id, utc_now()) == []
         assert len(requests.of(session, alice.id)) == 1
+
+
+def test_what_hr_deletes_stays_the_wish_of_whoever_had_withdrawn(kernel: Kernel) -> None:
+    alice, bob = full_person(kernel), full_person(kernel)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        sittings.withdraw(session, alice.id, utc_now())
+    attending.attend(kernel, utc_now())
+    with kernel.db.transaction(bob.tenant_id) as session:
+        erasures.request(session, bob.id, trigger=Trigger.LEAVER, requested_by=ledger.SYSTEM, now=utc_now())
+    for person in (alice, bob):
+        with kernel.db.transaction(person.tenant_id) as session:
+            known = erasures.open_of(session, person.id)
+            assert known is not None
+            before = (known.requested_by, known.requested_at)
+            widened = erasures.request(
+                session, person.id, trigger=Trigger.EMPLOYER, requested_by="member:hanna", now=utc_now()
+            )
+            assert (widened.id, widened.trigger) == (known.id, Trigger.EMPLOYER)
+            if person is alice:
+                assert (widened.requested_by, widened.requested_at) == before
+            else:
+                assert widened.requested_by == "member:hanna"
+                assert widened.requested_at > before[1]
+
+
+def test_a_deletion_that_hr_asked_for_follows_a_line_that_a_withdrawal_moved(kernel: Kernel) -> None:
+    alice, bob = full_person(kernel), full_person(kernel)
+
+    def lines(person: Employee) -> list[UUID]:
+        with kernel.db.transaction(person.tenant_id) as session:
+            return list(session.exec(select(Employee.id).where(col(Employee.roster_id) == person.roster_id)))
+
+    with kernel.db.transaction(alice.tenant_id) as session:
+        deleting.ask(session, [alice.id], utc_now(), caller=f"member:{uuid4()}")
+        sittings.withdraw(session, alice.id, utc_now())
+    attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    (line,) = lines(alice)
+    assert line != alice.id, "to HR it is the same line"
+    begin_held(kernel, alice.tenant_id)
+    assert lines(alice) == []
+    with kernel.db.transaction(alice.tenant_id) as session:
+        triggers = {one.employee_id: one.trigger for one in erasures.all_erasures(session)}
+    assert triggers == {alice.id: Trigger.WITHDRAWAL, line: Trigger.EMPLOYER}
+    assert lines(bob) == [bob.id]
 
 
 def test_an_erasure_that_lost_its_job_goes_on(kernel: Kernel) -> None:

@@ -5,13 +5,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from batch.employees import EmployeeMissing
 from batch.models import Employee
-from compliance import attending, erasures, holds
+from batch.people.employees import EmployeeMissing
+from compliance import holds
+from compliance.erasure import erasures
 from compliance.models import ErasureState, Hold
-from likeness.db import utc_now
+from compliance.rights import attending
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass, KeyRef
 from tenants.models import Role
 from tests.compliance.people import erase, full_person, reread
 from tests.factories import make_member, run_jobs
@@ -30,7 +32,7 @@ def place(kernel: Kernel, person: Employee, placed_by: UUID, **changes: object) 
         "basis": "warrant", "reference": "12 C 345/26", "reason": "Evidence", "expires_at": utc_now() + SOON,
     } | changes  # fmt: skip
     with kernel.db.transaction(person.tenant_id) as session:
-        return holds.place(session, person.id, placed_by=placed_by, now=utc_now(), **words)  # type: ignore[arg-type]
+        return holds.place(session, kernel.keys, person.id, placed_by=placed_by, now=utc_now(), **words)  # type: ignore[arg-type]
 
 
 def held(kernel: Kernel, person: Employee) -> bool:
@@ -89,7 +91,7 @@ def test_another_companys_people_and_holds_are_not_there(kernel: Kernel, alice: 
             holds.lift(session, hold.id, lifted_by=uuid4(), now=utc_now())
         with pytest.raises(EmployeeMissing):
             holds.place(
-                session, alice.id, basis="warrant", reference="1", reason="x", expires_at=utc_now() + SOON,
+                session, kernel.keys, alice.id, basis="warrant", reference="1", reason="x", expires_at=utc_now() + SOON,
                 placed_by=uuid4(), now=utc_now(),
             )  # fmt: skip
         assert holds.all_holds(session) == []

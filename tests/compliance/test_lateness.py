@@ -14,21 +14,25 @@ from litestar.testing import TestClient
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from batch import intake, photos, raw_workbooks
-from batch.models import Employee
-from compliance import erasures, holds, lateness, retention
+from batch.models import Employee, Photo
+from batch.photos import intake
+from batch.roster import raw_workbooks
+from compliance import holds
+from compliance.erasure import erasures
 from compliance.models import Erasure, ErasureState, Trigger
-from likeness import mail
-from likeness.app import create_app
-from likeness.db import PLATFORM, utc_now
+from compliance.retention import lateness, retention
+from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.objects import person_path, tenant_path
-from tenants import members
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.mail import mail
+from likeness.run.app import create_app
+from likeness.store.objects import person_path, tenant_path
+from tenants.members import members
 from tenants.models import Role
 from tests.compliance.people import colleague_of, full_person
 from tests.factories import make_member, make_tenant, run_jobs, sign_in, sign_in_member
+from tests.metrics import figure
 
 HOURS = timedelta(hours=3)
 
@@ -79,7 +83,7 @@ def due_since(kernel: Kernel, *people: Employee) -> None:
 
 def stored(kernel: Kernel, person: Employee) -> int:
     with kernel.db.transaction(person.tenant_id) as session:
-        return len(photos.of(session, person.id))
+        return len(session.exec(select(Photo.id).where(col(Photo.employee_id) == person.id)).all())
 
 
 def late(kernel: Kernel, person: Employee) -> lateness.Lateness:
@@ -88,9 +92,8 @@ def late(kernel: Kernel, person: Employee) -> lateness.Lateness:
 
 
 def gauge(client: TestClient) -> float:  # type: ignore[type-arg]
-    client.app.state.pop("deletions_late", None)
-    lines = client.get("/metrics").text.splitlines()
-    return float(next(line for line in lines if line.startswith("likeness_deletions_late_seconds ")).split()[1])
+    client.app.state.pop("figures", None)
+    return figure(client, "likeness_deletions_late_seconds")
 
 
 def test_one_object_that_cannot_be_deleted_holds_up_nobody_and_is_told(
@@ -159,7 +162,7 @@ def test_a_hold_is_not_late(kernel: Kernel, alice: Employee) -> None:
     one, other = (make_member(kernel, alice.tenant_id, Role.LEGAL) for _ in range(2))
     with kernel.db.transaction(alice.tenant_id) as session:
         hold = holds.place(
-            session, alice.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
+            session, kernel.keys, alice.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
             expires_at=utc_now() + timedelta(days=1), now=utc_now(),
         )  # fmt: skip
         holds.confirm(session, hold.id, confirmed_by=other.id, now=utc_now())

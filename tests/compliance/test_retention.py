@@ -1,22 +1,33 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col, update
 
-from batch import decisions, headshots, photos
-from batch.models import Employee
-from compliance import holds, retention
-from likeness import ledger, mail
-from likeness.db import utc_now
-from likeness.errors import Unavailable
+from batch.models import NAMES_DAYS, Employee, Headshot, Release
+from batch.people import employees
+from batch.photos import decisions, photos
+from batch.sittings import headshots
+from batch.visit import notices
+from compliance import holds
+from compliance.erasure import cases, erasures
+from compliance.proof.paper import words
+from compliance.retention import retention
+from compliance.rights import lasting
+from likeness import ledger
+from likeness.ground.db import utc_now
+from likeness.ground.errors import Unavailable
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.locale.words import words as words_for
+from likeness.mail import mail
+from tenants import tenants
 from tenants.models import Role
-from tests.compliance.people import full_person, readable
-from tests.factories import make_member
+from tests.compliance.people import colleague_of, full_person, readable
+from tests.factories import make_member, run_jobs
 from tests.handed_in import make_photos
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -175,14 +186,80 @@ def test_a_mail_warns_a_week_and_a_day_before_headshots_go_and_once_each(kernel:
         warnings = [one for one in mail.mailbox(session) if one.template == "expiry" and one.owner_id == alice.id]
         letters = [mail.read(kernel.keys, one) for one in warnings]
     assert len(letters) == 2
-    assert all(letter and f"{last:%Y-%m-%d}" in letter.text for letter in letters)
+    assert all(letter and f"{last.day} {last:%b %Y}" in letter.text for letter in letters)
+
+
+def test_a_day_that_is_brought_forward_past_a_warning_is_warned_of_at_once(kernel: Kernel, alice: Employee) -> None:
+    now = utc_now()
+    with kernel.db.transaction(alice.tenant_id) as session:
+        tenants.change(session, headshot_days=4, caller="system")
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(update(Headshot).where(col(Headshot.employee_id) == alice.id).values(due_at=now + 3.5 * DAY))
+    for later in (timedelta(hours=1), timedelta(hours=2), 2.7 * DAY):
+        retention.warn(kernel, now + later)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        warnings = [one for one in mail.mailbox(session) if one.template == "expiry" and one.owner_id == alice.id]
+        letters = [letter.text for one in warnings if (letter := mail.read(kernel.keys, one))]
+    assert [("in 1 day" in text, "in 4 days" in text) for text in letters] == [(True, False), (False, True)]
+
+
+def test_names_go_a_year_after_the_last_of_somebody_and_a_certificate_says_so(kernel: Kernel, alice: Employee) -> None:
+    """A colleague of whom something newer is there, and another company's person, stay."""
+    bo, other = colleague_of(kernel, alice), full_person(kernel)
+    last = timedelta(days=NAMES_DAYS) + 31 * DAY
+    with kernel.db.transaction(alice.tenant_id) as session:
+        stays, back = [one.id for one in headshots.of(session, alice.id, utc_now())]
+        headshots.release(session, alice.id, [stays, back], utc_now())
+        session.execute(update(Release).where(col(Release.employee_id) == alice.id).values(downloaded_at=utc_now()))
+        who = {"caller": "member:x", "subject": alice.id, "objects": [stays, back]}
+        ledger.record(session, "release.downloaded", **who)  # type: ignore[arg-type]
+        headshots.unrelease(session, alice.id, back, utc_now())
+        session.execute(update(Headshot).where(col(Headshot.employee_id) == bo.id).values(
+            created_at=utc_now() + last - DAY, due_at=utc_now() + last))
+        assert lasting.past(session, utc_now() + last - 2 * DAY) == []
+        assert lasting.past(session, utc_now() + last) == [alice.id]
+        assert f"deleted {NAMES_DAYS} days after the last day" in notices.current(session, "en").text
+    lasting.forget_of(kernel, alice.tenant_id, utc_now() + last)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        (erasure,) = [one for one in erasures.all_erasures(session) if one.employee_id == alice.id]
+        assert (erasure.trigger, erasure.state) == ("retention", "certified")
+        document = erasures.certificate_of(session, erasure.id).document
+        (asked,), (kept,) = document["recipients_informed"], document["recipients_not_informed"]
+        assert (asked["headshots"], asked["how"]) == (1, cases.TAKEN_BACK), "one of the two was taken back"
+        assert (kept["headshots"], kept["why"]) == (1, cases.STAYS)
+        page = json.dumps(words.page(document, words_for("en"))["told"])
+        assert "it was asked there to delete them" in page
+        assert "stays with your employer" in page
+        assert "could not be told" not in page
+        assert employees.get(session, bo.id)
+    with kernel.db.transaction(other.tenant_id) as session:
+        assert employees.get(session, other.id)
+
+
+def test_whom_the_directory_named_stays_with_and_without_an_id_of_its_own(kernel: Kernel, alice: Employee) -> None:
+    lines = [make_person_of(kernel, alice, index) for index in ("user_name_index", "external_index")]
+    with kernel.db.transaction(alice.tenant_id) as session:
+        over = lasting.past(session, utc_now() + timedelta(days=NAMES_DAYS) + 31 * DAY)
+    assert alice.id in over
+    assert lines[0] not in over, "a directory need not send `externalId`"
+    assert lines[1] in over, "an id alone makes no user of the directory"
+
+
+def make_person_of(kernel: Kernel, person: Employee, index: str) -> UUID:
+    other = colleague_of(kernel, person)
+    with kernel.db.transaction(person.tenant_id) as session:
+        line = employees.get(session, other.id)
+        setattr(line, index, other.id.bytes)
+        session.add(line)
+    return other.id
 
 
 def _hold(kernel: Kernel, person: Employee, until: datetime) -> None:
     one, other = (make_member(kernel, person.tenant_id, Role.LEGAL) for _ in range(2))
     with kernel.db.transaction(person.tenant_id) as session:
         hold = holds.place(
-            session, person.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
+            session, kernel.keys, person.id, basis="subpoena", reference="12 C 345/26", reason="Evidence", placed_by=one.id,
             expires_at=until, now=utc_now(),
         )  # fmt: skip
         holds.confirm(session, hold.id, confirmed_by=other.id, now=utc_now())

@@ -8,15 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from batch.models import Employee
 from compliance import holds
-from likeness.app import create_app
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
-from tenants import chains, members
+from tenants.members import chains, members
 from tenants.models import Member, Role
 from tests.factories import make_member, sign_in
 from tests.handed_in import make_person
@@ -30,8 +30,8 @@ def alice(kernel: Kernel) -> Employee:
 
 
 @pytest.fixture(scope="module")
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
         yield client
 
 
@@ -83,8 +83,8 @@ def desk(kernel: Kernel, client: TestClient[Any], alice: Employee) -> Desk:
 
 
 def test_a_puppet_neither_confirms_nor_lifts(kernel: Kernel, desk: Desk) -> None:
-    first = make_member(kernel, desk.tenant, Role.HR, Role.LEGAL)
-    puppet = desk.invites(first, Role.HR, Role.LEGAL)
+    first = make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL)
+    puppet = desk.invites(first, Role.OWNER, Role.LEGAL)
     puppets_puppet = desk.invites(puppet, Role.LEGAL)
     hold = desk.places(first)
     assert desk.confirms(first, hold) == "same-person"
@@ -101,7 +101,7 @@ def test_a_puppet_neither_confirms_nor_lifts(kernel: Kernel, desk: Desk) -> None
 
 
 def test_lifting_takes_two_of_the_same_kind(kernel: Kernel, desk: Desk) -> None:
-    first, second = (make_member(kernel, desk.tenant, Role.HR, Role.LEGAL) for _ in range(2))
+    first, second = (make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL) for _ in range(2))
     puppet = desk.invites(first, Role.LEGAL)
     hold = desk.places(first)
     assert desk.confirms(second, hold) == "ok"
@@ -121,17 +121,17 @@ def test_nobody_is_brought_in_for_it(kernel: Kernel, desk: Desk) -> None:
     late = make_member(kernel, desk.tenant, Role.LEGAL)
     assert desk.confirms(late, hold) == "not-there-before"
     # Nor by giving the role to somebody who was there for something else.
-    boss = make_member(kernel, desk.tenant, Role.HR, Role.LEGAL)
-    promoted = desk.as_(boss).patch(f"{API}/members/{hr.id}", json={"roles": ["hr", "legal"]})
+    boss = make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL)
+    promoted = desk.as_(boss).patch(f"{API}/members/{hr.id}", json={"roles": ["legal"]})
     assert promoted.status_code == 200
     assert desk.confirms(hr, hold) == "not-there-before"
     assert desk.confirms(hr, desk.places(late)) == "ok"
 
 
 def test_who_gave_a_role_is_in_the_chain_whatever_comes_later(kernel: Kernel, desk: Desk) -> None:
-    giver, other = (make_member(kernel, desk.tenant, Role.HR, Role.LEGAL) for _ in range(2))
+    giver, other = (make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL) for _ in range(2))
     hr = make_member(kernel, desk.tenant, Role.HR)
-    for by, roles in ((giver, ["hr", "legal"]), (hr, ["legal"]), (other, ["hr", "legal"])):
+    for by, roles in ((giver, ["owner", "legal"]), (hr, ["legal"]), (other, ["legal", "owner"])):
         assert desk.as_(by).patch(f"{API}/members/{hr.id}", json={"roles": roles}).status_code == 200
     hold = desk.places(giver)
     assert desk.confirms(hr, hold) == "not-apart"
@@ -148,7 +148,7 @@ def test_a_waiting_invitation_is_no_second_person(kernel: Kernel, desk: Desk) ->
 
 
 def test_a_wish_to_lift_by_somebody_who_left_holds_nobody_up(kernel: Kernel, desk: Desk) -> None:
-    first, second, third = (make_member(kernel, desk.tenant, Role.LEGAL) for _ in range(3))
+    first, second, third = (make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL) for _ in range(3))
     hold = desk.places(first)
     assert desk.confirms(second, hold) == desk.lifts(first, hold) == "ok"
     assert desk.as_(third).delete(f"{API}/members/{first.id}").status_code == 204
@@ -166,7 +166,7 @@ def test_a_hold_that_nobody_confirmed_is_taken_back_by_one(kernel: Kernel, desk:
 
 
 def test_the_page_says_where_two_are_missing_and_what_to_do(kernel: Kernel, desk: Desk) -> None:
-    first = make_member(kernel, desk.tenant, Role.HR, Role.LEGAL)
+    first = make_member(kernel, desk.tenant, Role.OWNER, Role.LEGAL)
     page = desk.as_(first).get("/legal").text
     assert "No two members here can place a hold together" in page
     puppet = desk.invites(first, Role.LEGAL)

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
-
-from likeness.app import create_app
-from likeness.kernel import Kernel
 
 
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
         client.headers["accept"] = "text/html"
         yield client

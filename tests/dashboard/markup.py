@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -67,6 +68,22 @@ def get(client: TestClient[Any], path: str, status: int = 200) -> str:
         return str(answer.headers["location"])
     check(path, answer.text, dict(answer.headers))
     return str(answer.text)
+
+
+def to_sign(client: TestClient[Any], **answers: str) -> str:
+    """The page on which the consent is signed, once each question was answered; what is not named, with no."""
+    at = "/visit/consent"
+    names = re.findall(r'action="/visit/consent/([a-z]+)"', get(client, at))
+    while names and names[0] != "name":
+        draft = at.partition("?draft=")[2]
+        at = str(
+            client.post(
+                f"/visit/consent/{names[0]}", data={"answer": answers.get(names[0], "no"), "draft": draft},
+                follow_redirects=False,
+            ).headers["location"]
+        )  # fmt: skip
+        names = re.findall(r'action="/visit/consent/([a-z]+)"', get(client, at))
+    return get(client, at)
 
 
 def check(path: str, html: str, headers: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,19 +12,27 @@ from litestar.testing import TestClient
 from sqlalchemy import update
 from sqlmodel import col
 
-from batch import employees, headshots, invitations
-from batch.models import AddressChange, Employee
-from compliance import attending, certificates, erasures, holds
-from likeness import ledger, mail
-from likeness.db import utc_now
-from likeness.jobs import Job
+from batch.models import AddressChange, Employee, Sitting
+from batch.people import employees
+from batch.sittings import headshots, sittings
+from batch.visit import reminders
+from compliance import holds
+from compliance.erasure import erasures
+from compliance.proof import certificates, signing
+from compliance.rights import attending
+from gpu_cluster.cluster import tending
+from likeness import ledger
+from likeness.ground.db import utc_now
+from likeness.jobs.jobs import Job
 from likeness.kernel import Kernel
-from likeness.mail import Letter
-from tenants.models import Role
+from likeness.mail import mail
+from likeness.mail.mail import Letter
+from tenants import tenants
+from tenants.models import CUTOUT, Role
 from tests.batch.test_addresses import ELSE, NADIA, found, imported, letters, somebody, token_of
-from tests.dashboard.markup import get
+from tests.dashboard.markup import get, to_sign
 from tests.factories import make_member, run_jobs, sign_in_employee, sign_in_member
-from tests.handed_in import make_headshots, make_person
+from tests.handed_in import make_headshots, make_person, make_photos
 
 
 def asked(kernel: Kernel) -> tuple[Employee, str]:
@@ -97,7 +106,7 @@ def test_silence_leaves_the_new_address_an_empty_visit_and_a_certificate_for_the
         assert employees.find(session, kernel.keys, NADIA[2]) is None
         events = [entry.event for entry in ledger.entries(session, subject=person.id)]
     assert {"address.asked", "address.ran-out", "erasure.verified"} <= set(events)
-    assert kernel.objects.list(f"tenants/{person.tenant_id}/employees/{person.id}") == []
+    assert kernel.objects.list(f"tenants/{person.tenant_id}/employees/{person.roster_id}") == []
     assert to(kernel, person, "invitation")[0].to == ELSE
     page = get(client, get(client, path, 303))
     assert "Everything you handed in is gone" in page
@@ -109,7 +118,7 @@ def test_silence_deletes_nothing_while_a_hold_stands(kernel: Kernel) -> None:
     placed, confirmed = (make_member(kernel, person.tenant_id, Role.LEGAL) for _ in range(2))
     with kernel.db.transaction(person.tenant_id) as session:
         hold = holds.place(
-            session, person.id, basis="subpoena", reference="12 C 3", reason="dispute", placed_by=placed.id,
+            session, kernel.keys, person.id, basis="subpoena", reference="12 C 3", reason="dispute", placed_by=placed.id,
             expires_at=utc_now() + timedelta(days=30), now=utc_now(),
         )  # fmt: skip
         holds.confirm(session, hold.id, confirmed_by=confirmed.id, now=utc_now())
@@ -133,14 +142,14 @@ def test_withdrawing_keeps_the_page_the_link_and_the_certificate(client: TestCli
     assert "What you handed in is deleted" in page
     download = re.search(r'href="(/gone/[^"]+/certificate)"', page)
     assert download
-    document = certificates.verify(client.get(download[1]).text, certificates.jwks(kernel.settings.keys_path()))
+    document = certificates.verify(client.get(download[1]).text, signing.published(kernel))
     assert document["trigger"] == "withdrawal"
     (letter,) = to(kernel, person, "withdrawn")
     assert letter.to == NADIA[2]
     assert "certificate" in client.get("/gone/" + token_of(letter, "/gone/")).text
     assert "See that deletion" in get(client, "/visit/face")
     # Their mind may change: by the page, and by the very link they had.
-    assert "I agree" in get(client, "/visit/consent")
+    assert "Yes, I agree" in get(client, "/visit/consent")
     client.cookies.clear()
     assert client.get(old_link, headers={"accept": "text/html"}).status_code == 200
     line = found(kernel, person.tenant_id, NADIA[2])
@@ -168,8 +177,34 @@ def test_headshots_that_are_ready_are_mailed_at_once_and_once(kernel: Kernel) ->
     now = utc_now()
     monday = (now + timedelta(days=(7 - now.weekday()) % 7)).replace(hour=10)
     if monday - now < timedelta(days=2):
-        invitations.remind(kernel, monday)
+        reminders.remind(kernel, monday)
     assert to(kernel, person, "remind-choose") == []
+
+
+def test_whose_headshots_cannot_be_made_any_more_is_mailed_so_in_their_language(kernel: Kernel) -> None:
+    """Of one company somebody waits and somebody asked again at once; another company offers what is still there."""
+    person, again, stranger = somebody(kernel), somebody(kernel), somebody(kernel)
+    for one in (person, again, stranger):
+        make_photos(kernel, one)
+        with kernel.db.transaction(one.tenant_id) as session:
+            employees.choose_language(session, kernel.keys, one.id, "de")
+            sitting = sittings.submit(session, one.id, utc_now())
+            if one is stranger:
+                session.add(sitting)
+                sitting.recipe = CUTOUT
+    without = replace(kernel, settings=kernel.settings.model_copy(update={"recipe": CUTOUT}))
+    try:
+        tending.turn_away(without, utc_now())
+        with kernel.db.transaction(again.tenant_id) as session:
+            session.add(Sitting(tenant_id=again.tenant_id, employee_id=again.id, seed=1, recipe=CUTOUT))
+        (letter,) = to(kernel, person, "not-made")
+        assert letter.to == NADIA[2]
+        assert "Ihre Porträts wurden nicht erstellt" in letter.subject
+        assert "/i/" in letter.text
+        assert to(kernel, again, "not-made") == [], "what they asked for since is being made"
+        assert to(kernel, stranger, "not-made") == []
+    finally:
+        tenants.note_base(kernel)
 
 
 def test_a_half_answer_is_recorded_without_red_and_without_losing_what_was_typed(
@@ -177,16 +212,16 @@ def test_a_half_answer_is_recorded_without_red_and_without_losing_what_was_typed
 ) -> None:
     person = make_person(kernel, consented=False)
     sign_in_employee(client, kernel, person)
-    notice = re.search(r'name="notice_id" value="([^"]+)"', get(client, "/visit/consent"))
+    notice = re.search(r'name="notice_id" value="([^"]+)"', to_sign(client, headshots="yes"))
     assert notice
-    answer = {"notice_id": notice[1], "typed_name": "Nadia <b>Ümit", "headshots": "yes"}
+    answer = {"notice_id": notice[1], "typed_name": "Nadia <b>Ümit", "headshots": "yes", "named_otherwise": "yes"}
     half = client.post("/visit/consent", data=answer).text
     assert "Your answer is recorded" in half
     assert "say-bad" not in half
     assert 'role="alert"' not in half
     assert 'value="Nadia &lt;b&gt;Ümit"' in half
-    assert re.search(r'name="headshots"[^>]*\schecked', half)
-    assert not re.search(r'name="biometric"[^>]*\schecked', half)
+    assert '<input type="hidden" name="headshots" value="yes">' in half
+    assert 'name="biometric"' not in half
     nothing = client.post("/visit/consent", data=answer | {"headshots": ""})
     assert nothing.status_code == 422
     assert 'value="Nadia &lt;b&gt;Ümit"' in nothing.text
@@ -206,18 +241,20 @@ def test_a_copy_that_hr_has_is_named_and_asked_back_in_the_sight_of_both(
     client.post(f"/visit/headshots/{made[0].id}/unrelease")
     face = " ".join(get(client, "/visit/face").split())
     assert "2 headshots" in face
-    assert "2 that you released" in face
-    assert "1 that you took back: your employer was asked on" in face
+    assert face.count("A headshot that you released</b>") == 2
+    assert face.count("A headshot that you took back</b>") == 1
+    assert "Your employer was asked on" in face
+    assert "your employer has copies of 3 headshots" in face
     sign_in_employee(client, kernel, stranger)
-    assert "Copies your employer downloaded" not in get(client, "/visit/face")
+    assert "Each one will stand here, with its time." in get(client, "/visit/face")
     sign_in_member(client, kernel, person.tenant_id)
     desk = f"/desk/batches/{person.batch_id}"
     assert "Copies to delete" in get(client, f"{desk}/headshots")
     other = sign_in_member(client, kernel, stranger.tenant_id)
-    assert client.post(f"{desk}/people/{person.id}/copies").status_code == 404
+    assert client.post(f"{desk}/people/{person.roster_id}/copies").status_code == 404
     assert other.tenant_id != member.tenant_id
     sign_in_member(client, kernel, person.tenant_id)
-    client.post(f"{desk}/people/{person.id}/copies")
+    client.post(f"{desk}/people/{person.roster_id}/copies")
     assert "Copies to delete" not in get(client, f"{desk}/headshots")
     sign_in_employee(client, kernel, person)
     assert "your employer said that its copy is deleted" in get(client, "/visit/face")
@@ -250,7 +287,7 @@ def test_a_certificate_claims_what_was_measured_and_no_more(client: TestClient[A
     (informed,) = document["recipients_informed"]
     assert informed["informed_at"]
     assert document["recipients_not_informed"] == []
-    assert {key["class"] for key in document["keys"]} == {"source", "headshot", "profile"}
+    assert {key["class"] for key in document["keys"]} == {"source", "headshot", "profile", "log-detail"}
     assert document["classes"]["model"]["deleted_at"] is None
     (backups,) = [one for one in document["residuals"] if one["what"] == "backups of the key folder"]
     assert backups["until"] is None

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import openpyxl
+import pytest
 from litestar.testing import TestClient
+from sqlmodel import select
 
 import dashboard
-from batch import batches, employees, headshots, invitations
-from batch.models import Batch
-from likeness.db import PLATFORM, utc_now
+from batch.models import Batch, Employee, Invitation
+from batch.people import employees
+from batch.roster import batches
+from batch.sittings import headshots
+from batch.visit import invitations
+from likeness import ledger
+from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
-from likeness.jobs import Job, JobState
+from likeness.jobs.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.web import cookie_name
-from tenants import members
+from likeness.mail.mail import Mail
+from likeness.web.guards import cookie_name
+from tenants.members import members
 from tenants.models import Role
 from tests.dashboard.markup import check, get
 from tests.factories import (
+    begin_held,
+    give_consent,
     make_batch,
     make_employee,
     make_member,
@@ -57,7 +69,8 @@ def drop(client: TestClient[Any], data: bytes, name: str = "people.xlsx", **fiel
 
 def test_an_empty_desk_says_what_to_do(client: TestClient[Any], kernel: Kernel) -> None:
     sign_in_member(client, kernel, make_tenant(kernel))
-    assert "No batch yet" in get(client, "/desk")
+    for path in ("/desk", "/desk/batches"):
+        assert "No batch yet" in get(client, path)
     assert get(client, "/", 303) == "/desk"
 
 
@@ -135,16 +148,84 @@ def test_people_are_found_by_name_stage_and_department(client: TestClient[Any], 
     assert "Nobody matches" in client.get(f"{at}?page=99", headers=roster).text
 
 
-def test_invite_remind_and_revoke(client: TestClient[Any], kernel: Kernel) -> None:
+def test_departments_are_named_once_in_whichever_spelling_also_after_their_first_person_was_erased(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
     tenant = make_tenant(kernel)
     sign_in_member(client, kernel, tenant)
-    at = f"/desk/batches/{some_batch(kernel, tenant).id}"
-    assert "3 invited." in client.post(f"{at}/invite").text
-    run_jobs(kernel, tenant=tenant)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        first, *_ = [
+            make_employee(session, kernel, batch=batch, full_name=name, department=department)
+            for name, department in (("Ada", "Sales"), ("Bo", "Sales"), ("Cy", "sales "), ("Di", "Legal"), ("Ed", None))
+        ]
+    kernel.keys.destroy(employees.profile_ref(tenant, first.id), utc_now())
+    page = get(client, f"/desk/batches/{batch.id}")
+    assert re.findall(r"<option >([^<]+)<", page.partition('id="department"')[2]) == ["Legal", "Sales"]
+    roster = {"hx-request": "true", "hx-target": "roster"}
+    found = client.get(f"/desk/batches/{batch.id}?department=Sales", headers=roster).text
+    assert "Bo" in found
+    assert "Cy" in found
+    assert "Di" not in found
+
+
+def test_invite_remind_and_revoke(client: TestClient[Any], kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = make_tenant(kernel)
+    sign_in_member(client, kernel, tenant)
+    batch = some_batch(kernel, tenant)
+    at = f"/desk/batches/{batch.id}"
+
+    def act(page: str) -> dict[str, str]:
+        return {"act": re.findall(r'name="act" value="([^"]+)"', page)[0]}
+
+    asked = client.post(f"{at}/invite").text
+    assert "Not done yet" in asked
+    assert "3 people are invited." in asked
+    sign_in_member(client, kernel, make_tenant(kernel))
+    assert client.post(f"{at}/take-back", data=act(asked)).status_code == 404, "another company's"
+    sign_in_member(client, kernel, tenant)
+    elsewhere = f"/desk/batches/{some_batch(kernel, make_tenant(kernel)).id}/take-back"
+    assert client.post(elsewhere, data=act(asked)).status_code == 404
+    colleague = f"/desk/batches/{some_batch(kernel, tenant).id}/take-back"
+    assert client.post(colleague, data=act(asked)).status_code == 410, "an act on another batch of the same company"
+    assert "Undone: nobody was invited" in client.post(f"{at}/take-back", data=act(asked)).text
+    assert client.post(f"{at}/take-back", data=act(asked)).status_code == 410
+    begin_held(kernel, tenant)
+    assert "Invite 3 not invited yet" in get(client, at), "what was taken back is not done later"
+    client.post(f"{at}/invite")
+    assert "Invite 3 not invited yet" in get(client, at), "nothing is done within the ten seconds"
+    begin_held(kernel, tenant)
+    assert "not invited yet</button>" not in get(client, at)
+    assert "0 people are invited." in client.post(f"{at}/invite").text
     # Whoever reads the mailbox could act as the people in it, so HR has none.
     get(client, "/desk/mailbox", 404)
     get(client, f"/operations/mailbox/{tenant}", 403)
-    assert "3 invitations revoked" in client.post(f"{at}/revoke").text
+    # The trial that counts them lays nothing down outside, because the log is written as a transaction commits.
+    laid, lay = list[str](), kernel.db.outside.lay
+    monkeypatch.setattr(kernel.db.outside, "lay", lambda one: laid.append(one.event) or lay(one))
+    asked = client.post(f"{at}/revoke").text
+    with kernel.db.transaction(tenant) as session:
+        people = [str(one) for one in session.exec(select(Employee.roster_id).where(Employee.batch_id == batch.id))]
+    ticked = client.post("/desk/people/revoke", data={"person": people}, follow_redirects=False)
+    assert "revoked=3" in ticked.headers["location"]
+    assert laid == []
+    monkeypatch.undo()
+    theirs = {"act": ticked.headers["location"].rpartition("act=")[2]}
+    assert client.post("/desk/people/undo", data=theirs).status_code == 200
+    assert "3 invitations are taken back." in asked
+    polled = f"{at}?revoking=3&act={act(asked)['act']}"
+    fragment = {"hx-request": "true", "hx-target": "done"}
+    assert client.get(polled, headers=fragment).text.startswith('<div id="done" hx-get="')
+    begin_held(kernel, tenant)
+    done = client.get(polled, headers=fragment).text
+    assert "3 invitations are taken back." in done
+    assert "hx-get" not in done
+    assert "Invite 3 not invited yet" in get(client, at)
+    with kernel.db.transaction(tenant) as session:
+        wanted = ["invitation.asked", "invitation.undone", "invitation.asked"]
+        wanted += ["revocation.asked", "revocation.asked", "revocation.undone"]
+        told = [one.event for one in ledger.entries(session)]
+        assert [one for one in told if one.endswith((".asked", ".undone"))] == wanted
     assert client.post(f"{at}/nonsense").status_code == 404
 
 
@@ -155,8 +236,8 @@ def test_hr_sees_released_headshots_only(client: TestClient[Any], kernel: Kernel
         headshots.release(session, person.id, [one.id], utc_now())
     sign_in_member(client, kernel, person.tenant_id)
     page = get(client, f"/desk/batches/{person.batch_id}/headshots")
-    assert str(one.id) in page
-    assert str(other.id) not in page
+    assert str(one.shelf_id) in page
+    assert str(other.shelf_id) not in page
     assert client.get(f"/desk/batches/{person.batch_id}/status").content[:2] == b"PK"
 
 
@@ -174,9 +255,10 @@ def test_looks_are_added_and_retired(client: TestClient[Any], kernel: Kernel) ->
     page = get(client, "/desk/looks")
     assert "Studio grey" in page
     words = {"name": "Blue", "backdrop": "blue", "dress": "navy suit", "framing": "close-up", "light": "daylight"}
-    added = client.post("/desk/looks", data=words)
+    form = {"data": words | {"wall": "colour", "colour": "#123456"}, "files": {"picture": ("", b"")}}
+    added = client.post("/desk/looks", **form)
     assert added.text.count("version 1") == page.count("version 1") + 1
-    again = client.post("/desk/looks", data=words)
+    again = client.post("/desk/looks", **form)
     assert again.status_code == 409
     assert 'value="Blue"' in again.text
     look = re.search(r"/desk/looks/([0-9a-f-]{36})/retire", page)
@@ -195,7 +277,7 @@ def test_legal_sees_erasures_and_the_ledger_and_hr_does_not(client: TestClient[A
     assert get(client, "/", 303) == "/legal"
     assert "Nothing was erased yet" in get(client, "/legal")
     assert "tenant: created" in get(client, "/legal/ledger")
-    assert "The chain is whole" in get(client, "/legal/ledger/check")
+    assert "The log is whole" in get(client, "/legal/ledger/check")
     export = client.get("/api/v1/ledger")
     assert export.text.count("\n") >= 3
     assert '"event":"tenant.created"' in export.text
@@ -224,13 +306,15 @@ def test_a_hold_takes_two_people_and_shows_to_the_person(client: TestClient[Any]
     sign_in_member(client, kernel, stranger, Role.LEGAL)
     assert client.post(f"/legal/holds/{hold[1]}/lift").status_code == 404
     sign_in_employee(client, kernel, person)
-    assert "12 O 34/26" in get(client, "/visit/face")
+    face = get(client, "/visit/face")
+    assert "A legal hold stands until" in face
+    assert "12 O 34/26" not in face, "the words are for legal alone"
 
 
 def test_anybody_reads_how_long_a_company_keeps_what(client: TestClient[Any], kernel: Kernel) -> None:
     tenant = make_tenant(kernel, name="Public Terms", source_days=3)
     assert "deleted after 3 days" in get(client, f"/retention/{tenant}")
-    assert '<html lang="de">' in get(client, f"/retention/{tenant}?language=de")
+    assert '<html lang="de" dir="ltr">' in get(client, f"/retention/{tenant}?language=de")
     get(client, f"/retention/{tenant.__class__(int=7)}", 404)
 
 
@@ -315,6 +399,31 @@ def test_files_of_the_pages_are_there(client: TestClient[Any]) -> None:
     ):  # fmt: skip
         assert client.get(f"/static/{path}").status_code == 200, path
     assert "http" not in client.get("/static/likeness.css").text
+    for path in ("nothing.css", "../pages.py", "..%2fpages.py", ""):
+        assert client.get(f"/static/{path}").status_code in (404, 405), path
+
+
+def test_what_a_page_loads_is_packed_and_kept_for_a_year(client: TestClient[Any], kernel: Kernel) -> None:
+    sign_in_employee(client, kernel, make_person(kernel))
+    page = get(client, "/visit/photos")
+    named = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert len(named) > 6
+    size = len(gzip.compress(page.encode()))
+    for address in named:
+        answer = client.get(address, headers={"accept-encoding": "gzip"})
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable", address
+        again = client.get(address, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        size += int(answer.headers["content-length"])
+        if address.split("?")[0].endswith((".css", ".js")):
+            assert answer.headers["content-encoding"] == "gzip"
+    css = client.get("/static/likeness.css?v=old")
+    assert css.headers["cache-control"] == "public, max-age=300", "an address of before is not kept for long"
+    letters = set(re.findall(r"url\(([^)]+)\)", css.text))
+    assert letters
+    for name in letters:
+        size += len(client.get(f"/static/{name}").content) if "latin.woff2" in name else 0
+    assert size < 150_000, "with its letters, without photos"
 
 
 def test_who_does_not_take_part_may_be_invited_again_from_a_day_on(client: TestClient[Any], kernel: Kernel) -> None:
@@ -330,9 +439,129 @@ def test_who_does_not_take_part_may_be_invited_again_from_a_day_on(client: TestC
         day = invitations.again_from(session, [resting.id])[resting.id]
     page, base = get(client, f"/desk/batches/{batch.id}"), f"/desk/batches/{batch.id}/people"
     assert page.count(f"may be invited again from {day:%-d %b %Y}") == 1
-    assert f"{base}/{rested.id}/invite" in page
-    assert f"{base}/{resting.id}/invite" not in page
-    assert "does not take part" in client.post(f"{base}/{resting.id}/invite").text
-    assert client.post(f"{base}/{rested.id}/invite", follow_redirects=False).status_code == 303
+    assert f"{base}/{rested.roster_id}/invite" in page
+    assert f"{base}/{resting.roster_id}/invite" not in page
+    assert "does not take part" in client.post(f"{base}/{resting.roster_id}/invite").text
+    assert client.post(f"{base}/{rested.roster_id}/invite", follow_redirects=False).status_code == 303
     with kernel.db.transaction(tenant) as session:
         assert employees.stage(session, rested.id) == "invited"
+
+
+class Tried:
+    """A batch of six people in two departments, of whom nobody is invited yet."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.tenant = kernel, make_tenant(kernel, time_zone="Europe/Berlin")
+        with kernel.db.transaction(self.tenant) as session:
+            batch = make_batch(session, imported_at=utc_now() - timedelta(hours=2))
+            self.batch, self.at, self.api = batch.id, f"/desk/batches/{batch.id}", f"/api/v1/batches/{batch.id}"
+            rows = [("Sales", "Sam"), ("Sales", "Sue"), ("Sales", "Sid"), ("Design", "Dora"), ("Design", "Dan")]
+            rows.append(("", "Nora"))
+            self.people = [
+                make_employee(session, kernel, batch=batch, full_name=name, department=department)
+                for department, name in rows
+            ]
+            for number, one in enumerate(self.people):
+                one.row = number
+
+    def written_to(self) -> set[UUID]:
+        run_jobs(self.kernel, tenant=self.tenant)
+        with self.kernel.db.transaction(self.tenant) as session:
+            return set(session.exec(select(Mail.owner_id).where(Mail.tenant_id == self.tenant)))
+
+    def invited(self) -> set[UUID]:
+        with self.kernel.db.transaction(self.tenant) as session:
+            return set(session.exec(select(Invitation.employee_id).where(Invitation.tenant_id == self.tenant)))
+
+
+def act_of(page: str) -> dict[str, str]:
+    """What the button sends that undoes an act."""
+    return {name: re.findall(f'name="{name}" value="([^"]+)"', page)[0] for name in ("act", "trying") if name in page}
+
+
+def test_a_batch_is_tried_with_three_people_first(client: TestClient[Any], kernel: Kernel) -> None:
+    ours, theirs = Tried(kernel), Tried(kernel)
+    three = {"person": [str(ours.people[number].roster_id) for number in (0, 3, 5)]}
+    sign_in_member(client, kernel, ours.tenant)
+    assert "Try it with three people first" in get(client, ours.at)
+    page = get(client, f"{ours.at}/pilot")
+    assert re.findall(r'value="([^"]+)" checked', page) == three["person"], "of three departments"
+    assert client.get(f"{ours.api}/pilot").json()["suggested"] == three["person"]
+    found = get(client, f"{ours.at}/pilot?q=sid&{urlencode(three, doseq=True)}")
+    assert ("Sid" in found, "Dan" in found, found.count(" checked")) == (True, False, 3)
+    for wrong in ({"person": three["person"][:2]}, {"person": three["person"][:1] * 3}, {}):
+        refused = client.post(f"{ours.at}/pilot", data=wrong)
+        assert refused.status_code == 422
+        assert "Try it with three people first" in refused.text
+    stranger = [*three["person"][:2], str(theirs.people[0].roster_id)]
+    assert client.post(f"{ours.api}/pilot", json={"people": stranger}).status_code == 404
+    asked = client.post(f"{ours.at}/pilot", data=three).text
+    assert "3 people are invited, and nobody else." in asked
+    assert client.post(f"{theirs.at}/take-back", data=act_of(asked)).status_code == 404
+    assert "Undone: nobody was invited" in client.post(f"{ours.at}/take-back", data=act_of(asked)).text
+    begin_held(kernel, ours.tenant)
+    assert not ours.invited()
+    asked = client.post(f"{ours.at}/pilot", data=three).text
+    begin_held(kernel, ours.tenant)
+    part = {"hx-request": "true", "hx-target": "done"}
+    ended = client.get(f"{ours.at}?trying=3&{urlencode(act_of(asked))}", headers=part).text
+    assert re.search(r'id="send" hx-swap-oob="true".*Invite everyone else \(3\)', ended, re.S), "the page goes on with it"
+    tried = {ours.people[number].id for number in (0, 3, 5)}
+    assert ours.written_to() == ours.invited() == tried, "nothing is sent to the others"
+    assert client.post(f"{ours.at}/pilot", data=three).status_code == 409, "a batch is tried once"
+    with kernel.db.transaction(ours.tenant) as session:
+        give_consent(session, kernel, ours.people[0])
+    shot = make_headshots(kernel, ours.people[0], 1)[0]
+    with kernel.db.transaction(ours.tenant) as session:
+        headshots.release(session, ours.people[0].id, [shot.id], utc_now())
+    shown = client.get(f"{ours.api}/pilot").json()
+    assert [shown[name] for name in ("invited", "handed_in", "ready", "released", "not_invited")] == [3, 1, 1, 1, 3]
+    assert not shown["suggested"]
+    page = get(client, ours.at)
+    assert "Tried with 3 people" in page
+    assert "Invite everyone else (3)" in page
+    # The others are invited at nine of a day in the company's zone, and until then nothing leaves.
+    day = (utc_now() + timedelta(days=9)).date()
+    for odd in ("", "2020-01-01", "soon"):
+        assert client.post(f"{ours.at}/invite", data={"when": "day", "day": odd}).status_code == 422
+    later = client.post(f"{ours.at}/invite", data={"when": "day", "day": f"{day}"}).text
+    assert "3 people are invited by mails at the time that you chose." in later
+    client.post(f"{ours.at}/take-back", data=act_of(later))
+    client.post(f"{ours.at}/invite", data={"when": "day", "day": f"{day}"})
+    begin_held(kernel, ours.tenant)
+    assert len(ours.invited()) == 6
+    assert ours.written_to() == tried, "nothing leaves before that"
+    with kernel.db.transaction(ours.tenant) as session:
+        due = session.exec(select(Job.due).where(Job.tenant_id == ours.tenant, Job.state == JobState.READY)).all()
+    nine = datetime(day.year, day.month, day.day, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert list(due).count(nine) == 3
+    sign_in_member(client, kernel, theirs.tenant)
+    for method, path in (("GET", ours.at), ("GET", ours.api), ("POST", ours.at), ("POST", ours.api)):
+        sent = {"json": {"people": three["person"]}} if path == ours.api and method == "POST" else {}
+        assert client.request(method, f"{path}/pilot", **sent, data=None if sent else three).status_code == 404
+
+
+def test_a_pilot_is_of_whom_the_member_sees_and_of_nobody_who_was_invited_meanwhile(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    ours = Tried(kernel)
+    three = [str(one.roster_id) for one in ours.people[:3]]
+    bound = make_member(kernel, ours.tenant)
+    with kernel.db.transaction(ours.tenant) as session:
+        members.bind_to(session, kernel.keys, bound.id, ["Design"], caller="member:x")
+    sign_in(client, kernel, ours.tenant, Kind.MEMBER, bound.id)
+    assert client.post(f"{ours.api}/pilot", json={"people": three}).status_code == 404
+    assert client.get(f"{ours.api}/pilot").json()["suggested"] == [], "two people leave nobody for later"
+    sign_in_member(client, kernel, ours.tenant, Role.BRAND)
+    assert client.post(f"{ours.api}/pilot", json={"people": three}).status_code == 403
+    sign_in_member(client, kernel, ours.tenant)
+    asked = client.post(f"{ours.at}/pilot", data={"person": three}, follow_redirects=False).headers["location"]
+    with kernel.db.transaction(ours.tenant) as session:
+        invitations.invite(session, employees.get(session, ours.people[0].id), utc_now())
+    begin_held(kernel, ours.tenant)
+    assert ours.invited() == {ours.people[0].id}, "all three or nobody"
+    assert "Nobody was invited" in get(client, asked)
+    assert client.post(f"{ours.api}/pilot", json={"people": three}).status_code == 409
+    others = [str(one.roster_id) for one in ours.people[1:4]]
+    assert client.post(f"{ours.api}/pilot", json={"people": others}).json() == {"people": 3}
+    assert ours.invited() == {one.id for one in ours.people[:4]}

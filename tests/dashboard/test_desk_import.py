@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import openpyxl
 import pytest
 from litestar.testing import TestClient
 
-from batch import workbook
+from batch.reading import workbook
 from likeness.kernel import Kernel
 from tests.dashboard.markup import check
 from tests.factories import make_tenant, sign_in_member
@@ -59,8 +61,11 @@ def test_the_sheet_that_was_chosen_is_imported(kernel: Kernel, client: TestClien
     other = client.post(commit, data={"invite": "later", "digest": hidden(shown)["digest"]})
     assert other.status_code == 409
     assert "Nothing was imported" in other.text
-    done = client.post(commit, data={"invite": "later", **hidden(shown)})
-    assert "6 people added" in done.text
+    assert "try it with three people first" in shown
+    done = client.post(commit, data={"invite": "pilot", **hidden(shown)})
+    assert "6 people added. Nobody is invited yet." in done.text
+    assert done.text.count(" checked") == 3
+    done = client.get(preview.replace("/preview", ""))
     assert "Hamburg Person 6" in done.text
     assert "Berlin" not in done.text
 
@@ -85,9 +90,18 @@ def test_headings_that_nobody_knows_are_asked_about_with_samples(
     assert "as you said for an earlier file with the same headings" in page_at(client, dropped(client, again))
 
 
-def test_two_columns_that_could_be_meant_are_asked_about(
+def test_a_name_that_is_put_together_of_two_columns_is_shown_before_it_is_imported(
     kernel: Kernel, client: TestClient[Any], tenant: UUID
 ) -> None:
+    data = workbook.export(("Eins", "Zwei", "Drei"), [("García Pérez", "María José", "mj@acme.example")])
+    preview = dropped(client, data)
+    assert "Which column is what?" in page_at(client, preview)
+    shown = words(page_at(client, f"{preview}?A=family_name&B=given_name&C=email"))
+    assert "María José García Pérez" in shown
+    assert "García Pérez María José" not in shown
+
+
+def test_two_columns_that_could_be_meant_are_asked_about(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
     data = workbook.export(("Name", "E-Mail 1", "E-Mail 2"), [("Eva Neu", "a@acme.example", "b@acme.example")])
     page = page_at(client, dropped(client, data))
     assert "Several columns could hold the e-mail addresses" in page
@@ -109,12 +123,36 @@ def test_the_preview_says_what_will_change_and_undo_says_what_it_did(
                      "1 person of your list is not among these rows", "Ina Klar", "Import 1 new, correct 1"):  # fmt: skip
         assert sentence in said, sentence
     assert "Department: Design → Legal" in re.sub(" +", " ", said)
+    (left,) = re.findall(r'name="person" value="([^"]+)"><bdi>Ina Klar', page)
+    look = client.post("/desk/people/preview-deletion", data={"person": left}).text
+    assert "Delete everything of <bdi>Ina Klar</bdi>?" in look, "who left is deleted from there, after a look"
     done = client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(page)})
     assert "1 person added, 1 corrected." in done.text
     undone = client.post(preview.replace("/preview", "/undo"))
     assert "1 person removed again. 1 correction taken back." in undone.text
     again = client.post(preview.replace("/preview", "/undo"))
     assert again.status_code == 409 or "nothing left to undo" in again.text
+
+
+def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    lines = [EVA, ("2", "Hans Alt", "hans@acme.example", "Sales"), ("3", "Ina Klar", "ina@acme.example", "Sales")]
+    first = page_at(client, preview := dropped(client, workbook.export(HEADINGS, lines)))
+    client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(first)})
+    many = [(str(number), f"Person {number}", f"p{number}@gmial.com", "Sales") for number in range(100, 203)]
+    preview = dropped(client, workbook.export(HEADINGS, [(*EVA[:3], "Legal"), lines[1], *many]))
+    page = page_at(client, preview)
+    batch = preview.removesuffix("/preview")
+    assert f'<a href="{batch}/changes">Download all new people</a>: the other 3 are in the file too.' in page
+    assert f'<a href="{batch}/changes">Download all warnings</a>' in page
+    for path in (f"{batch}/changes", f"/api/v1{batch.removeprefix('/desk')}/changes"):
+        book = openpyxl.load_workbook(io.BytesIO(client.get(path).content))
+        rows = {sheet.title: [[cell.value for cell in row] for row in sheet][1:] for sheet in book}
+        assert len(rows["New"]) == len(rows["Warnings"]) == len(many)
+        assert rows["Corrected"] == [["2", "Eva Neu", "Department", "Design", "Legal", None]]
+        assert rows["Unchanged"] == [["3", "Hans Alt"]]
+        assert rows["Not in the file"] == [["Ina Klar", "ina@acme.example"]]
+    sign_in_member(client, kernel, make_tenant(kernel))
+    assert client.get(f"{batch}/changes").status_code == 404
 
 
 def test_hidden_rows_are_read_when_they_are_asked_for(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
@@ -135,3 +173,45 @@ def test_the_choices_of_another_company_and_of_strangers(kernel: Kernel, client:
     for odd in ("header_row=0", "header_row=99999999999", "header_row=x", "sheet=%00", "encoding=ebcdic", "AA=email"):
         ours = dropped(client, workbook.export(HEADINGS, [EVA]))
         assert client.get(f"{ours}?{odd}").status_code in (200, 422), odd
+
+
+def test_a_file_is_discarded_before_anything_of_it_counts(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    data = workbook.export(HEADINGS, [EVA])
+    preview = dropped(client, data)
+    sign_in_member(client, kernel, make_tenant(kernel))
+    assert client.post(preview.replace("/preview", "/discard")).status_code == 404
+    sign_in_member(client, kernel, tenant)
+    said = client.post(preview.replace("/preview", "/discard"))
+    assert "The file is deleted, and nothing of it was imported." in said.text
+    assert "No batch yet" in said.text
+    assert client.get(preview).status_code == 404
+    # The same bytes may come again, and by the API as well.
+    again = dropped(client, data)
+    address = f"/api/v1/batches/{again.split('/')[3]}"
+    assert client.delete(f"{address}/workbook").status_code == 204
+    assert client.get(address).status_code == 404
+
+
+def test_a_batch_with_people_outlives_a_file_that_is_discarded(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    preview = dropped(client, workbook.export(HEADINGS, [EVA]))
+    form = hidden(page_at(client, preview)) | {"invite": "later"}
+    assert client.post(preview.replace("/preview", "/commit"), data=form).status_code == 200
+    batch = preview.removesuffix("/preview")
+    more = workbook.export(HEADINGS, [EVA, ("2", "Max Frei", "max@acme.example", "Sales")])
+    client.post(f"{batch}/workbook", files={"workbook": ("more.xlsx", more)})
+    said = client.post(f"{batch}/discard")
+    assert "nothing of it was imported" in said.text
+    assert "1 person" in words(said.text)
+    assert client.get(preview).status_code == 410
+
+
+def test_name_and_day_of_a_batch_are_changed_later(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    preview = dropped(client, workbook.export(HEADINGS, [EVA]))
+    batch = preview.removesuffix("/preview")
+    changed = client.post(f"{batch}/change", data={"name": "Autumn", "due_on": "2031-02-03"}).text
+    assert "Name and day are changed." in changed
+    assert "wanted by 3 February 2031" in words(changed)
+    assert client.post(f"{batch}/change", data={"name": "Autumn", "due_on": "soon"}).status_code == 422
+    assert client.post(f"{batch}/change", data={"name": " ", "due_on": ""}).status_code == 422

@@ -14,20 +14,23 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
-from batch import headshots, intake, photos, sittings
 from batch.models import Employee, Photo, PhotoState, SittingState
-from compliance import erasures
+from batch.photos import intake, photos
+from batch.sittings import headshots, sittings
+from batch.sittings.runs import Run, RunState
+from compliance.erasure import certifying
 from compliance.models import ErasureState
-from gpu_cluster import tending
-from gpu_cluster.models import Run, RunState
-from gpu_cluster.orders import Order, Outcome, Person, Picture
-from likeness import claims, jobs, ledger
-from likeness.db import FailureSwallowed, after_commit, on_rollback, utc_now
-from likeness.errors import OutcomeUnknown, Unavailable
+from gpu_cluster.cluster import tending
+from gpu_cluster.engine.orders import Order, Outcome, PersonOrder, Picture
+from likeness import ledger
+from likeness.ground.db import FailureSwallowed, after_commit, on_rollback, utc_now
+from likeness.ground.errors import OutcomeUnknown, Unavailable
+from likeness.ground.lanes import Lane
+from likeness.jobs import claims, jobs
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.objects import person_path
-from likeness.postgres import EmbeddedPostgres
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.run.postgres import EmbeddedPostgres
+from likeness.store.objects import person_path
 from tenants import looks
 from tenants.models import Tenant
 from tests import pictures
@@ -207,9 +210,7 @@ def test_a_full_database_is_said_and_leaves_no_object(
             assert answer.status_code == 503
             assert answer.headers["retry-after"]
             assert answer.json()["type"] == "urn:likeness:database-full"
-            page = phone.post(
-                "/visit/photos", files={"photo": ("a.jpg", b"a photo")}, headers={"accept": "text/html"}
-            )
+            page = phone.post("/visit/photos", files={"photo": ("a.jpg", b"a photo")}, headers={"accept": "text/html"})
             assert page.status_code == 503
             assert "no room left" in page.text
         assert stored(kernel, alice) == []
@@ -236,7 +237,7 @@ def disk_full(postgres: EmbeddedPostgres, person: Employee, at_commit: bool) -> 
             owner.commit()
 
 
-@jobs.actor(attempts=3)
+@jobs.actor(lane=Lane.GENERAL, attempts=3)
 def note(attempt: jobs.Attempt, name: str) -> None:
     with attempt.finishing() as session:
         session.execute(text("update tenant set contact = contact || '!' where id = :id"), {"id": attempt.tenant})
@@ -283,7 +284,7 @@ def test_an_erasure_whose_answers_are_lost_at_every_step_ends_in_its_certificate
     with kernel.db.transaction(alice.tenant_id) as session:
         left = {table for table, count in rows_naming(session, alice.id).items() if count}
         assert left <= {"ledger_entry", "credit", "erasure", "request"}
-        assert len(erasures.certificates_by_erasure(session)) == 1
+        assert len(certifying.by_erasure(session, [erasure.id])) == 1
         ledger.verify(session)
     assert kernel.objects.list(f"tenants/{alice.tenant_id}/employees/{alice.id}") == []
     assert readable_person(kernel, bob)
@@ -311,7 +312,7 @@ def test_headshots_of_a_sitting_that_was_taken_over_are_removed(kernel: Kernel, 
     assert stored(kernel, alice, "headshot") == stored(kernel, alice, "model") == []
 
 
-def made(kernel: Kernel, alice: Employee) -> tuple[Order, Person, Outcome]:
+def made(kernel: Kernel, alice: Employee) -> tuple[Order, PersonOrder, Outcome]:
     """What a studio hands over: sealed objects, and nothing in the database yet."""
     sitting = make_sitting(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session:
@@ -328,5 +329,5 @@ def made(kernel: Kernel, alice: Employee) -> tuple[Order, Person, Outcome]:
             kernel.objects.put(paths[-1], b"sealed", key)
     shots = [Picture(look, number, path, 6, 1.1) for number, path in enumerate(paths[1:])]
     outcome = Outcome(sitting=sitting.id, pictures=shots, adapter_path=paths[0], adapter_bytes=6)
-    person = Person(sitting.id, alice.id, fence, 1, ())
-    return Order(uuid4(), alice.tenant_id, (person,), (), {}, "", "", ()), person, outcome
+    person = PersonOrder(sitting.id, alice.id, fence, 1, ())
+    return Order(uuid4(), alice.tenant_id, (person,), (), {}, ()), person, outcome

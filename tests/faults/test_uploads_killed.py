@@ -12,10 +12,10 @@ from uuid import UUID
 
 import pytest
 
-from batch import intake, photos
-from likeness.db import utc_now
+from batch.photos import intake, photos
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass, KeyRef
 from tests.handed_in import make_person
 
 KILLS = 30
@@ -23,10 +23,10 @@ UPLOADING = """
 import os, random, signal, sys, time
 from hashlib import sha256
 from uuid import UUID
-from batch import intake
-from likeness.db import utc_now
+from batch.photos import intake
+from likeness.ground.db import utc_now
 from likeness.kernel import assemble
-from likeness.settings import Settings
+from likeness.ground.settings import Settings
 
 home, url, tenant, person, told, kills = sys.argv[1:]
 intake.MOST = 100_000

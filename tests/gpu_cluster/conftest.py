@@ -14,11 +14,11 @@ from PIL import Image
 from torch._dynamo.utils import counters
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from gpu_cluster.bases import load
-from gpu_cluster.faces import Faces
-from gpu_cluster.recipe import Recipe, named
-from gpu_cluster.recipes.base import Base
-from gpu_cluster.train import Subject
+from gpu_cluster.bases.base import Base
+from gpu_cluster.bases.loading import load
+from gpu_cluster.bases.recipe import Recipe, named
+from gpu_cluster.engine.faces import Faces
+from gpu_cluster.engine.train import Trainee
 
 WORDS = 16
 
@@ -99,11 +99,11 @@ def exact_base(tiny_recipe: Recipe) -> Base:
 
 
 @pytest.fixture
-def make_subject() -> Callable[..., Subject]:
-    def make(key: str, photos: int = 3) -> Subject:
+def make_subject() -> Callable[..., Trainee]:
+    def make(key: str, photos: int = 3) -> Trainee:
         rng = np.random.default_rng(sum(key.encode()))
         pictures = [Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)) for _ in range(photos)]
-        return Subject(key, pictures, [f"a photo number {'abcdefgh'[i]}" for i in range(photos)])
+        return Trainee(key, pictures, [f"a photo number {'abcdefgh'[i]}" for i in range(photos)])
 
     return make
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from gpu_cluster.faces import Faces
-from gpu_cluster.portraits.draw import selfies
+from gpu_cluster.drawn.people.draw import selfies
+from gpu_cluster.engine.faces import Faces
 
 
 def test_a_drawn_face_is_found_with_its_marks(faces: Faces) -> None:

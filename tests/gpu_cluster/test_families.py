@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,13 +22,13 @@ from diffusers import (
 )
 from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
-from gpu_cluster.adapters import merged
-from gpu_cluster.bases import load
-from gpu_cluster.recipe import Recipe
-from gpu_cluster.recipes.base import Base, NoReferences
-from gpu_cluster.recipes.flux2 import Flux2Klein
-from gpu_cluster.render import Shot, render
-from gpu_cluster.train import Subject, train
+from gpu_cluster.bases.base import Base, NoReferences, Text
+from gpu_cluster.bases.flux2 import Flux2Klein
+from gpu_cluster.bases.loading import load, load_twin
+from gpu_cluster.bases.recipe import Recipe
+from gpu_cluster.engine.adapters import merged
+from gpu_cluster.engine.render import Shot, render
+from gpu_cluster.engine.train import Trainee, train
 
 CHAT = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
@@ -47,12 +48,12 @@ def _qwen(layers: int) -> Qwen3Config:
     )  # fmt: skip
 
 
-def _klein() -> DiffusionPipeline:
+def _klein(halvings: int = 2) -> DiffusionPipeline:
     return Flux2KleinPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         vae=AutoencoderKLFlux2(
-            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4, sample_size=16,
+            down_block_types=("DownEncoderBlock2D",) * halvings, up_block_types=("UpDecoderBlock2D",) * halvings,
+            block_out_channels=(8,) * halvings, layers_per_block=1, latent_channels=4, norm_num_groups=4, sample_size=16,
             mid_block_add_attention=False,
         ),
         # Its conditions are three inner layers of the text model, the last the 27th.
@@ -94,7 +95,7 @@ def recipe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     pipeline.save_pretrained(folder, safe_serialization=True)
     return Recipe(
         name=request.param, base=str(folder), licence="Apache-2.0", resolution=16, steps=4, learning_rate=1e-2, rank=2,
-        batch=2, warmup=1, render_steps=2, guidance=2.0, render_batch=2, smallest=16,
+        batch=2, warmup=1, render_steps=2, guidance=2.0, render_batch=2, smallest=16, also_at=(32,),
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def exact(recipe: Recipe) -> Base:
 
 
 def test_a_pack_gives_what_each_would_get_alone(
-    exact: Base, recipe: Recipe, make_subject: Callable[..., Subject]
+    exact: Base, recipe: Recipe, make_subject: Callable[..., Trainee]
 ) -> None:
     people = [make_subject("ada"), make_subject("bob", 2)]
     together = train(exact, recipe, people)
@@ -117,8 +118,27 @@ def test_a_pack_gives_what_each_would_get_alone(
     assert any(".to_out" in name for name in together["ada"])
 
 
+def test_steps_take_turns_at_the_sides_that_the_recipe_names(
+    recipe: Recipe, make_subject: Callable[..., Trainee], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, seen = load(recipe), []
+    predict = type(base).predict
+
+    def watched(base: Base, noisy: torch.Tensor, t: torch.Tensor, text: Text) -> torch.Tensor:
+        seen.append(noisy.shape[-1])
+        return predict(base, noisy, t, text)
+
+    monkeypatch.setattr(type(base), "predict", watched)
+    train(base, recipe, [make_subject("ada")])
+    pixels = 16 // base.encode_image(make_subject("ada").photos).shape[-1]
+    assert [side * pixels for side in seen] == [16, 32] * 2
+    small, large = (float(base.sample_t(torch.tensor([0.5]), side)) for side in (512, 1024))
+    assert small <= large, "a larger picture needs more noise"
+
+
+@pytest.mark.engine
 def test_compiled_blocks_give_the_same_adapters(
-    exact: Base, recipe: Recipe, make_subject: Callable[..., Subject], watch_compiler: Callable[[], int]
+    exact: Base, recipe: Recipe, make_subject: Callable[..., Trainee], watch_compiler: Callable[[], int]
 ) -> None:
     if recipe.name == "z-image":
         pytest.skip("its blocks turn places by complex numbers, for which torch writes no code (decision 0014)")
@@ -129,7 +149,7 @@ def test_compiled_blocks_give_the_same_adapters(
     assert watch_compiler() > 0
 
 
-def test_plain_diffusers_loads_the_adapter(recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
+def test_plain_diffusers_loads_the_adapter(recipe: Recipe, make_subject: Callable[..., Trainee]) -> None:
     base = load(recipe)
     lora = train(base, recipe, [make_subject("ada")])["ada"]
     plain = DiffusionPipeline.from_pretrained(recipe.base)
@@ -147,10 +167,10 @@ def test_plain_diffusers_loads_the_adapter(recipe: Recipe, make_subject: Callabl
     assert (ours - without).abs().max() > 1e-3
 
 
-def test_it_renders_with_the_person_in_it(recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
+def test_it_renders_with_the_person_in_it(recipe: Recipe, make_subject: Callable[..., Trainee]) -> None:
     base = load(recipe)
     lora = train(base, replace(recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
-    shots = [Shot("a photo", 1), Shot("a longer photo", 2, negative="blur"), Shot("a photo", 3)]
+    shots = [Shot("a photo", 1), Shot("a longer photo", 2), Shot("a photo", 3)]
     nobody, person = (dict(render(base, recipe, who, shots)) for who in (None, lora))
     single = dict(render(base, replace(recipe, render_batch=1), lora, shots[:1]))
     assert person[0].size == (16, 16)
@@ -182,7 +202,7 @@ def test_one_step_of_the_flow_is_the_pipelines(recipe: Recipe) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_references_are_for_bases_that_can_see_them(recipe: Recipe, make_subject: Callable[..., Subject]) -> None:
+def test_references_are_for_bases_that_can_see_them(recipe: Recipe, make_subject: Callable[..., Trainee]) -> None:
     base, shots = load(recipe), [Shot("a photo", 1), Shot("another", 2)]
     selfies = [photo.resize((64, 64)) for photo in make_subject("ada", 2).photos]
     if recipe.name == "klein":
@@ -207,3 +227,33 @@ def test_timesteps_are_shifted_as_the_sampler_shifts_its_own(dynamic: bool, reso
     assert float(base.sample_t(torch.tensor([0.5]))) == pytest.approx(wanted, abs=1e-5)
     drawn = base.sample_t(torch.linspace(0.01, 0.99, 50))
     assert bool((drawn[1:] > drawn[:-1]).all())
+
+
+def test_a_twin_draws_what_the_base_has_learned(
+    recipe: Recipe, tmp_path: Path, make_subject: Callable[..., Trainee]
+) -> None:
+    """Trained on the base and drawn by another of the same layers, as klein's distilled one is."""
+    torch.manual_seed(1)
+    other = _klein() if recipe.name == "klein" else _z_image()
+    for parameter in other.transformer.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    other.save_pretrained(tmp_path, safe_serialization=True)
+    base = load(recipe)
+    assert load_twin(recipe, base) is base
+    twin = load_twin(replace(recipe, twin=str(tmp_path)), base)
+    assert twin.pipeline.text_encoder is base.pipeline.text_encoder
+    assert twin.pipeline.vae is base.pipeline.vae
+    lora = train(base, replace(recipe, learning_rate=0.1), [make_subject("ada")])["ada"]
+    shots = [Shot("a photo", 1)]
+    pictures = [
+        np.asarray(dict(render(drawing, recipe, who, shots))[0], int)
+        for drawing, who in ((base, lora), (twin, lora), (twin, None))
+    ]
+    assert not np.array_equal(pictures[0], pictures[1]), "the twin draws otherwise"
+    assert not np.array_equal(pictures[1], pictures[2]), "the person is in it"
+    # Plain diffusers draws the same with the twin's folder and the adapter in it.
+    plain = type(base)(DiffusionPipeline.from_pretrained(tmp_path), recipe.resolution)
+    plain.pipeline.text_encoder.load_state_dict(base.pipeline.text_encoder.state_dict())
+    plain.pipeline.vae.load_state_dict(base.pipeline.vae.state_dict())
+    theirs = np.asarray(dict(render(plain, recipe, lora, shots))[0], int)
+    assert np.abs(theirs - pictures[1]).max() <= 1

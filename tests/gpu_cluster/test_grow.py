@@ -10,8 +10,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from gpu_cluster.portraits import grow, model, pretrain, spectrum
+from gpu_cluster.drawn.learning import grow, model, pretrain, spectrum
 
+pytestmark = pytest.mark.engine
 SCENE = "a photo of sks person in a navy suit, on a white backdrop, soft light, close-up, smiling, facing the camera"
 
 
@@ -73,7 +74,7 @@ def test_a_training_that_goes_on_reads_words_as_before(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from gpu_cluster.portraits import pretrain
+from gpu_cluster.drawn.learning import pretrain
 print(pretrain.vocabulary(Path(sys.argv[1]))(sys.argv[2]).input_ids)
 """
     order = [sys.executable, "-c", code, str(tmp_path), SCENE]

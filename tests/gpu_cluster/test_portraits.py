@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gpu_cluster.portraits.draw import DRESSES, SUBJECT_TOKEN, Person, Scene, caption, draw, selfies
+from gpu_cluster.drawn.people.draw import DRESSES, SUBJECT_TOKEN, DrawnPerson, Scene, caption, draw, selfies
 
 PEOPLE, PICTURES = 12, 4
 
@@ -37,7 +37,7 @@ def _seen(small: bool) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
     for seed in range(PEOPLE):
         rng = np.random.default_rng((17, seed))
         for _ in range(PICTURES):
-            picture = draw(Person.drawn(seed), Scene.drawn(rng), 128 if small else 512)
+            picture = draw(DrawnPerson.drawn(seed), Scene.drawn(rng), 128 if small else 512)
             vector = eye.vector(picture.resize((512, 512), Image.Resampling.LANCZOS))
             if vector is not None:
                 vectors.append(vector)
@@ -66,14 +66,14 @@ def test_the_same_seed_gives_the_same_pixels() -> None:
 
 
 def test_a_picture_looks_the_same_at_every_size() -> None:
-    person, scene = Person.drawn(3), Scene.drawn(np.random.default_rng(3))
+    person, scene = DrawnPerson.drawn(3), Scene.drawn(np.random.default_rng(3))
     large = draw(person, scene, 512).resize((128, 128), Image.Resampling.BOX)
     difference = np.asarray(large, float) - np.asarray(draw(person, scene, 128), float)
     assert np.abs(difference).mean() < 3.0
 
 
 def test_captions_name_the_scene_and_traits_only_when_asked() -> None:
-    person = Person.drawn(1)
+    person = DrawnPerson.drawn(1)
     for _, words in selfies(1, 8, 64):
         assert SUBJECT_TOKEN in words
         assert any(dress in words for dress in DRESSES)
@@ -85,7 +85,7 @@ def test_captions_name_the_scene_and_traits_only_when_asked() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_no_person_breaks_the_brush(seed: int) -> None:
-    picture = draw(Person.drawn(seed), Scene.drawn(np.random.default_rng(seed)), 96)
+    picture = draw(DrawnPerson.drawn(seed), Scene.drawn(np.random.default_rng(seed)), 96)
     pixels = np.asarray(picture)
     assert pixels.shape == (96, 96, 3)
     assert pixels.std() > 10

@@ -14,9 +14,12 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
-from gpu_cluster.portraits import model, pictures, pretrain
-from gpu_cluster.portraits.person import Person
-from gpu_cluster.recipe import named
+from gpu_cluster.bases.recipe import named
+from gpu_cluster.drawn.learning import model, pretrain
+from gpu_cluster.drawn.people import pictures
+from gpu_cluster.drawn.people.person import DrawnPerson
+
+pytestmark = pytest.mark.engine
 
 BASE = Path(named("portrait-small").source())
 
@@ -28,12 +31,16 @@ def _weights(folder: Path, part: str, name: str) -> dict[str, torch.Tensor]:
 def test_a_base_goes_on_learning_and_keeps_its_autoencoder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     order = [
-        *(sys.executable, "-m", "gpu_cluster.portraits.pretrain", "--start", str(BASE), "--out", str(out)),
+        *(sys.executable, "-m", "gpu_cluster.drawn.learning.pretrain", "--start", str(BASE), "--out", str(out)),
         *("--scratch", str(tmp_path / "scratch"), "--autoencoder", "0", "--people", "64", "--minutes", "0.05"),
     ]
     ended = subprocess.run(order, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
-    for part, name in (("vae", "diffusion_pytorch_model"), ("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+    for part, name in (
+        ("vae", "diffusion_pytorch_model"),
+        ("unet", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ):
         before, after = _weights(BASE, part, name), _weights(out, part, name)
         assert before.keys() == after.keys()
         same = all(torch.equal(before[key], after[key]) for key in before)
@@ -45,7 +52,7 @@ def test_the_word_for_a_person_says_whom_and_nothing_else_does() -> None:
     torch.manual_seed(0)
     whole = pretrain.Denoiser(model.tokenizer())
     torch.nn.init.normal_(whole.whom.weight)
-    ada, bob = (torch.from_numpy(Person.drawn(seed).features()) for seed in (1, 2))
+    ada, bob = (torch.from_numpy(DrawnPerson.drawn(seed).features()) for seed in (1, 2))
     lines = ["a photo of sks person in a garden", "a photo of a person in a garden"]
     with torch.no_grad():
         plain = whole.read(lines)
@@ -61,16 +68,16 @@ def test_the_word_for_a_person_says_whom_and_nothing_else_does() -> None:
 
 
 def test_a_persons_features_tell_everything_that_is_drawn() -> None:
-    person = replace(Person.drawn(0), glasses="round glasses", beard="stubble")
+    person = replace(DrawnPerson.drawn(0), glasses="round glasses", beard="stubble")
     features = person.features()
-    assert np.abs(np.stack([Person.drawn(seed).features() for seed in range(60)])).max() <= 1.0
-    other = replace(Person.drawn(23), glasses="square glasses", beard="goatee")
+    assert np.abs(np.stack([DrawnPerson.drawn(seed).features() for seed in range(60)])).max() <= 1.0
+    other = replace(DrawnPerson.drawn(23), glasses="square glasses", beard="goatee")
     changed = []
-    for field in fields(Person):
+    for field in fields(DrawnPerson):
         value = getattr(other, field.name)
         assert value != getattr(person, field.name), f"{field.name} is the same in both people, so nothing is tried"
         changed.append(bool((replace(person, **{field.name: value}).features() != features).any()))
-    assert all(changed), [field.name for field, told in zip(fields(Person), changed, strict=True) if not told]
+    assert all(changed), [field.name for field, told in zip(fields(DrawnPerson), changed, strict=True) if not told]
 
 
 @pytest.mark.parametrize("channels", [8, 16, 24])
@@ -102,6 +109,6 @@ def test_a_picture_is_told_with_its_own_person(tmp_path: Path) -> None:
     named = people.abs().amax(1) > 0
     assert 0.6 < named.float().mean() < 0.9
     everybody = torch.stack(
-        [torch.from_numpy(Person.drawn(pictures.FIRST_PERSON + number).features()) for number in numbers]
+        [torch.from_numpy(DrawnPerson.drawn(pictures.FIRST_PERSON + number).features()) for number in numbers]
     )
     assert torch.equal(people[named], everybody[named])

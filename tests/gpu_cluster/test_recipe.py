@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import time
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gpu_cluster.bases import LicenceNotAccepted, load
-from gpu_cluster.recipe import Recipe, named, recipes
-from gpu_cluster.recipes.base import Base
+from gpu_cluster.bases import weights
+from gpu_cluster.bases.base import Base
+from gpu_cluster.bases.loading import LicenceNotAccepted, load
+from gpu_cluster.bases.recipe import Recipe, named, recipes
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -64,3 +69,76 @@ def test_noise_and_target_are_those_of_diffusers(tiny_base: Base) -> None:
     assert t.tolist() == [0, 400, 999]
     torch.testing.assert_close(tiny_base.noisy(latents, noise, t), theirs.add_noise(latents, noise, t))
     torch.testing.assert_close(tiny_base.target(latents, noise, t), theirs.get_velocity(latents, noise, t))
+
+
+def test_weights_that_are_fixed_are_loaded_and_no_others(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_recipe.base, folder)
+    recipe = replace(tiny_recipe, base=str(folder))
+    weights.verify(folder)
+    assert weights.pin(folder) > 5
+    load(recipe)
+    file = folder / "vae/diffusion_pytorch_model.safetensors"
+    kept = file.read_bytes()
+    file.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(weights.WeightsChanged, match="vae/diffusion_pytorch_model"):
+        load(recipe)
+    file.write_bytes(kept)
+    (folder / "unet/more.safetensors").write_bytes(kept)
+    with pytest.raises(weights.WeightsChanged, match="unet/more"):
+        load(recipe)
+
+
+def snapshot(tiny_recipe: Recipe, cache: Path, name: str) -> Path:
+    """A copy of the base as Hugging Face's cache keeps one revision of it."""
+    folder = cache / "snapshots" / name
+    shutil.copytree(tiny_recipe.base, folder)
+    return folder
+
+
+def test_no_other_revision_is_loaded_than_the_one_that_was_fixed(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    first, second = (snapshot(tiny_recipe, tmp_path, letter * 40) for letter in "ab")
+    with pytest.raises(weights.RevisionOther, match="not bb"):
+        weights.pin(first, "bb")
+    weights.pin(first)
+    assert weights.fixed_revision(first) == "a" * 40
+    checked = subprocess.run(["sha256sum", "--check", "--strict", weights.SUMS], cwd=first, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    load(replace(tiny_recipe, base=str(first)))
+    # A download that came afterwards is what the hub's name leads to now.
+    other = replace(tiny_recipe, base=str(second))
+    assert weights.doubts(other)
+    with pytest.raises(weights.WeightsChanged, match="a" * 40):
+        load(other)
+    weights.pin(second)
+    load(other)
+
+
+def test_a_folder_of_ones_own_is_fixed_with_the_revision_that_is_named(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_recipe.base, folder)
+    recipe = replace(tiny_recipe, base=str(folder))
+    weights.pin(folder)
+    assert (weights.fixed_revision(folder), weights.doubts(recipe)) == ("", [])
+    weights.pin(folder, "v1.0")
+    assert (weights.fixed_revision(folder), weights.doubts(recipe)) == ("v1.0", [])
+
+
+def test_a_file_that_was_written_after_it_was_fixed_is_told_without_reading_it(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_recipe.base, folder)
+    recipe = replace(tiny_recipe, base=str(folder))
+    assert weights.doubts(recipe) == [], "what nobody fixed is not doubted"
+    weights.pin(folder)
+    file = folder / "vae/diffusion_pytorch_model.safetensors"
+    later = time.time_ns() + 10**9
+    os.utime(file, ns=(later, later))
+    (folder / "unet/more.safetensors").write_bytes(b"x")
+    (folder / "model_index.json").unlink()
+    assert [one.removeprefix(f"{folder}/") for one in weights._doubts(folder)] == [
+        "model_index.json is gone", "unet/more.safetensors is new",
+        "vae/diffusion_pytorch_model.safetensors was written after it was fixed",
+    ]  # fmt: skip
+    (folder / weights.SUMS).write_text("nonsense\n")
+    with pytest.raises(weights.WeightsChanged, match="no digest"):
+        weights.verify(folder)

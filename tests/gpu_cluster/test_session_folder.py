@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gpu_cluster import session_folder
-from gpu_cluster.fleet import Fleet
+from gpu_cluster.cluster import session_folder
+from gpu_cluster.cluster.fleet import Fleet
 
 INTRUDER = """
 folder=$1 victim=$2
@@ -38,25 +38,25 @@ def fleet() -> Iterator[Fleet]:
 
 
 def test_only_this_user_may_enter_rays_folder(fleet: Fleet) -> None:
-    assert fleet._folder is not None
-    path = fleet._folder.path
+    assert fleet.node._folder is not None
+    path = fleet.node._folder.path
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert (path / "r/session_latest").exists(), "Ray runs somewhere else"
     assert len(str(path)) < 40
 
 
 def test_rays_processes_put_nothing_where_everybody_may_write(fleet: Fleet) -> None:
-    assert fleet._folder is not None
-    places = {process.environ().get("TMPDIR") for process in fleet._local}
-    assert places == {str(fleet._folder.path / "t")}
-    assert os.environ.get("TMPDIR", "") != str(fleet._folder.path / "t")
-    below = [child for process in fleet._local for child in process.children(recursive=True)]
+    assert fleet.node._folder is not None
+    places = {process.environ().get("TMPDIR") for process in fleet.node._local}
+    assert places == {str(fleet.node._folder.path / "t")}
+    assert os.environ.get("TMPDIR", "") != str(fleet.node._folder.path / "t")
+    below = [child for process in fleet.node._local for child in process.children(recursive=True)]
     opened = {
-        file.path for process in [*fleet._local, *below] if process.is_running() for file in _files(process)
+        file.path for process in [*fleet.node._local, *below] if process.is_running() for file in _files(process)
         if file.path.startswith(tempfile.gettempdir())
     }  # fmt: skip
     assert opened
-    assert all(path.startswith(str(fleet._folder.path)) for path in opened), opened
+    assert all(path.startswith(str(fleet.node._folder.path)) for path in opened), opened
 
 
 def _files(process: psutil.Process) -> list[psutil._common.popenfile]:
@@ -68,12 +68,12 @@ def _files(process: psutil.Process) -> list[psutil._common.popenfile]:
 
 @as_root
 def test_another_user_can_neither_look_nor_plant_a_link(fleet: Fleet, tmp_path: Path) -> None:
-    assert fleet._folder is not None
+    assert fleet.node._folder is not None
     victim = tmp_path / "victim"
     victim.write_text("ours alone")
     victim.chmod(0o600)
     said = subprocess.run(
-        ["/bin/sh", "-c", INTRUDER, "intruder", str(fleet._folder.path), str(victim)],
+        ["/bin/sh", "-c", INTRUDER, "intruder", str(fleet.node._folder.path), str(victim)],
         user="nobody", capture_output=True, text=True, check=True, cwd="/", env={},
     )  # fmt: skip
     assert said.stdout.strip() == ""

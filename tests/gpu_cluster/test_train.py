@@ -1,25 +1,24 @@
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
-from safetensors import safe_open
+from safetensors.torch import save
 from torch._inductor import config as inductor_config
 
-from gpu_cluster import train as module
-from gpu_cluster.adapters import Pack, merged
-from gpu_cluster.recipe import Recipe
-from gpu_cluster.recipes.base import Base
-from gpu_cluster.train import Cancelled, Diverged, Subject, train
+from gpu_cluster.bases.base import Base
+from gpu_cluster.bases.recipe import Recipe
+from gpu_cluster.engine import train as module
+from gpu_cluster.engine.adapters import Pack, merged
+from gpu_cluster.engine.checkpoints import OfAnotherTraining, State, dump, read
+from gpu_cluster.engine.train import Cancelled, Diverged, Trainee, train
 
-Make = Callable[..., Subject]
+Make = Callable[..., Trainee]
 
 
 def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tolerance: float = 0.0) -> None:
@@ -39,6 +38,30 @@ def test_a_pack_gives_what_each_would_get_alone(exact_base: Base, tiny_recipe: R
     )
 
 
+def test_sdxl_is_told_the_side_of_each_step_and_a_resumed_run_takes_the_same_turns(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make
+) -> None:
+    recipe, people = replace(tiny_recipe, also_at=(32, 48)), [make_subject("ada"), make_subject("bob", 2)]
+    told: list[tuple[int, list[float]]] = []
+    handle = exact_base.network.register_forward_pre_hook(
+        lambda network, args, words: told.append((args[0].shape[-1], words["added_cond_kwargs"]["time_ids"][0].tolist())),
+        with_kwargs=True,
+    )
+    kept: dict[str, State] = {}
+    whole = train(exact_base, recipe, people)
+    handle.remove()
+    pixels = exact_base.pipeline.vae_scale_factor
+    assert [side * pixels for side, _ in told] == [16, 32, 48] * 2
+    assert all(sizes == [side * pixels, side * pixels, 0, 0, side * pixels, side * pixels] for side, sizes in told)
+    _same(train(exact_base, recipe, people[:1])["ada"], whole["ada"], 1e-11)
+    with pytest.raises(Cancelled):
+        train(exact_base, recipe, people, keep=kept.update, cancelled=lambda: bool(kept))
+    again = train(exact_base, recipe, people, resume=kept)
+    for key in whole:
+        _same(again[key], whole[key])
+
+
+@pytest.mark.engine
 def test_compiled_blocks_give_the_same_adapters_and_leave_the_network_as_it_was(
     exact_base: Base, tiny_recipe: Recipe, make_subject: Make, watch_compiler: Callable[[], int]
 ) -> None:
@@ -68,7 +91,7 @@ def test_without_a_compiler_the_blocks_run_as_they_are(
 
 
 def test_who_has_settled_is_finished_early_and_the_others_go_on_as_they_would_have(
-    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make
 ) -> None:
     recipe, people = replace(tiny_recipe, look_every=2), [make_subject("ada"), make_subject("bob")]
     asked: list[tuple[int, str]] = []
@@ -78,8 +101,7 @@ def test_who_has_settled_is_finished_early_and_the_others_go_on_as_they_would_ha
         assert lora["unet.mid_block.resnets.0.conv1.lora_B.weight"].abs().max() > 0
         return key == "ada"
 
-    path = tmp_path / "checkpoint"
-    early = train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path)
+    early = train(exact_base, recipe, people, settled=ada_will_do)
     assert asked == [(2, "ada"), (2, "bob"), (4, "bob")]
     whole = train(exact_base, recipe, people)
     _same(early["bob"], whole["bob"], 1e-11)
@@ -87,7 +109,6 @@ def test_who_has_settled_is_finished_early_and_the_others_go_on_as_they_would_ha
         *(adapters["ada"]["unet.mid_block.resnets.0.conv1.lora_B.weight"] for adapters in (early, whole))
     )
     # Whoever had settled before a machine was lost is not trained any further, nor asked about again.
-    path.unlink()
     steps = 0
 
     def lost_after_the_look() -> bool:
@@ -95,34 +116,52 @@ def test_who_has_settled_is_finished_early_and_the_others_go_on_as_they_would_ha
         steps += 1
         return steps == 3
 
+    kept: dict[str, State] = {}
     with pytest.raises(Cancelled):
-        train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path, cancelled=lost_after_the_look)
+        train(exact_base, recipe, people, settled=ada_will_do, keep=kept.update, cancelled=lost_after_the_look)
+    assert {key: state.step for key, state in kept.items()} == {"ada": recipe.steps, "bob": 2}
     asked.clear()
-    again = train(exact_base, recipe, people, settled=ada_will_do, checkpoint=path)
+    again = train(exact_base, recipe, people, settled=ada_will_do, resume=kept)
     assert asked == [(4, "bob")]
     for key in early:
         _same(again[key], early[key])
 
 
-def test_who_settled_and_then_left_is_in_no_later_checkpoint(
-    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
-) -> None:
-    recipe, people, path = replace(tiny_recipe, look_every=2), [make_subject("ada"), make_subject("bob")], tmp_path / "c"
+def test_who_settled_and_then_left_is_kept_no_more(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    recipe, people = (
+        replace(tiny_recipe, look_every=2),
+        [make_subject("ada"), make_subject("bob"), make_subject("cleo")],
+    )
     gone: set[str] = set()
-
-    def written() -> list[str]:
-        with safe_open(path, framework="pt") as file:
-            return [key for key, _ in json.loads(file.metadata()["people"])]
+    kept: list[list[str]] = []
 
     def settled(key: str, step: int, lora: dict[str, torch.Tensor]) -> bool:
         if step == 4:
-            assert sorted(written()) == ["ada", "bob"]
-            gone.add("ada")
+            gone.update(("ada", "cleo"))
         return key == "ada"
 
-    trained = train(exact_base, recipe, people, settled=settled, checkpoint=path, left=lambda: gone)
+    trained = train(
+        exact_base, recipe, people, settled=settled, keep=lambda states: kept.append(sorted(states)), left=lambda: gone
+    )
     assert set(trained) == {"bob"}
-    assert written() == ["bob"]
+    assert kept == [["ada", "bob", "cleo"], ["bob"], ["bob"]]
+
+
+def test_states_are_kept_at_looks_alone_and_at_the_end(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make
+) -> None:
+    """Whatever `checkpoint_every` says: who looks has stopped the GPU already. Where nobody looks, it is what counts."""
+    recipe = replace(tiny_recipe, look_every=3, checkpoint_every=2)
+    steps: list[int] = []
+
+    def keep(states: dict[str, State]) -> None:
+        steps.extend(state.step for state in states.values())
+
+    train(exact_base, recipe, [make_subject("ada")], keep=keep, settled=lambda *look: False)
+    assert steps == [3, 6]
+    steps.clear()
+    train(exact_base, recipe, [make_subject("ada")], keep=keep)
+    assert steps == [2, 4, 6]
 
 
 def test_a_pack_larger_than_the_recipes_is_cut(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
@@ -200,10 +239,8 @@ def test_training_lowers_the_loss_and_leaves_the_base_alone(
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_run_that_was_killed_goes_on_where_it_was(
-    exact_base: Base, tiny_recipe: Recipe, make_subject: Make, tmp_path: Path
-) -> None:
-    people, path = [make_subject("ada"), make_subject("bob")], tmp_path / "checkpoint"
+def test_a_run_that_was_killed_goes_on_where_it_was(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
+    people, kept = [make_subject("ada"), make_subject("bob")], dict[str, bytes]()
     whole = train(exact_base, tiny_recipe, people)
     asked = 0
 
@@ -212,19 +249,43 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         asked += 1
         return asked == 5
 
+    def keep(states: dict[str, State]) -> None:
+        kept.update({key: dump(state, tiny_recipe) for key, state in states.items()})
+
     with pytest.raises(Cancelled):
-        train(exact_base, tiny_recipe, people, checkpoint=path, cancelled=at_the_fifth_step)
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+        train(exact_base, tiny_recipe, people, keep=keep, cancelled=at_the_fifth_step)
     asked = 100
-    resumed = train(exact_base, tiny_recipe, people, checkpoint=path, cancelled=at_the_fifth_step)
+    parts = {key: read(data, tiny_recipe) for key, data in kept.items()}
+    resumed = train(exact_base, tiny_recipe, people, resume=parts, cancelled=at_the_fifth_step)
     assert asked == 100 + 2  # four of six steps were behind it
     for key in whole:
         _same(whole[key], resumed[key])
-    with pytest.raises(ValueError, match="another recipe or seed"):
-        train(exact_base, tiny_recipe, people, seed=1, checkpoint=path)
-    newcomer = train(exact_base, tiny_recipe, [people[1], make_subject("cleo")], checkpoint=path)
+    for recipe, seed in ((tiny_recipe, 1), (replace(tiny_recipe, rank=3), 0)):
+        with pytest.raises(OfAnotherTraining):
+            read(kept["ada"], recipe, seed)
+    newcomer = train(exact_base, tiny_recipe, [people[1], make_subject("cleo")], resume=parts)
     _same(newcomer["bob"], whole["bob"], 1e-11)
     assert newcomer.keys() == {"bob", "cleo"}
+
+
+def test_a_checkpoint_of_an_older_program_is_one_of_another_training(tiny_recipe: Recipe) -> None:
+    older = {f"0.{part}": torch.zeros(3) for part in ("theta", "first", "second")}
+    with pytest.raises(OfAnotherTraining):
+        read(save(older, {"recipe": "{}", "seed": "0", "people": "[]"}), tiny_recipe)
+    with pytest.raises(OfAnotherTraining):
+        read(save(older), tiny_recipe)
+
+
+def test_what_was_kept_does_not_change_with_the_training(
+    exact_base: Base, tiny_recipe: Recipe, make_subject: Make
+) -> None:
+    """It is sealed while the training goes on."""
+    kept: list[State] = []
+    train(exact_base, tiny_recipe, [make_subject("ada")], keep=lambda states: kept.append(states["ada"]))
+    copies = [state.theta.clone() for state in kept]
+    train(exact_base, tiny_recipe, [make_subject("ada")], resume={"ada": kept[0]})
+    assert all(torch.equal(state.theta, copy) for state, copy in zip(kept, copies, strict=True))
+    assert not torch.equal(kept[0].theta, kept[1].theta)
 
 
 def test_a_picture_that_breaks_the_loss_breaks_its_own_person_only(
@@ -236,7 +297,7 @@ def test_a_picture_that_breaks_the_loss_breaks_its_own_person_only(
 
     def poisoned(*everything: Any) -> module._Data:
         data = encode(*everything)
-        data.latents[data.first["bob"]] = float("nan")
+        data.latents[tiny_recipe.resolution][data.first["bob"]] = float("nan")
         return data
 
     monkeypatch.setattr(module, "_encode", poisoned)
@@ -248,6 +309,7 @@ def test_a_picture_that_breaks_the_loss_breaks_its_own_person_only(
         train(exact_base, tiny_recipe, [people[1]])
 
 
+@pytest.mark.engine
 def test_a_pack_that_does_not_fit_is_split(
     exact_base: Base, tiny_recipe: Recipe, make_subject: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +330,7 @@ def test_a_pack_that_does_not_fit_is_split(
         _same(fits[key], split[key], 1e-11)
 
 
+@pytest.mark.engine
 def test_training_on_begins_at_the_earlier_adapter(exact_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     people = [make_subject("ada"), make_subject("bob")]
     first = train(exact_base, tiny_recipe, people)
@@ -302,19 +365,19 @@ def test_what_is_outside_the_head_counts_less(tiny_base: Base, tiny_recipe: Reci
         replace(tiny_recipe, outside=0.0),
         [replace(whole, photos=[whole.photos[0].resize((64, 32))], heads=[(0.25, 0.0, 0.5, 1.0)])],
     )
-    straight = data.weights[0, 0]
+    straight = data.weights[tiny_recipe.resolution][0, 0]
     # The middle square shows the right half of the left half as its own left half.
     assert straight[:, :4].mean() > 1.5
     assert straight[:, 4:].max() < 0.7
-    assert module._encode(tiny_base, tiny_recipe, [whole]).weights.unique().tolist() == [1.0]
+    assert module._encode(tiny_base, tiny_recipe, [whole]).weights[tiny_recipe.resolution].unique().tolist() == [1.0]
 
 
 def test_the_face_counts_more(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     whole = make_subject("ada", 1)
     person = replace(whole, heads=[(0.0, -1.0, 1.0, 2.0)], faces=[(-0.5, 0.0, 0.5, 1.0)])
-    even = module._encode(tiny_base, tiny_recipe, [person]).weights[0, 0]
+    even = module._encode(tiny_base, tiny_recipe, [person]).weights[tiny_recipe.resolution][0, 0]
     assert even[4, 0] / even[4, 5] == pytest.approx(1.0, abs=0.05)
-    straight = module._encode(tiny_base, replace(tiny_recipe, face=3.0), [person]).weights[0, 0]
+    straight = module._encode(tiny_base, replace(tiny_recipe, face=3.0), [person]).weights[tiny_recipe.resolution][0, 0]
     assert straight[4, 0] / straight[4, 5] == pytest.approx(3.0, abs=0.3)
     assert straight.mean() == pytest.approx(1.0, abs=1e-5)
 
@@ -339,13 +402,14 @@ def test_the_step_is_that_of_peft(tiny_base: Base, tiny_recipe: Recipe, make_sub
     groups = [[value for name, value in weights.items() if kind in name] for kind in ("lora_A", "lora_B")]
     optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=tiny_recipe.weight_decay)
     data = module._encode(tiny_base, tiny_recipe, [person])
+    latents = data.latents[tiny_recipe.resolution]
     people = module._People(["ada"], torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
     for step in range(tiny_recipe.steps):
         people.step = step
-        index, said, moments, noise = module._draw(tiny_recipe, people, data, 0)
+        index, said, moments, noise = module._draw(tiny_recipe, people, data, latents, 0)
         text, t = {name: value[said] for name, value in data.text.items()}, tiny_base.sample_t(moments)
-        answer = tiny_base.predict(tiny_base.noisy(data.latents[index], noise, t), t, text)
-        loss = torch.nn.functional.mse_loss(answer, tiny_base.target(data.latents[index], noise, t))
+        answer = tiny_base.predict(tiny_base.noisy(latents[index], noise, t), t, text)
+        loss = torch.nn.functional.mse_loss(answer, tiny_base.target(latents[index], noise, t))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights.values(), tiny_recipe.clip)
@@ -367,9 +431,9 @@ def test_moments_of_little_noise_can_be_drawn_more_often(
 ) -> None:
     person, sample_t, seen = make_subject("ada"), tiny_base.sample_t, []
 
-    def watched(moments: torch.Tensor) -> torch.Tensor:
+    def watched(moments: torch.Tensor, side: int) -> torch.Tensor:
         seen.append(moments)
-        return sample_t(moments)
+        return sample_t(moments, side)
 
     monkeypatch.setattr(tiny_base, "sample_t", watched)
     drawn = []
@@ -391,7 +455,7 @@ def test_cancelling_puts_the_network_back(tiny_base: Base, tiny_recipe: Recipe, 
 
 def test_a_caption_for_each_picture(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     with pytest.raises(ValueError, match="one caption"):
-        train(tiny_base, tiny_recipe, [Subject("ada", make_subject("ada").photos, ["one"])])
+        train(tiny_base, tiny_recipe, [Trainee("ada", make_subject("ada").photos, ["one"])])
 
 
 def test_a_fresh_pack_changes_nothing(tiny_base: Base, tiny_recipe: Recipe) -> None:
@@ -408,13 +472,14 @@ def test_a_fresh_pack_changes_nothing(tiny_base: Base, tiny_recipe: Recipe) -> N
 def test_some_pictures_are_shown_without_their_words(tiny_base: Base, tiny_recipe: Recipe, make_subject: Make) -> None:
     recipe, person = replace(tiny_recipe, caption_dropout=0.5, batch=200), make_subject("ada")
     data = module._encode(tiny_base, recipe, [person])
+    latents = data.latents[recipe.resolution]
     people = module._begin(tiny_base, recipe, ["ada"], 0, 0, {}, {})
-    index, said, _, _ = module._draw(recipe, people, data, 0)
-    silent = said == len(data.latents)
+    index, said, _, _ = module._draw(recipe, people, data, latents, 0)
+    silent = said == len(latents)
     assert 0.35 < float(silent.float().mean()) < 0.65
     assert torch.equal(said[~silent], index[~silent])
     blank = tiny_base.encode_text([""])
     for name, tensor in blank.items():
         torch.testing.assert_close(data.text[name][-1:], tensor)
     # Whose words are left out depends on the person and the step alone.
-    assert torch.equal(said, module._draw(recipe, people, data, 0)[1])
+    assert torch.equal(said, module._draw(recipe, people, data, latents, 0)[1])

@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 import yaml
 
-from likeness.cli import main
-from likeness.settings import Settings
+from likeness.cli.main import main
+from likeness.ground.settings import Settings
+from likeness.run.app import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "likeness"
@@ -194,6 +195,7 @@ SECRETS = {
     "likeness-broker": {"broker-url": "amqp://broker"},
     "likeness-objects": {"access-key-id": "a", "secret-access-key": "b"},
     "likeness-mail": {"smtp-url": "smtp://mail:25"},
+    "likeness-keycloak": {"client-secret": "a-secret-for-a-test"},
     "likeness-ray": {"auth_token": "a-token-for-a-test"},
 }
 
@@ -218,14 +220,14 @@ def installed(cluster: Cluster, namespace: str) -> None:
                 "nfs": {"server": "192.0.2.10", "path": f"/{number}"},
             },
         }
-        for number in range(2)
+        for number in range(3)
     ]
     ok(cluster.kubectl("create", "-f", "-", stdin=objects))
     ok(
         cluster.helm(
             "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "120s",
             "--set", "serviceMonitor.enabled=false", "--set", "prometheusRule.enabled=false",
-            "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared",
+            "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared,signer.storageClassName=shared",
         )
     )  # fmt: skip
 
@@ -289,7 +291,7 @@ def collect(name: str, described: dict[str, Any], needed: dict[str, Any]) -> Non
 
 def test_the_installed_release_comes_up(cluster: Cluster, installed: None) -> None:
     deployments = {item["metadata"]["name"]: item for item in cluster.get("deployments")["items"]}
-    assert set(deployments) == {"acme-likeness-web", "acme-likeness-worker", "acme-likeness-tend"}
+    assert set(deployments) == {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "tend")}
     for deployment in deployments.values():
         conditions = {item["type"]: item["status"] for item in deployment["status"]["conditions"]}
         assert conditions["Available"] == "True"
@@ -378,21 +380,86 @@ def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: lis
         held[name] = {item["valueFrom"]["secretKeyRef"]["name"] for item in variables if "valueFrom" in item}
     program = {"likeness-database", "likeness-broker", "likeness-objects", "likeness-mail"}
     backstage = program | {"likeness-database-rescan", "likeness-ray"}
-    studio = {"likeness-ray", "likeness-objects"}
     assert held == {
-        "acme-likeness-web": program,
+        "acme-likeness-web": program | {"likeness-keycloak"},
         "acme-likeness-worker": backstage,
+        "acme-likeness-privacy": backstage,
         "acme-likeness-tend": backstage,
         "acme-likeness-migrate": {"likeness-database-owner"},
         "head": {"likeness-ray"},
-        "l40s": studio,
-        "h200": studio,
+        "l40s": {"likeness-ray"},
+        "h200": {"likeness-ray"},
     }
     assert not any(document["kind"] == "Secret" for document in rendered)
 
 
+def test_a_ray_pod_holds_rays_token_and_nothing_that_leads_to_data(rendered: list[dict[str, Any]]) -> None:
+    """No key folder, no signer, no address of a database or broker, no credential of the bucket, also not as a role."""
+    documents = {document["metadata"]["name"]: document for document in rendered if document["kind"] == "ServiceAccount"}
+    ray = one(rendered, "RayCluster")["spec"]
+    templates = [ray["headGroupSpec"]["template"], *(group["template"] for group in ray["workerGroupSpecs"])]
+    assert len(templates) == 3
+    for template in templates:
+        spec = template["spec"]
+        claims = [volume.get("persistentVolumeClaim", {}).get("claimName") for volume in spec["volumes"]]
+        assert {claim for claim in claims if claim} <= {"base-models"}
+        assert not [volume for volume in spec["volumes"] if "secret" in volume or "projected" in volume]
+        for container in spec["containers"]:
+            assert "envFrom" not in container
+            held = {item["valueFrom"]["secretKeyRef"]["name"] for item in container["env"] if "valueFrom" in item}
+            assert held == {"likeness-ray"}
+            names = {item["name"] for item in container["env"]}
+            assert names <= {"HOME", "RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "LIKENESS_PROFILE",
+                             "HF_HOME", "HF_HUB_OFFLINE"}  # fmt: skip
+    for group in ray["workerGroupSpecs"]:
+        account = documents[group["template"]["spec"]["serviceAccountName"]]
+        assert "annotations" not in account["metadata"]
+        assert account["automountServiceAccountToken"] is False
+
+
+def test_only_the_privacy_pod_mounts_the_key_that_signs(rendered: list[dict[str, Any]]) -> None:
+    holders, threads = set(), {}
+    settings = one(rendered, "ConfigMap")["data"]
+    assert "LIKENESS_SIGNER_FOLDER" not in settings
+    for name, pod in pods(rendered).items():
+        claims = [volume.get("persistentVolumeClaim", {}).get("claimName", "") for volume in pod["spec"]["volumes"]]
+        variables = {item["name"]: item.get("value") for item in pod["spec"]["containers"][0]["env"]}
+        if any(claim.endswith("-signer") for claim in claims) or "LIKENESS_SIGNER_FOLDER" in variables:
+            holders.add(name)
+        threads[name] = variables.get("LIKENESS_PRIVACY_THREADS", settings["LIKENESS_PRIVACY_THREADS"])
+    assert holders == {"acme-likeness-privacy"}
+    # Who erases is who signs, and opens neither photos nor workbooks.
+    assert (threads["acme-likeness-worker"], threads["acme-likeness-privacy"]) == ("0", "1")
+    privacy = pods(rendered)["acme-likeness-privacy"]["spec"]["containers"][0]
+    lanes = {item["name"]: item.get("value") for item in privacy["env"] if item["name"].endswith("_THREADS")}
+    assert {name for name, value in lanes.items() if value != "0"} == {"LIKENESS_PRIVACY_THREADS"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (["keys.store=vault", "keys.vault.url=https://vault:8200", "keys.vault.existingSecret=likeness-vault"],
+         {"LIKENESS_VAULT_URL": "https://vault:8200", "LIKENESS_VAULT_MOUNT": "transit",
+          "LIKENESS_VAULT_TOKEN_FILE": "/var/run/likeness/vault/vault-token"}),
+        (["keys.store=aws-kms", "keys.awsKms.key=alias/likeness"], {"LIKENESS_KMS_KEY": "alias/likeness"}),
+    ],
+)  # fmt: skip
+def test_another_key_store_is_told_to_the_program_and_not_to_ray(
+    cluster: Cluster, chosen: list[str], told: dict[str, str]
+) -> None:
+    rendered = render(cluster, *(word for one in chosen for word in ("--set", one)))
+    settings = one(rendered, "ConfigMap")["data"]
+    assert settings["LIKENESS_KEY_STORE"] == chosen[0].partition("=")[2]
+    assert told.items() <= settings.items()
+    mounted = {name for name, pod in pods(rendered).items() if any("secret" in v for v in pod["spec"]["volumes"])}
+    program = {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "tend")}
+    assert mounted == (program if "vault" in chosen[0] else set())
+
+
 def test_the_chart_sets_only_settings_that_exist(rendered: list[dict[str, Any]]) -> None:
-    variables = {item["name"] for pod in pods(rendered).values() for c in pod["spec"]["containers"] for item in c["env"]}
+    variables = {
+        item["name"] for pod in pods(rendered).values() for c in pod["spec"]["containers"] for item in c["env"]
+    }
     variables |= set(one(rendered, "ConfigMap")["data"])
     known = {f"LIKENESS_{name.upper()}" for name in Settings.model_fields}
     ours = {name for name in variables if name.startswith("LIKENESS_")}
@@ -421,9 +488,14 @@ def test_versions_agree_with_the_program() -> None:
         ("database.url=postgresql://likeness:password@db/likeness", "url"),
         ("logLevel=loud", "logLevel"),
         ("backupDays=soon", "backupDays"),
+        ("counterUrl=elsewhere", "counterUrl"),
         ("worker.lanes.mail.threads=0", "threads"),
+        ("keys.store=drawer", "store"),
         ("ray.workerGroups[0].name=L40S", "name"),
         ("settings.PATH=/tmp", "PATH"),
+        ("networkPolicy.ray.egress[0].to=null", "egress"),
+        ("networkPolicy.dns.to=null", "dns"),
+        ("networkPolicy.dns.port=0", "port"),
     ],
 )
 def test_the_schema_refuses_a_wrong_value(cluster: Cluster, wrong: str, named: str) -> None:
@@ -443,6 +515,56 @@ def test_a_missing_secret_is_named_in_a_sentence(cluster: Cluster) -> None:
     assert "database.owner.existingSecret names the Secret" in refused.stderr
 
 
+def test_what_trains_on_faces_goes_nowhere_but_where_it_is_told(cluster: Cluster, rendered: list[dict[str, Any]]) -> None:
+    policy = one(rendered, "NetworkPolicy", "ray-worker")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert all(rule.get("to") for rule in policy["egress"] if {"protocol": "TCP", "port": 443} in rule.get("ports", []))
+    assert {"ipBlock": {"cidr": "192.0.2.0/24"}} in [place for rule in policy["egress"] for place in rule.get("to", [])]
+    refused = cluster.helm(
+        "template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION,
+        "--set-json", "networkPolicy.ray.egress=[]",
+    )  # fmt: skip
+    assert "networkPolicy.ray.egress names your bucket" in refused.stderr
+
+
+def test_names_are_asked_of_the_clusters_own_service_and_of_nobody_else(
+    cluster: Cluster, rendered: list[dict[str, Any]]
+) -> None:
+    """A question for a name can carry anything to whoever answers it."""
+
+    def asked(objects: list[dict[str, Any]], port: int = 53) -> list[tuple[str, Any]]:
+        return [
+            (policy["metadata"]["name"], rule.get("to"))
+            for policy in objects if policy["kind"] == "NetworkPolicy"
+            for rule in policy["spec"].get("egress", [])
+            if port in [one["port"] for one in rule.get("ports", [])] or not (rule.get("ports") or rule.get("to"))
+        ]  # fmt: skip
+
+    usual = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    assert asked(rendered) == [(f"acme-likeness-ray-{name}", [usual]) for name in ("head", "worker")]
+    place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}
+    said = {"dns": {"to": [place], "port": 5353}, "app": {"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}}
+    elsewhere = render(cluster, *(f"--set-json=networkPolicy.{name}={json.dumps(one)}" for name, one in said.items()))
+    bound = {f"acme-likeness-{name}" for name in ("privacy", "ray-head", "ray-worker", "tend", "web", "worker")}
+    assert dict(asked(elsewhere, 5353)) == {name: [place] for name in bound}
+
+
+def test_an_operators_own_certificate_of_pictures_is_mounted_by_web_alone(cluster: Cluster) -> None:
+    made = pods(render(cluster, "--set", "marks.existingSecret=likeness-marks"))
+    holders = {
+        name for name, pod in made.items()
+        if "likeness-marks" in [volume.get("secret", {}).get("secretName") for volume in pod["spec"]["volumes"]]
+    }  # fmt: skip
+    assert holders == {"acme-likeness-web"}
+    web = made["acme-likeness-web"]["spec"]["containers"][0]
+    told = {item["name"]: item.get("value") for item in web["env"]}["LIKENESS_MARKS_CREDENTIAL"]
+    [mount] = [one for one in web["volumeMounts"] if one["name"] == "marks"]
+    assert (told, mount["readOnly"]) == (f"{mount['mountPath']}/marks.pem", True)
+
+
 def test_every_value_is_explained() -> None:
     """A `# --` comment stands above each value; quantities and pod security are known from Kubernetes itself."""
     known = ("requests:", "limits:", "resources:", "run", "fsGroup", "seccompProfile:", "- ports:")
@@ -454,8 +576,11 @@ def test_every_value_is_explained() -> None:
 
 
 def test_the_alarms_watch_figures_that_exist(rendered: list[dict[str, Any]]) -> None:
-    measured = set(re.findall(r"likeness_\w+", (ROOT / "platform/likeness/app.py").read_text()))
+    measured = {f"likeness_{name}" for name in FIGURES}
     rules = one(rendered, "PrometheusRule")["spec"]["groups"][0]["rules"]
-    assert {rule["alert"] for rule in rules} >= {"LikenessDeletionsLate", "LikenessJobsLate"}
+    assert {rule["alert"] for rule in rules} >= {"LikenessDeletionsLate", "LikenessDeletionsPaused", "LikenessJobsLate"}
+    # What somebody has to be woken for, whether something is late already or nothing goes any more.
+    watched = " ".join(rule["expr"] for rule in rules)
+    assert {"likeness_deletions_late_seconds", "likeness_deletions_paused"} <= set(re.findall(r"likeness_\w+", watched))
     for rule in rules:
         assert set(re.findall(r"likeness_\w+", rule["expr"])) <= measured, rule["alert"]

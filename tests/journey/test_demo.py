@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from gpu_cluster.judge import PASS_RATIO
+from gpu_cluster.engine.judge import PASS_RATIO
 from likeness.demo.cast import cast
 from tests.kernel.rabbit import free_port
 
@@ -26,7 +26,7 @@ LIKENESS = Path(sys.executable).with_name("likeness")
 
 
 def demo(home: Path, desk: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    report = home / "report.json"
+    report = home.with_suffix(".json")
     report.unlink(missing_ok=True)
     ended = subprocess.run(
         [LIKENESS, "demo", "--employees", str(EMPLOYEES), "--seed", str(SEED), "--report", report, "--exit"],
@@ -51,6 +51,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 def test_the_demo_goes_from_a_workbook_to_a_certificate(played: Any) -> None:
     _, ended, report = played
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert "raylet" not in ended.stdout + ended.stderr, "what Ray says of its processes is no news to a newcomer"
     assert report["employees"] == EMPLOYEES
     assert report["photos_submitted"] >= 8 * EMPLOYEES
     assert report["photos_accepted"] >= 6 * EMPLOYEES

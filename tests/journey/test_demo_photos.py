@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from gpu_cluster.portraits.draw import Person
+from gpu_cluster.drawn.people.draw import DrawnPerson
 from likeness.demo.cast import PARTS, cast
 from tests.kernel.rabbit import free_port
 
@@ -78,4 +78,4 @@ def test_the_names_of_the_cast_suit_the_faces_drawn_for_them(seed: int) -> None:
     assert len({player.seed for player in players}) == len(players)
     parts = {part.name: part for part in PARTS}
     for player in players:
-        assert parts[player.name.removesuffix(" 2")].fits(Person.drawn(player.seed)), player.name
+        assert parts[player.name.removesuffix(" 2")].fits(DrawnPerson.drawn(player.seed)), player.name

@@ -14,12 +14,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from likeness import mail
+from likeness.ground.settings import Settings
 from likeness.kernel import Kernel, assemble
-from likeness.keys import KeyClass, KeyRef
-from likeness.mail import Letter
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.mail import mail
+from likeness.mail.mail import Letter
+from likeness.run.postgres import EmbeddedPostgres
 from tests.factories import make_tenant
 from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
 
@@ -37,7 +37,7 @@ def server() -> Iterator[Rabbit]:
 @pytest.fixture(scope="module")
 def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
     """A server of its own, because a database knows the one key folder that belongs to it."""
-    server = EmbeddedPostgres(home / "production-postgres")
+    server = EmbeddedPostgres(home.with_name(f"{home.name}-production") / "postgres")
     server.start()
     yield server
     server.stop()
@@ -53,9 +53,9 @@ def environment(home: Path, postgres: EmbeddedPostgres, server: Rabbit) -> dict[
         "OWNER_DATABASE_URL": postgres.url("likeness_owner"),
         "RESCAN_DATABASE_URL": postgres.url("likeness_rescan"),
         "BROKER_URL": server.url,
-        "OBJECTS_URL": (home / "production-objects").as_uri(),
-        "KEY_FOLDER": str(home / "production-keys"),
-        "TOMBSTONE_FOLDER": str(home / "production-tombstones"),
+        "OBJECTS_URL": (home.with_name(f"{home.name}-production") / "objects").as_uri(),
+        "KEY_FOLDER": str(home.with_name(f"{home.name}-production") / "keys"),
+        "TOMBSTONE_FOLDER": str(home.with_name(f"{home.name}-production") / "tombstones"),
         "PORT": str(port),
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
@@ -101,7 +101,7 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
 
 
 def test_parts_that_train_nobody_do_not_load_torch() -> None:
-    parts = "import sys, likeness.app, likeness.worker, likeness.check; print('torch' in sys.modules)"
+    parts = "import sys, likeness.run.app, likeness.run.worker, likeness.run.check; print('torch' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", parts], capture_output=True, text=True, timeout=120)
     assert loaded.stdout == "False\n", loaded.stderr
 
@@ -137,7 +137,9 @@ def test_check_says_in_sentences_what_is_wrong(environment: dict[str, str], home
 
 
 def kernel_like(environment: dict[str, str]) -> Kernel:
-    names = {name.removeprefix("LIKENESS_").lower(): v for name, v in environment.items() if name.startswith("LIKENESS_")}
+    names = {
+        name.removeprefix("LIKENESS_").lower(): v for name, v in environment.items() if name.startswith("LIKENESS_")
+    }
     return assemble(Settings(**names))  # type: ignore[arg-type]
 
 

@@ -15,6 +15,8 @@ from uuid import uuid4
 
 import pika
 
+from tests.tls import Certificates
+
 
 def installed() -> bool:
     return shutil.which("rabbitmq-server") is not None or Path("/usr/sbin/rabbitmq-server").exists()
@@ -28,15 +30,17 @@ def free_port() -> int:
 
 
 class Rabbit:
-    def __init__(self) -> None:
+    def __init__(self, tls: Certificates | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="likeness-rabbit-"))
         self.port, self.name = free_port(), f"likeness-{uuid4().hex[:8]}@localhost"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
         self.process: subprocess.Popen[bytes] | None = None
+        self.tls, self.tls_port = tls, free_port()
+        self.tls_url = f"amqps://guest:guest@localhost:{self.tls_port}/%2F"
 
     def environment(self) -> dict[str, str]:
         config = self.folder / "rabbitmq.conf"
-        config.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = false\n")
+        config.write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = false\n{self._tls()}")
         plugins = self.folder / "plugins"
         plugins.write_text("[].\n")
         return os.environ | {
@@ -51,6 +55,13 @@ class Rabbit:
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+
+    def _tls(self) -> str:
+        if self.tls is None:
+            return ""
+        files = {"cacertfile": self.tls.authority, "certfile": self.tls.certificate, "keyfile": self.tls.key}
+        asked = "".join(f"ssl_options.{name} = {file}\n" for name, file in files.items())
+        return f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n{asked}ssl_options.verify = verify_none\n"
 
     def start(self) -> None:
         server = shutil.which("rabbitmq-server") or "/usr/sbin/rabbitmq-server"
@@ -84,8 +95,8 @@ class Rabbit:
 
 
 @contextmanager
-def rabbit() -> Iterator[Rabbit]:
-    server = Rabbit()
+def rabbit(tls: Certificates | None = None) -> Iterator[Rabbit]:
+    server = Rabbit(tls)
     try:
         server.start()
         yield server

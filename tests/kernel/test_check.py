@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from likeness.check import makes, problems
-from likeness.settings import Settings
+from likeness.ground.settings import Settings
+from likeness.run.check import _mail as asked_mail
+from likeness.run.check import makes, problems
+from tests.kernel.scripted import scripted
 
 
 def said(tmp_path: Path, recipe: str) -> tuple[str, list[str]]:
@@ -34,3 +36,45 @@ def test_a_base_that_cannot_do_it_is_named(tmp_path: Path, recipe: str, sentence
 
 def test_what_cuts_people_out_is_tried(tmp_path: Path) -> None:
     assert not [sentence for sentence in problems(Settings(home=tmp_path)) if "Cutting people out" in sentence]
+
+
+def test_what_would_travel_in_clear_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    # Nothing listens there, and what cannot be reached is told beside it.
+    server, away = "postgresql+psycopg://likeness_app:hidden-word@localhost.:9/none?connect_timeout=2", "amqp://localhost.:9/"
+    production = Settings(
+        home=tmp_path, profile="production", database_url=server, rescan_database_url=f"{server}&sslmode=verify-full",
+        owner_database_url=server, broker_url=away,
+    )  # fmt: skip
+    found = list(problems(production))
+    [postgres, owner] = [one for one in found if "sslmode=verify-full" in one]
+    assert "LIKENESS_DATABASE_URL" in postgres
+    assert "LIKENESS_OWNER_DATABASE_URL" in owner
+    assert "may be reached in clear" in postgres
+    [rabbit] = [one for one in found if "amqps://" in one]
+    assert "localhost." in rabbit
+    assert any(one.startswith("RabbitMQ does not work") for one in found)
+    assert any(one.startswith("The re-scan") for one in found)
+    assert "hidden-word" not in postgres + rabbit
+    local = production.model_copy(
+        update={"database_url": server.replace("localhost.", "127.0.0.1"), "owner_database_url": "", "broker_url": "amqp://127.0.0.1:9/"}
+    )
+    assert not [one for one in problems(local) if "sslmode" in one or "amqps" in one]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ({}, ""),
+        ({"rcpt": "451 4.7.1 later"}, ""),
+        ({"banner": "554 5.3.2 no"}, "does not let us in (554"),
+        ({"mail": "550 5.7.1 who are you"}, "takes no mail of this sender (550 5.7.1)"),
+        ({"rcpt": "550 5.1.1 nobody"}, "brings no mail to the sender's own address (550 5.1.1)"),
+    ],
+)
+def test_the_mail_server_is_asked_whether_it_would_take_a_mail(tmp_path: Path, script: dict[str, str], words: str) -> None:
+    with scripted(**script) as server:
+        settings = Settings(home=tmp_path, smtp_url=server.url, mail_from="Likeness <headshots@company.example>")
+        found = list(asked_mail(settings))
+        assert not server.texts
+    assert (len(found), words in "".join(found)) == (bool(words), True)

@@ -13,23 +13,25 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
+from sqlmodel import select
 
-from batch import photos
-from batch.models import Employee
-from likeness import fingerprint
-from likeness.app import create_app
-from likeness.clock import Clock
-from likeness.db import PLATFORM
+from batch.models import Employee, Photo
+from likeness.ground.clock import Clock
+from likeness.ground.db import PLATFORM
+from likeness.ground.settings import Settings
 from likeness.identity import Kind
 from likeness.kernel import Kernel, assemble
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys import fingerprint
+from likeness.keys.keys import KeyClass, KeyRef
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from likeness.run import check
+from likeness.run.postgres import EmbeddedPostgres
 from tenants.models import Role
 from tests.factories import make_member, sign_in
 from tests.handed_in import make_person, make_photos
+from tests.metrics import figure
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -115,16 +117,17 @@ def test_an_answer_that_came_late_says_nothing(times: Times) -> None:
 TEND = """
 import sys, threading
 from datetime import timedelta
-import gpu_cluster.models
-from compliance import retention
-from likeness import jobs, tend
-from likeness.clock import CLOCK
+import batch.sittings.runs
+from compliance.retention import retention
+from likeness.ground.clock import CLOCK
+from likeness.ground.settings import Settings
+from likeness.jobs import jobs
 from likeness.kernel import assemble
-from likeness.settings import Settings
-from likeness.tend import Tending
+from likeness.run import sweeper
+from likeness.run.sweeper import Tending
 
 home, url = sys.argv[1:]
-tend.LEADER_LOCK += 1000  # Beside what other tests tend.
+sweeper.LEADER_LOCK += 1000  # Beside what other tests tend.
 kernel = assemble(Settings(home=home, database_url=url, profile="embedded"))
 rounds = []
 jobs.SWEEPS.clear()
@@ -196,14 +199,14 @@ def tend(kernel: Kernel, environment: dict[str, str]) -> Iterator[Tend]:
 
 def whole(kernel: Kernel, person: Employee) -> bool:
     with kernel.db.transaction(person.tenant_id) as session:
-        kept = photos.of(session, person.id)
+        kept = session.exec(select(Photo.id).where(Photo.employee_id == person.id)).all()
     return len(kept) == 2 and kernel.keys.state(KeyRef(person.tenant_id, person.id, KeyClass.SOURCE)) == "live"
 
 
 def in_hours(kernel: Kernel, person: Employee, hours: int) -> None:
     """Sets when the person's photos are deleted."""
     with kernel.db.transaction(person.tenant_id) as session:
-        for photo in photos.of(session, person.id):
+        for photo in session.exec(select(Photo).where(Photo.employee_id == person.id)):
             photo.due_at = datetime.now(UTC) + timedelta(hours=hours)
 
 
@@ -215,21 +218,23 @@ def eventually(what: object) -> None:
 
 
 @needs_faketime
-def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(kernel: Kernel, tmp_path: Path) -> None:
+def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(
+    kernel: Kernel, app: Litestar, tmp_path: Path
+) -> None:
     alice, bob = make_person(kernel), make_person(kernel)
     for person, hours in ((alice, 20), (bob, -1)):
         make_photos(kernel, person, 2)
         in_hours(kernel, person, hours)
     clock = Shifted(tmp_path)
     clock.set("+1d")
-    with tend(kernel, clock.environment) as running, TestClient(app=create_app(kernel)) as client:
+    with tend(kernel, clock.environment) as running, TestClient(app=app) as client:
         doubt, at = running.rounds()
         assert "ahead" in doubt
         assert abs(at - datetime.now(UTC)) < timedelta(minutes=1)
         assert whole(kernel, alice)
         assert whole(kernel, bob), "what is due waits as well: nobody knows the time"
         assert client.get("/readyz").text.startswith("ready; nothing is deleted")
-        assert "likeness_deletions_paused 1\n" in client.get("/metrics").text
+        assert figure(client, "likeness_deletions_paused") == 1
         operator = make_member(kernel, PLATFORM, Role.OPERATOR)
         sign_in(client, kernel, PLATFORM, Kind.OPERATOR, operator.id)
         assert "Deletions wait for the right time" in client.get("/operations").text
@@ -238,14 +243,14 @@ def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(kerne
         assert running.rounds()[0] == "sure"
         assert whole(kernel, alice)
         eventually(lambda: client.get("/readyz").text == "ready")
-        assert "likeness_deletions_paused 0\n" in client.get("/metrics").text
+        assert figure(client, "likeness_deletions_paused") == 0
 
 
 @pytest.fixture
 def other(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kernel, Shifted]]:
     """A database of its own whose clock can be set."""
-    below = home / f"clock-{UUID(int=1).hex[:4]}"
-    below.mkdir(mode=0o755)
+    below = home.with_name(f"{home.name}-clock") / f"clock-{UUID(int=1).hex[:4]}"
+    below.mkdir(mode=0o755, parents=True)
     clock, server = Shifted(below), EmbeddedPostgres(below / "postgres")
     with monkeypatch.context() as patch:
         for name, value in clock.environment.items():
@@ -268,9 +273,13 @@ def test_a_database_whose_clock_jumps_deletes_nothing_early(other: tuple[Kernel,
         in_hours(kernel, person, 20)
     with tend(kernel, {}) as running:
         assert running.rounds()[0] == "sure"
-        for by in ("+1d", "-1d", "+2h"):
+        url = kernel.settings.database_url
+        assert list(check.clocks(url)) == []
+        for by, words in (("+1d", "behind"), ("-1d", "ahead of"), ("+2h", "behind")):
             clock.set(by)
             eventually(lambda: running.rounds()[0] != "sure")
+            (told,) = check.clocks(url)
+            assert f"seconds {words} the database's. From 60 seconds on nothing is deleted" in told
             doubt, at = running.rounds()
             assert abs(at - datetime.now(UTC)) < timedelta(minutes=1), (by, doubt)
             assert whole(kernel, alice)

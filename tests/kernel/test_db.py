@@ -5,12 +5,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
-from likeness.db import PLATFORM, Database, UnknownSchema, UnsafeRole, after_commit, before_commit
-from likeness.errors import Unavailable
+from likeness.ground.db import PLATFORM, Database, UnknownSchema, UnsafeRole, after_commit, before_commit
+from likeness.ground.errors import Unavailable
 from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
+from likeness.run.postgres import EmbeddedPostgres
 from tenants.models import Look, Tenant
 
 
@@ -82,7 +82,7 @@ def test_the_program_refuses_a_role_that_could_ignore_the_rules(postgres: Embedd
 def test_the_program_refuses_a_schema_that_it_does_not_know(
     postgres: EmbeddedPostgres, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("likeness.db.SCHEMA_REVISION", "9999")
+    monkeypatch.setattr("likeness.ground.db.SCHEMA_REVISION", "9999")
     with pytest.raises(UnknownSchema, match="likeness migrate"):
         kernel.db.check()
 

@@ -12,19 +12,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import delete
 
-from batch import invitations
+from batch.visit import invitations
 from likeness import ledger
-from likeness.app import create_app
-from likeness.db import PLATFORM, utc_now
 from likeness.demo.doors import NobodyLeft, doors
-from likeness.errors import LikenessError
-from likeness.first_admin import OperatorUnclear, operator_link, sign_in_address
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.errors import LikenessError
 from likeness.kernel import Kernel
-from likeness.postgres import EmbeddedPostgres, url_of_running
-from tenants import members
+from likeness.run.first_admin import OperatorUnclear, operator_link, sign_in_address
+from likeness.run.postgres import EmbeddedPostgres, url_of_running
+from tenants.members import members
 from tenants.models import Member, Role
 from tests.factories import make_employee, make_member, make_tenant, run_jobs
 
@@ -32,8 +32,8 @@ LIKENESS = Path(sys.executable).with_name("likeness")
 
 
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
         yield client
 
 
@@ -126,7 +126,7 @@ def test_the_demos_links_open_each_desk(kernel: Kernel, client: TestClient[Any])
     tenant = make_tenant(kernel)
     with pytest.raises(NobodyLeft):
         doors(kernel, tenant, [])
-    make_member(kernel, tenant, Role.HR, Role.LEGAL)
+    make_member(kernel, tenant, Role.OWNER, Role.HR)
     make_member(kernel, tenant, Role.LEGAL)
     with kernel.db.transaction(tenant) as session:
         uninvited, person = make_employee(session, kernel), make_employee(session, kernel)

@@ -17,12 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gpu_cluster.recipe import named
-from gpu_cluster.weights import missing
-from likeness import machine
-from likeness.machine import hindrances, unknown_variables, worries
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from gpu_cluster.bases import weights
+from gpu_cluster.bases.recipe import named
+from gpu_cluster.bases.weights import missing
+from likeness.ground.settings import Settings
+from likeness.run import machine
+from likeness.run.machine import changed, hindrances, unknown_variables, worries
+from likeness.run.postgres import EmbeddedPostgres
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 
@@ -121,6 +122,32 @@ def test_a_download_that_broke_off_is_not_complete(tmp_path: Path) -> None:
     assert missing(recipe) == ""
 
 
+def test_weights_that_changed_after_they_were_fixed_are_told_before_a_sitting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = folder / "hub/models--stabilityai--stable-diffusion-xl-base-1.0"
+    here, file = copy / "snapshots" / ("a" * 40), "unet/diffusion_pytorch_model.safetensors"
+    (here / "unet").mkdir(parents=True)
+    (copy / "refs").mkdir()
+    (copy / "refs/main").write_text("a" * 40)
+    (here / "model_index.json").write_text(json.dumps({"unet": ["diffusers", "X"]}))
+    (here / file).write_bytes(b"one")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+    settings = Settings(home=folder, recipe="sdxl")
+    assert "are not fixed" in " ".join(worries(settings))
+    weights.pin(here)
+    assert not [one for one in [*worries(settings), *changed(settings)] if "weights" in one.lower()]
+    written = (here / file).stat().st_mtime_ns
+    (here / file).write_bytes(b"two")
+    later = (here / weights.SUMS).stat().st_mtime_ns + 10**9
+    os.utime(here / file, ns=(later, later))
+    assert f"{file} was written after it was fixed" in " ".join(worries(settings)), "at each start"
+    os.utime(here / file, ns=(written, written))
+    assert "written after" not in " ".join(worries(settings))
+    assert f"{file} is not the file that was fixed" in " ".join(changed(settings)), "likeness check reads them"
+    assert not list(changed(settings.model_copy(update={"ray_address": "ray://away:1"})))
+
+
 def test_the_base_that_ships_is_complete() -> None:
     assert missing(named("portrait-small")) == ""
 
@@ -135,11 +162,26 @@ def test_a_full_disk_stops_a_start_and_a_nearly_full_one_is_told(folder: Path, m
     assert any("GB left" in one for one in worries(settings))
 
 
+@pytest.mark.parametrize("profile", ["embedded", "production"])
+def test_too_little_memory_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
+    settings = Settings(home=folder, recipe="cutout", profile=profile)
+    least = machine.LEAST_MEMORY[settings.embedded]
+    for memory, told_of in ((least - 1, True), (least, False)):
+        monkeypatch.setattr(machine, "_memory", lambda memory=memory: memory)
+        assert any("GB of memory" in one for one in worries(settings)) is told_of
+
+
+def test_a_port_that_nobody_could_open_is_refused(folder: Path) -> None:
+    said = told("up", LIKENESS_PORT="0", LIKENESS_HOME=str(folder / "home"))
+    assert "LIKENESS_PORT" in said
+    assert not (folder / "home").exists()
+
+
 @pytest.mark.parametrize("until", ["PG_VERSION", "global/pg_control", "base/1"])
 def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, until: str) -> None:
     """Killed while initdb writes: the folder that it was making must not be taken for a database."""
     code = (
-        "import sys; from pathlib import Path; from likeness.postgres import EmbeddedPostgres;"
+        "import sys; from pathlib import Path; from likeness.run.postgres import EmbeddedPostgres;"
         "EmbeddedPostgres(Path(sys.argv[1])).start()"
     )
     program = subprocess.Popen([sys.executable, "-c", code, str(folder / "postgres")])

@@ -10,7 +10,7 @@ import skimage.data
 from click.testing import CliRunner
 from PIL import Image
 
-from likeness.cli import main
+from likeness.cli.main import main
 from tests import pictures
 
 

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from likeness import identity
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
 from likeness.identity import Kind, LinkUnknown, LinkUsed
 from likeness.kernel import Kernel
 from tenants.models import Tenant
@@ -75,7 +75,9 @@ def test_no_token_is_stored_in_clear(kernel: Kernel) -> None:
         cookie = identity.start_session(session, Kind.MEMBER, uuid4(), now)
     with kernel.db.transaction(tenant) as session:
         stored = session.execute(
-            text("select row_to_json(l)::text from sign_in_link l union all select row_to_json(w)::text from web_session w")
+            text(
+                "select row_to_json(l)::text from sign_in_link l union all select row_to_json(w)::text from web_session w"
+            )
         ).scalars()
         everything = " ".join(stored)
     assert len(everything) > 100

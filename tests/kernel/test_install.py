@@ -11,12 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from likeness.check import problems
-from likeness.db import Database
+from likeness.ground.db import Database
+from likeness.ground.settings import Settings
 from likeness.migrations import migrate
 from likeness.migrations.roles import RolesMissing, make_roles
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from likeness.run.check import problems
+from likeness.run.postgres import EmbeddedPostgres
 from tests.kernel.rabbit import free_port
 from tests.kernel.test_objects import s3_server
 
@@ -28,7 +28,13 @@ def empty() -> Iterator[EmbeddedPostgres]:
     made.chmod(0o755)
     server = EmbeddedPostgres(made / "postgres")
     server.start()
-    run(server, "drop database likeness", "drop role likeness_owner", "drop role likeness_app", "drop role likeness_rescan")
+    run(
+        server,
+        "drop database likeness",
+        "drop role likeness_owner",
+        "drop role likeness_app",
+        "drop role likeness_rescan",
+    )
     run(server, "create role headshots login", "create database likeness owner headshots")
     yield server
     server.stop()
@@ -107,7 +113,7 @@ def test_check_asks_ray_and_says_why_something_does_not_answer(tmp_path: Path, m
 
 
 def test_something_that_listens_and_is_no_ray_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("likeness.check.RAY_SECONDS", 6)
+    monkeypatch.setattr("likeness.run.check.RAY_SECONDS", 6)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         found = [one for one in problems(Settings(home=tmp_path, ray_address=address)) if "Ray cluster" in one]

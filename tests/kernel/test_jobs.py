@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
-from likeness import claims, jobs
-from likeness.db import PLATFORM, utc_now
-from likeness.doorbell import Doorbell, broker_for, queue_of
-from likeness.jobs import Attempt, Job, JobState
+from likeness.ground.clock import CLOCK
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.lanes import Lane
+from likeness.jobs import claims, jobs
+from likeness.jobs.jobs import Attempt, Job, JobState
+from likeness.jobs.notify import Notifier, broker_for, queue_of
 from likeness.kernel import Kernel
-from likeness.lanes import Lane
 from tenants.models import Look, Tenant
 from tests.kernel.rabbit import Rabbit, installed, rabbit
 
@@ -27,18 +28,18 @@ gate = threading.Event()
 THREADS = dict.fromkeys(Lane, 2)
 
 
-@jobs.actor(attempts=3, lease=timedelta(seconds=30))
+@jobs.actor(lane=Lane.GENERAL, attempts=3, lease=timedelta(seconds=30))
 def note(attempt: Attempt, word: str) -> None:
     seen.append((word, attempt.number))
 
 
-@jobs.actor(attempts=2, lease=timedelta(seconds=30))
+@jobs.actor(lane=Lane.GENERAL, attempts=2, lease=timedelta(seconds=30))
 def stumble(attempt: Attempt, word: str) -> None:
     seen.append((word, attempt.number))
     raise RuntimeError("a message with alice@example.com in it")
 
 
-@jobs.actor(attempts=5, lease=timedelta(seconds=30))
+@jobs.actor(lane=Lane.GENERAL, attempts=5, lease=timedelta(seconds=30))
 def furnish(attempt: Attempt, word: str) -> None:
     with attempt.finishing() as session:
         session.add(
@@ -71,19 +72,19 @@ def server() -> Iterator[Rabbit | None]:
 
 
 @pytest.fixture(params=["in-process", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-def doorbell(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[Doorbell]:
+def notifier(request: pytest.FixtureRequest, kernel: Kernel) -> Iterator[Notifier]:
     url = ""
     if request.param == "rabbitmq":
         server = request.getfixturevalue("server")
         if server is None:
             pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
         url = server.url
-    bell = Doorbell(kernel, broker_for(url))
-    bell.start()
-    bell.answer(THREADS)
-    yield bell
-    bell.stop(grace_seconds=5)
-    kernel.db.doorbell = lambda lane: None
+    notifier = Notifier(kernel, broker_for(url))
+    notifier.start()
+    notifier.answer(THREADS)
+    yield notifier
+    notifier.stop(grace_seconds=5)
+    kernel.db.notify = lambda lane: None
 
 
 def send(kernel: Kernel, tenant: UUID, function: object, word: str, **options: object) -> UUID | None:
@@ -103,14 +104,14 @@ def until(condition: object, seconds: float = 15) -> None:
         time.sleep(0.05)
 
 
-def test_a_job_runs_once_after_the_commit(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_a_job_runs_once_after_the_commit(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     job_id = send(kernel, tenant, note, "alpha")
     until(lambda: job(kernel, job_id).state == JobState.DONE)
     assert seen == [("alpha", 1)]
     assert job(kernel, job_id).due is None
 
 
-def test_a_rollback_leaves_no_job(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_a_rollback_leaves_no_job(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     with pytest.raises(ZeroDivisionError), kernel.db.transaction(tenant) as session:
         jobs.send(session, note, "never")
         _ = 1 / 0
@@ -118,31 +119,31 @@ def test_a_rollback_leaves_no_job(kernel: Kernel, tenant: UUID, doorbell: Doorbe
     assert seen == []
 
 
-def test_the_same_key_is_one_job(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_the_same_key_is_one_job(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     assert send(kernel, tenant, note, "beta") is not None
     assert send(kernel, tenant, note, "beta") is None
     until(lambda: seen == [("beta", 1)])
 
 
-def test_a_lost_message_is_rung_again_by_the_sweep(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
-    kernel.db.doorbell = lambda lane: None
+def test_a_lost_message_is_rung_again_by_the_sweep(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
+    kernel.db.notify = lambda lane: None
     job_id = send(kernel, tenant, note, "gamma")
-    kernel.db.doorbell = doorbell.ring
+    kernel.db.notify = notifier.notify
     assert claims.ring_due(kernel, utc_now()) >= 1
     until(lambda: job(kernel, job_id).state == JobState.DONE)
     assert seen == [("gamma", 1)]
 
 
-def test_ringing_three_times_runs_once(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_ringing_three_times_runs_once(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     job_id = send(kernel, tenant, note, "delta")
     for _ in range(3):
-        doorbell.ring(Lane.GENERAL)
+        notifier.notify(Lane.GENERAL)
     until(lambda: job(kernel, job_id).state == JobState.DONE)
     time.sleep(0.3)
     assert seen == [("delta", 1)]
 
 
-def test_a_failure_is_tried_again_later_and_then_called_dead(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_a_failure_is_tried_again_later_and_then_called_dead(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     job_id = send(kernel, tenant, stumble, "epsilon")
     until(lambda: job(kernel, job_id).state == JobState.READY and job(kernel, job_id).attempt == 1)
     assert job(kernel, job_id).due > utc_now()  # type: ignore[operator]
@@ -153,11 +154,11 @@ def test_a_failure_is_tried_again_later_and_then_called_dead(kernel: Kernel, ten
     assert job(kernel, job_id).error == "RuntimeError"
 
 
-def test_an_unknown_id_and_a_future_job_do_nothing(kernel: Kernel, tenant: UUID, doorbell: Doorbell) -> None:
+def test_an_unknown_id_and_a_future_job_do_nothing(kernel: Kernel, tenant: UUID, notifier: Notifier) -> None:
     job_id = send(kernel, tenant, note, "later", due=utc_now() + timedelta(hours=1))
     assert job_id is not None
     assert not any(claims.work(kernel, unknown) for unknown in (uuid4(), job_id))
-    doorbell.ring(Lane.GENERAL)
+    notifier.notify(Lane.GENERAL)
     time.sleep(0.5)
     assert seen == []
 
@@ -179,6 +180,23 @@ def test_whoever_lost_the_lease_writes_nothing(kernel: Kernel, tenant: UUID) -> 
     with kernel.db.transaction(tenant) as session:
         assert len(session.exec(select(Look)).all()) == 1
     assert job(kernel, job_id).state == JobState.DONE
+
+
+def test_while_the_clocks_disagree_no_job_is_taken_from_who_holds_it(
+    kernel: Kernel, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, fresh = send(kernel, tenant, note, "held"), send(kernel, tenant, note, "fresh")
+    assert held is not None
+    assert fresh is not None
+    assert claims._claim(kernel, held) is not None
+    claims.release_leases(kernel)
+    monkeypatch.setattr(CLOCK, "doubt", lambda: "This machine's clock is 2.0 hours ahead of the database's.")
+    assert claims._claim(kernel, held) is None
+    assert claims.work(kernel, fresh) is True, "what nobody holds is worked on"
+    monkeypatch.undo()
+    again = claims._claim(kernel, held)
+    assert again is not None
+    assert again.attempt == 2
 
 
 def test_a_job_that_kills_its_worker_is_capped(kernel: Kernel, tenant: UUID) -> None:
@@ -224,11 +242,11 @@ def test_another_tenants_transaction_does_not_see_the_job(kernel: Kernel, tenant
 def test_rabbitmq_holds_nothing_of_a_job_in_a_quorum_queue(kernel: Kernel, tenant: UUID, server: Rabbit | None) -> None:
     if server is None:
         pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
-    bell = Doorbell(kernel, broker_for(server.url))
-    bell.start()
+    notifier = Notifier(kernel, broker_for(server.url))
+    notifier.start()
     job_id = send(kernel, tenant, note, "zeta")
     queue = queue_of(Lane.GENERAL)
-    until(lambda: queue not in bell.broker.queues_pending)  # type: ignore[union-attr]
+    until(lambda: queue not in notifier.broker.queues_pending)  # type: ignore[union-attr]
     channel = pika.BlockingConnection(pika.URLParameters(server.url)).channel()
     bodies: list[bytes] = []
 
@@ -244,8 +262,8 @@ def test_rabbitmq_holds_nothing_of_a_job_in_a_quorum_queue(kernel: Kernel, tenan
     with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="x-queue-type"):
         classic = broker_for(server.url)._build_queue_arguments(queue) | {"x-queue-type": "classic"}  # type: ignore[union-attr]
         channel.queue_declare(queue, durable=True, arguments=classic)
-    bell.stop()
-    kernel.db.doorbell = lambda lane: None
+    notifier.stop()
+    kernel.db.notify = lambda lane: None
     claims.work(kernel, job_id)  # type: ignore[arg-type]
 
 
@@ -254,9 +272,9 @@ def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID) -> None:
     if not installed():
         pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
     with rabbit() as server:
-        bell = Doorbell(kernel, broker_for(server.url))
-        bell.start()
-        bell.answer(THREADS)
+        notifier = Notifier(kernel, broker_for(server.url))
+        notifier.start()
+        notifier.answer(THREADS)
         ids = []
         for number in range(40):
             if number == 20:
@@ -271,5 +289,5 @@ def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID) -> None:
             claims.ring_due(kernel, utc_now())
             time.sleep(1)
         assert sorted(word for word, _ in seen if word[0] == "n") == sorted(f"n{number}" for number in range(40))
-        bell.stop(grace_seconds=5)
-        kernel.db.doorbell = lambda lane: None
+        notifier.stop(grace_seconds=5)
+        kernel.db.notify = lambda lane: None

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from likeness.errors import Unavailable
-from likeness.keys import (
+from likeness.ground.errors import Unavailable
+from likeness.keys.keys import (
     DataKey,
     KeyBroken,
     KeyClass,
@@ -402,7 +402,7 @@ def test_creating_against_destroying_never_leaves_a_key(keys: KeyFolder) -> None
 
 def test_a_kill_in_the_middle_leaves_a_folder_that_works(tmp_path: Path) -> None:
     churn = (
-        "import sys; from pathlib import Path; from uuid import UUID, uuid4; from likeness.keys import *\n"
+        "import sys; from pathlib import Path; from uuid import UUID, uuid4; from likeness.keys.keys import *\n"
         "from datetime import datetime, UTC\n"
         "keys = KeyFolder(Path(sys.argv[1])); tenant = UUID(int=1); keys.begin(); keys.begin_tenant(tenant)\n"
         "print('up', flush=True)\n"

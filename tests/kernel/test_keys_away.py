@@ -10,32 +10,36 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import func, text
 from sqlmodel import col, select
 
-from batch import intake, photos
 from batch.models import Employee
-from gpu_cluster import tending
-from likeness import check, claims, fingerprint, mail
-from likeness.app import create_app
-from likeness.db import PLATFORM, utc_now
-from likeness.jobs import Job, JobState
+from batch.photos import intake, photos
+from gpu_cluster.cluster import claiming
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.jobs import claims
+from likeness.jobs.jobs import Job, JobState
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyFolder, KeyRef, KeyUnavailable, MasterKeyForeign, MasterKeyMissing
-from likeness.mail import Letter, Mail
+from likeness.keys import fingerprint
+from likeness.keys.keys import KeyClass, KeyFolder, KeyRef, KeyUnavailable, MasterKeyForeign, MasterKeyMissing
+from likeness.mail import mail
+from likeness.mail.mail import Letter, Mail
+from likeness.run import check, machine
 from tenants.models import Role
 from tests.compliance.people import erase, full_person, reread
 from tests.factories import make_employee, make_tenant, sign_in_employee, sign_in_member
 from tests.handed_in import make_person, make_sitting
+from tests.metrics import figure
 
 API = "/api/v1"
 SHEET = b"Full name,Email\nAda Okafor,ada@zebra.example\nBo Linde,bo@zebra.example\n"
 
 
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(app=create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app=app) as client:
         yield client
 
 
@@ -180,9 +184,9 @@ def test_a_sitting_is_not_begun_while_its_keys_are_away(kernel: Kernel) -> None:
     alice, bob = make_person(kernel), make_person(kernel)
     hers, his = make_sitting(kernel, alice), make_sitting(kernel, bob)
     with away(tenant_folder(kernel, alice.tenant_id)):
-        assert not tending._reachable(kernel, hers)
-        assert tending._reachable(kernel, his)
-    assert tending._reachable(kernel, hers)
+        assert not claiming._reachable(kernel, hers)
+        assert claiming._reachable(kernel, his)
+    assert claiming._reachable(kernel, hers)
 
 
 # The master key
@@ -194,6 +198,20 @@ def test_ready_says_when_the_master_key_is_away(kernel: Kernel, client: TestClie
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:likeness:master-key-missing")
     assert client.get("/readyz").status_code == 200
+
+
+def test_ready_says_that_a_disk_is_full_and_pages_still_open(
+    kernel: Kernel, client: TestClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = kernel.settings.keys_path()
+    monkeypatch.setattr(machine, "room", lambda settings: iter([(keys, machine.NO_DISK - 1)]))
+    answer = client.get("/readyz")
+    assert (answer.status_code, "a disk is full" in answer.text) == (200, True)
+    assert str(keys) not in answer.text, "anybody may ask, so where things lie is for `likeness check` alone"
+    assert figure(client, "likeness_disk_free_bytes") == machine.NO_DISK - 1
+    assert client.get("/sign-in").status_code == 200
+    monkeypatch.undo()
+    assert client.get("/readyz").text == "ready"
 
 
 def test_an_empty_or_foreign_folder_beside_a_full_database_is_refused(kernel: Kernel, tmp_path: Path) -> None:

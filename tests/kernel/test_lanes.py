@@ -12,15 +12,15 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlmodel import select
 
-from likeness import claims, jobs
-from likeness.db import PLATFORM, utc_now
-from likeness.doorbell import Doorbell, broker_for, queue_of
-from likeness.errors import Unavailable
-from likeness.jobs import Attempt, Job, JobState
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.errors import Unavailable
+from likeness.ground.lanes import Lane, Lanes
+from likeness.jobs import claims, jobs
+from likeness.jobs.jobs import Attempt, Job, JobState
+from likeness.jobs.notify import Notifier, broker_for, queue_of
 from likeness.kernel import Kernel
-from likeness.lanes import Lane, Lanes
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
+from likeness.run.postgres import EmbeddedPostgres
 from tests.factories import make_tenant
 from tests.kernel.rabbit import installed, rabbit
 
@@ -69,7 +69,7 @@ def fresh(kernel: Kernel) -> Iterator[None]:
     away.clear()
     yield
     gate.set()
-    kernel.db.doorbell = lambda lane: None
+    kernel.db.notify = lambda lane: None
 
 
 @pytest.fixture
@@ -105,28 +105,28 @@ def until(condition: object, seconds: float = 20) -> None:
 
 
 def test_what_waits_in_one_lane_holds_up_no_other(kernel: Kernel, alice: UUID, bob: UUID) -> None:
-    bell = Doorbell(kernel, broker_for(""))
-    bell.start()
-    bell.answer(ONE_EACH)
+    notifier = Notifier(kernel, broker_for(""))
+    notifier.start()
+    notifier.answer(ONE_EACH)
     send(kernel, alice, wait, "mail", 20)
     until(lambda: any(job.state == JobState.RUNNING for job in states(kernel, alice)))
     send(kernel, bob, erase, "gone")
     until(lambda: order == ["gone0"], seconds=5)
     assert sum(job.state == JobState.DONE for job in states(kernel, alice)) == 0
     gate.set()
-    bell.stop()
+    notifier.stop()
 
 
 def test_ten_jobs_do_not_wait_behind_hundreds(kernel: Kernel, alice: UUID, bob: UUID) -> None:
-    bell = Doorbell(kernel, broker_for(""))
-    bell.start()
-    bell.answer({Lane.PHOTOS: 2})
+    notifier = Notifier(kernel, broker_for(""))
+    notifier.start()
+    notifier.answer({Lane.PHOTOS: 2})
     send(kernel, alice, look, "a", 600)
     until(lambda: len(order) > 50)
     before = len(order)
     send(kernel, bob, look, "b", 10)
     until(lambda: sum(word.startswith("b") for word in order) == 10)
-    bell.stop()
+    notifier.stop()
     last = max(place for place, word in enumerate(order) if word.startswith("b"))
     assert last - before <= 20, "at most as many of the other company's jobs as of one's own"
 
@@ -165,20 +165,20 @@ def test_sixty_due_jobs_are_one_message_however_often_the_sweep_rings(kernel: Ke
 
 
 def _one_message(kernel: Kernel, tenant: UUID, url: str) -> None:
-    bell = Doorbell(kernel, broker_for(url))
+    notifier = Notifier(kernel, broker_for(url))
     sent: list[str] = []
-    bell.broker.add_middleware(_Counting(sent))
-    bell.start()
+    notifier.broker.add_middleware(_Counting(sent))
+    notifier.start()
     send(kernel, tenant, look, "x", 60)
     until(lambda: sent)
     for _ in range(55):
         claims.ring_due(kernel, utc_now())
         time.sleep(0.02)
     assert sent == [queue_of(Lane.PHOTOS)]
-    bell.answer({Lane.PHOTOS: 2})
+    notifier.answer({Lane.PHOTOS: 2})
     until(lambda: len(order) == 60)
     assert len(sent) <= 6, "each thread that found something wakes one more"
-    bell.stop()
+    notifier.stop()
 
 
 class _Counting:
@@ -247,7 +247,7 @@ def test_a_claim_reads_as_little_in_a_deep_backlog(kernel: Kernel, alice: UUID, 
                     " select gen_random_uuid(), :tenant, :kind, 'photos', 'deep' || n, '[\"x\"]', 'ready', 0, now(), now()"
                     " from generate_series(1, 20000) n"
                 ),
-                {"tenant": tenant, "kind": f"{look.__module__}.look"},
+                {"tenant": tenant, "kind": jobs.name_of(look)},
             )
     with kernel.db.transaction(PLATFORM) as session:
         session.execute(claims.BY_INDEX)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,13 +17,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from likeness import jobs, mail
-from likeness.db import utc_now
+from likeness.ground.db import utc_now
+from likeness.jobs import jobs
 from likeness.kernel import Kernel
-from likeness.keys import KeyClass, KeyRef
-from likeness.mail import Letter
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.mail import mail
+from likeness.mail.mail import Letter
 from tests.factories import make_tenant, run_jobs
 from tests.kernel.rabbit import free_port
+from tests.tls import Certificates
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS", Path(__file__).parents[3] / "shared/servers"))
 LETTER = Letter("Nadia Ümit <nadia@zebra.example>", "Your portraits", "Hello Nadia,\nhere is your link.\n")
@@ -67,23 +70,33 @@ def test_nothing_of_it_stands_in_clear_and_the_owners_key_closes_it(kernel: Kern
 
 @pytest.fixture(scope="module")
 def mailpit() -> Iterator[tuple[str, str]]:
+    with mail_server() as running:
+        yield running
+
+
+@contextmanager
+def mail_server(tls: Certificates | None = None) -> Iterator[tuple[str, str]]:
+    """Where it takes mail, and where its own API shows them. With `tls` it takes nothing before STARTTLS."""
     if not (SERVERS / "unpack").exists():
         pytest.skip("the mail server for tests is not on this machine")
     folder = subprocess.run([SERVERS / "unpack"], capture_output=True, text=True, check=True).stdout.strip()
     smtp, web = free_port(), free_port()
-    server = subprocess.Popen(
-        [f"{folder.splitlines()[-1]}/bin/mailpit", "--smtp", f"127.0.0.1:{smtp}", "--listen", f"127.0.0.1:{web}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [f"{folder.splitlines()[-1]}/bin/mailpit", "--smtp", f"127.0.0.1:{smtp}", "--listen", f"127.0.0.1:{web}"]
+    if tls:
+        command += ["--smtp-tls-cert", str(tls.certificate), "--smtp-tls-key", str(tls.key), "--smtp-require-starttls"]
+        command += ["--smtp-auth-accept-any"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(100):
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", smtp)) == 0 and probe.connect_ex(("127.0.0.1", smtp)) is not None:
+            if probe.connect_ex(("127.0.0.1", smtp)) == 0:
                 break
         time.sleep(0.1)
-    yield f"smtp://127.0.0.1:{smtp}", f"http://127.0.0.1:{web}/api/v1"
-    server.kill()
-    server.wait()
+    address = f"likeness:secret@localhost:{smtp}" if tls else f"127.0.0.1:{smtp}"
+    try:
+        yield f"smtp://{address}", f"http://127.0.0.1:{web}/api/v1"
+    finally:
+        server.kill()
+        server.wait()
 
 
 def received(api: str) -> list[dict[str, object]]:

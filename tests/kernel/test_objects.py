@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
@@ -23,11 +25,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from likeness.errors import Unavailable
-from likeness.keys import DataKey, KeyClass, KeyFolder, KeyRef
-from likeness.objects import CHUNK, SEALED_CHUNK, Objects, person_path, tenant_path
-from likeness.sealing import SealBroken
-from likeness.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
+from likeness.ground.errors import Unavailable
+from likeness.keys.keys import DataKey, KeyClass, KeyFolder, KeyRef
+from likeness.keys.sealing import SealBroken
+from likeness.store.objects import CHUNK, SEALED_CHUNK, Objects, person_path, tenant_path
+from likeness.store.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
+from tests.tls import Certificates
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS") or Path(__file__).parents[3] / "shared" / "servers")
 
@@ -60,17 +63,19 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[st
 
 
 @contextmanager
-def s3_server(*arguments: str) -> Iterator[dict[str, Any]]:
+def s3_server(*arguments: str, tls: Certificates | None = None) -> Iterator[dict[str, Any]]:
     if not (SERVERS / "unpack").exists():
         pytest.skip(f"S3 is not tested: there are no test servers in {SERVERS}")
     programs = subprocess.run([SERVERS / "unpack"], check=True, capture_output=True, text=True).stdout.strip()
     port = free_port()
     command = [f"{programs}/bin/versitygw", "--port", f"127.0.0.1:{port}", "posix", *arguments]
     environment = {"ROOT_ACCESS_KEY": "likeness", "ROOT_SECRET_KEY": "not a secret", "PATH": os.environ["PATH"]}
+    if tls:
+        environment |= {"VGW_CERT": str(tls.certificate), "VGW_KEY": str(tls.key)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             wait_for(port)
-            yield s3_options(port)
+            yield s3_options(port) | ({"endpoint": f"https://localhost:{port}"} if tls else {})
         finally:
             server.terminate()
 
@@ -239,7 +244,13 @@ def test_listing_goes_by_folder_and_hides_other_tenants(objects: Objects) -> Non
 
 def test_people_are_those_of_whom_anything_is_stored(objects: Objects) -> None:
     assert objects.people(ACME) == set()
-    for path in (photo("a"), photo("b"), photo("a", BOB), photo("a", BOB, OTHER), tenant_path(ACME, "workbooks", ALICE)):
+    for path in (
+        photo("a"),
+        photo("b"),
+        photo("a", BOB),
+        photo("a", BOB, OTHER),
+        tenant_path(ACME, "workbooks", ALICE),
+    ):
         objects.put(path, b"x", key_of(path))
     assert (objects.people(ACME), objects.people(OTHER)) == ({ALICE, BOB}, {BOB})
     objects.delete_prefix(f"tenants/{ACME}/employees/{ALICE}")
@@ -635,9 +646,12 @@ def versioned(s3: tuple[Path, dict[str, Any]]) -> Objects:
     data, options = s3
     (data / "versioned").mkdir(exist_ok=True)
     objects = Objects(f"s3://versioned/{uuid4().hex}", **options)
-    wish = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
-    objects._store._versions.ask("PUT", "", {"versioning": ""}, wish)  # type: ignore[attr-defined]
+    client(objects).put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
     return objects
+
+
+def client(objects: Objects) -> Any:
+    return objects._store._versions._s3  # type: ignore[attr-defined]
 
 
 def test_deleting_takes_every_version_delete_marker_and_unfinished_upload(versioned: Objects) -> None:
@@ -646,7 +660,8 @@ def test_deleting_takes_every_version_delete_marker_and_unfinished_upload(versio
         for name in ("photo-1", "photo-10"):
             obstore.put(bucket._s3, photo(name), bytes(10 + round_))  # type: ignore[attr-defined]
             obstore.delete(bucket._s3, photo(name))  # type: ignore[attr-defined]
-    bucket._versions.ask("POST", bucket._versions._prefix + photo("photo-1"), {"uploads": ""})  # type: ignore[attr-defined]
+    key = bucket._versions._prefix + photo("photo-1")  # type: ignore[attr-defined]
+    client(versioned).create_multipart_upload(Bucket="versioned", Key=key)
     assert versioned.list() == []
     assert len(versions_of(versioned)) == 13
     versioned.delete(photo("photo-1"))
@@ -661,18 +676,17 @@ def test_a_prefix_in_a_versioned_bucket_is_emptied_over_several_pages(versioned:
     for number in range(40):
         versioned.put(photo(f"n{number}"), b"x", key)
         obstore.delete(versioned._store._s3, photo(f"n{number}"))  # type: ignore[attr-defined]
-    ask = versioned._store._versions.ask  # type: ignore[attr-defined]
-    small_pages: list[int] = []
+    pages: list[int] = []
 
-    def by_seven(method: str, key: str, query: dict[str, str], body: bytes = b"") -> bytes:
-        small_pages.append(1)
-        return bytes(ask(method, key, query | ({"max-keys": "7"} if "versions" in query else {}), body))
+    def by_seven(params: dict[str, Any], **_: Any) -> None:
+        pages.append(1)
+        params["MaxKeys"] = 7
 
-    versioned._store._versions.ask = by_seven  # type: ignore[attr-defined]
+    client(versioned).meta.events.register("provide-client-params.s3.ListObjectVersions", by_seven)
     versioned.put(photo("other"), b"x", key)
     assert versioned.delete_prefix(f"tenants/{ACME}/employees/{ALICE}") == 1
     assert versions_of(versioned) == []
-    assert len(small_pages) > 80
+    assert len(pages) > 11
 
 
 def test_a_deleted_path_may_be_used_again_in_a_versioned_bucket(versioned: Objects) -> None:
@@ -683,16 +697,36 @@ def test_a_deleted_path_may_be_used_again_in_a_versioned_bucket(versioned: Objec
         versioned.delete(photo())
 
 
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """A server on a port of its own that says this to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.mark.parametrize(("status", "answered"), [(501, True), (403, False), (404, False), (500, False)])
 def test_only_a_server_without_versions_may_refuse_to_list_them(status: int, answered: bool) -> None:
-    objects = Objects("s3://plain", **s3_options(free_port()))
-    answer = httpx.MockTransport(lambda request: httpx.Response(status))
-    objects._store._versions._http = httpx.Client(transport=answer)  # type: ignore[attr-defined]
-    if answered:
-        assert versions_of(objects) == []
-        return
-    with pytest.raises(Unavailable):
-        versions_of(objects)
+    with answering(status) as port:
+        objects = Objects("s3://plain", **s3_options(port))
+        if answered:
+            assert versions_of(objects) == []
+            return
+        with pytest.raises(Unavailable):
+            versions_of(objects)
 
 
 def test_a_full_bucket_is_a_clean_refusal(small_disk: Path) -> None:
@@ -713,10 +747,73 @@ def test_a_full_bucket_is_a_clean_refusal(small_disk: Path) -> None:
             assert objects.get(name, key) == bytes(700_000)
 
 
-def test_without_an_access_key_versions_are_not_claimed_to_be_purged(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
+def test_without_any_credential_versions_are_not_claimed_to_be_purged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without_access_keys(monkeypatch, tmp_path)
     assert not Objects("s3://plain", region="us-east-1").versions_purged()
+
+
+def without_access_keys(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_with_a_role_alone_versions_are_purged(
+    s3: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The credentials come from where a container's role is asked for, as on ECS and EKS."""
+    without_access_keys(monkeypatch, tmp_path)
+
+    class Role(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            keys = {"AccessKeyId": "likeness", "SecretAccessKey": "not a secret", "Expiration": until, "Token": ""}
+            body = json.dumps(keys).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    role = ThreadingHTTPServer(("127.0.0.1", 0), Role)
+    threading.Thread(target=role.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{role.server_address[1]}/role")
+    try:
+        (s3[0] / "roles").mkdir(exist_ok=True)
+        options = {name: s3[1][name] for name in ("endpoint", "region", "client_options")}
+        objects = Objects("s3://roles", **options)
+        assert objects.versions_purged()
+        client(objects).put_bucket_versioning(Bucket="roles", VersioningConfiguration={"Status": "Enabled"})
+        client(objects).put_object(Bucket="roles", Key=photo(), Body=b"x")
+        client(objects).delete_object(Bucket="roles", Key=photo())
+        assert len(versions_of(objects)) == 2
+        objects._store._versions.purge(photo())  # type: ignore[attr-defined]
+        assert versions_of(objects) == []
+    finally:
+        role.shutdown()
+        role.server_close()
+
+
+def test_an_address_reads_or_creates_one_object_until_its_time(s3: tuple[Path, dict[str, Any]]) -> None:
+    objects, key = Objects(f"s3://plain/{uuid4().hex}", **s3[1]), make_key()
+    objects.put(photo("here"), b"hello", key)
+    soon = timedelta(minutes=1)
+    read, write = objects.address(photo("here"), soon), objects.address(photo("new"), soon, write=True)
+    assert httpx.get(read).content == objects.raw(photo("here"))
+    assert httpx.put(read, content=b"x").status_code == 403
+    assert httpx.get(read.replace("/here", "/other")).status_code == 403
+    only_new = {"if-none-match": "*"}
+    assert httpx.put(write, content=b"x").status_code == 403  # Without the header it could replace an object.
+    assert httpx.put(write, content=b"first", headers=only_new).status_code == 200
+    assert httpx.put(write, content=b"second", headers=only_new).status_code == 412
+    assert objects.raw(photo("new")) == b"first"
+    over = objects.address(photo("here"), timedelta(seconds=1))
+    time.sleep(2.1)
+    assert httpx.get(over).status_code == 403
 
 
 def test_a_wrong_secret_is_unavailable_and_not_mistaken_for_an_empty_bucket(s3: tuple[Path, dict[str, Any]]) -> None:

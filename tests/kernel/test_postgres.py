@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from likeness.postgres import EmbeddedPostgres, PostgresFailed
+from likeness.run.postgres import EmbeddedPostgres, PostgresFailed
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_server_of_a_killed_program_ends_with_it(folder: Path) -> None:
     program = subprocess.Popen(
         [
             sys.executable, "-c",
-            "import sys, time; from pathlib import Path; from likeness.postgres import EmbeddedPostgres;"
+            "import sys, time; from pathlib import Path; from likeness.run.postgres import EmbeddedPostgres;"
             "s = EmbeddedPostgres(Path(sys.argv[1])); s.start(); print(s.pid, flush=True); time.sleep(60)",
             str(folder),
         ],

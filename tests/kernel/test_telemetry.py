@@ -1,11 +1,12 @@
 import io
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
-from likeness import telemetry
+from likeness.ground import telemetry
 
 
 def logged(act: object) -> list[dict[str, object]]:
@@ -41,6 +42,27 @@ def test_the_log_file_is_kept_within_bounds_and_loses_the_oldest_lines_first(
     assert all(file.stat().st_size <= 2000 for file in files)
     counts = [json.loads(line)["count"] for file in files for line in file.read_text().splitlines()]
     assert counts == list(range(200 - len(counts), 200))
+
+
+def test_log_files_are_for_their_owner_alone_those_of_older_versions_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "LOG_BYTES", 200)
+    for name in ("likeness.log", "likeness.log.1"):
+        (tmp_path / name).write_text("{}\n")
+        (tmp_path / name).chmod(0o644)
+    before, mask = logging.getLogger().handlers[:], os.umask(0o022)
+    try:
+        telemetry.configure("info", file=tmp_path / "likeness.log")
+        opened = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        for number in range(10):
+            logging.getLogger("batch.photos").info("photo checked", extra={"count": number})
+    finally:
+        logging.getLogger().handlers[:] = before
+        os.umask(mask)
+    assert opened == {"likeness.log": 0o600, "likeness.log.1": 0o600}
+    assert len(list(tmp_path.iterdir())) > 2
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
 
 
 def test_only_allowed_fields_are_kept() -> None:

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 import pytest
 from litestar.testing import TestClient
 
-from likeness import jobs
-from likeness.app import create_app
-from likeness.db import PLATFORM, Database
+from likeness.ground.db import PLATFORM, Database
+from likeness.jobs import jobs
 from likeness.kernel import Kernel
-from likeness.tend import Tending
+from likeness.run.app import create_app
+from likeness.run.sweeper import Tending
 
 
 @pytest.fixture
@@ -116,9 +116,11 @@ def test_a_used_up_pool_is_503_and_the_sweeps_go_on(small: Kernel, sweeps: dict[
         tending.start()
         try:
             until(lambda: len(rounds) > 3)
-            for path, accept in (("/metrics", "*/*"), ("/readyz", "*/*"), ("/sign-in/none", "text/html")):
-                answer = client.get(path, headers={"accept": accept, "cookie": f"likeness={PLATFORM.hex}.x"})
-                assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), path
+            # Who watches the program has connections of their own, and sees it in its worst hour.
+            assert [client.get(path).status_code for path in ("/metrics", "/readyz")] == [200, 200]
+            page = {"accept": "text/html", "cookie": f"likeness={PLATFORM.hex}.x"}
+            answer = client.get("/sign-in/none", headers=page)
+            assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
         finally:
             tending.stop()
 

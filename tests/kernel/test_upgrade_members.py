@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import create_engine, text
 
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
+from likeness.run.postgres import EmbeddedPostgres
 
 MEMBER = (
     "insert into member (id, tenant_id, email_index, profile, roles, created_at)"
@@ -80,3 +80,46 @@ def test_members_of_the_version_before_know_their_makers(postgres: EmbeddedPostg
     assert (found[invited].joined, found[invited].seen, found[waiting].joined) == ("2026-01-04", "2026-01-09", None)
     assert sorted(found[promoted].roles_by) == sorted([str(first), str(invited)])
     assert [found[one].roles_at for one in (promoted, first)] == ["2026-01-06", "2026-01-01"]
+
+
+def test_a_company_of_the_version_before_has_an_owner(postgres: EmbeddedPostgres) -> None:
+    with create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("create database owners owner likeness_owner"))
+    url = postgres.url("likeness_owner").replace("/likeness?", "/owners?")
+    migrate(url, "0014")
+    engine = create_engine(url)
+    joined = "2026-02-01"
+    companies = {
+        # Name: roles, disabled, joined; then the roles afterwards.
+        "both": [('["hr", "legal"]', None, joined, {"hr", "legal", "owner"}), ('["hr"]', None, joined, {"hr"})],
+        "apart": [('["legal"]', None, None, {"legal"}), ('["hr"]', None, joined, {"hr", "owner"}),
+                  ('["legal"]', None, joined, {"legal"})],
+        "left": [('["hr", "legal"]', joined, joined, {"hr", "legal"}), ('["legal"]', None, None, {"legal", "owner"})],
+        "never came": [('["hr", "legal"]', None, None, {"hr", "legal", "owner"}),
+                       ('["hr"]', None, joined, {"hr", "owner"})],
+    }  # fmt: skip
+    expected: dict[UUID, set[str]] = {}
+    with engine.begin() as connection:
+        for name, desk in companies.items():
+            tenant = uuid4()
+            connection.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(tenant)})
+            connection.execute(
+                text("insert into tenant (id, name, contact, authority, source_days, headshot_days, employee_quota,"
+                     " recipes, created_at) values (:tenant, :name, '', '', 7, 30, 10, '[\"cutout\"]', now())"),
+                {"tenant": tenant, "name": name},
+            )  # fmt: skip
+            for number, (roles, disabled, came, after) in enumerate(desk):
+                member = uuid4()
+                expected[member] = after
+                connection.execute(
+                    text("insert into member (id, tenant_id, email_index, profile, roles, created_at, roles_by, roles_at,"
+                         " disabled_at, joined_at) values (:id, :tenant, :index, 'p', cast(:roles as json),"
+                         " timestamptz '2026-01-01' + :n * interval '1 day', '[]', now(), :disabled, :came)"),
+                    {"id": member, "tenant": tenant, "index": member.bytes, "roles": roles, "n": number,
+                     "disabled": disabled, "came": came},
+                )  # fmt: skip
+    migrate(url)
+    with create_engine(url.replace("likeness_owner", "postgres")).connect() as connection:
+        found = {row.id: set(row.roles) for row in connection.execute(text("select id, roles from member"))}
+    engine.dispose()
+    assert {one: roles for one, roles in found.items() if one in expected} == expected

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import create_engine, text
 
 from likeness.migrations import migrate
-from likeness.postgres import EmbeddedPostgres
+from likeness.run.postgres import EmbeddedPostgres
 
 
 def test_sittings_and_companies_of_the_version_before_keep_their_base(postgres: EmbeddedPostgres) -> None:
@@ -49,13 +49,34 @@ def test_sittings_and_companies_of_the_version_before_keep_their_base(postgres: 
         " values (gen_random_uuid(), :tenant, :employee, :sitting, :look, 1, 'p', 1, 0.9, now(), now())",
     )
     as_tenant(bob, company)
+    migrate(url, "0036")
+    endpoint = (
+        "insert into webhook_endpoint (id, tenant_id, member_id, sealed, events, created_at, failures)"
+        " values (gen_random_uuid(), :tenant, :batch, 'x', '[\"%s\"]', now(), 0)"
+    )
+    as_tenant(
+        alice,
+        endpoint % "headshot.released",
+        endpoint % "batch.imported",
+        "insert into directory_group (id, tenant_id, name, people, created_at) select gen_random_uuid(), :tenant, 'Sales',"
+        " json_build_array(e.roster_id, cast(:look as text)), now() from employee e",
+        "insert into directory_group (id, tenant_id, name, people, created_at) values (gen_random_uuid(), :tenant, 'No',"
+        " json_build_array(cast(:look as text)), now())",
+        "update headshot set loosening = 1.12",
+    )
     migrate(url)
     with engine.begin() as connection:
         connection.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(alice)})
         assert connection.execute(text("select recipes from tenant")).scalar_one() == ["sdxl", "cutout"]
         assert connection.execute(text("select recipe from sitting")).scalar_one() == "sdxl"
         assert connection.execute(text("select wall from look")).scalar_one() == "gradient:#5b626c"
-        assert connection.execute(text("select likeness_ratio, loosening from headshot")).one() == (0.9, None)
+        events = connection.execute(text("select events from webhook_endpoint")).scalars()
+        assert sorted(events) == [["batch.imported"], ["headshot.released", "headshot.taken-back"]]
+        line = str(connection.execute(text("select roster_id from employee")).scalar_one())
+        groups = connection.execute(text("select people from directory_group order by name desc")).scalars().all()
+        assert groups == [[line], []], "who is not on the list any more is in no group"
+        assert connection.execute(text("select likeness_ratio, loosening from headshot")).one() == (0.9, 1.12)
+        assert connection.execute(text("select loosened from tenant")).scalar_one() == 1.15, "a step above"
         connection.execute(text("select set_config('app.tenant_id', :tenant, true)"), {"tenant": str(bob)})
         assert connection.execute(text("select recipes from tenant")).scalar_one() == ["cutout"]
         # Row-level security holds for the owner again.

@@ -9,12 +9,11 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import delete
 
-from likeness import mail
-from likeness.app import create_app
-from likeness.db import PLATFORM, utc_now
+from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link
 from likeness.kernel import Kernel
-from tenants import members
+from likeness.mail import mail
+from tenants.members import members
 from tenants.models import Role
 from tenants.tries import WrongTry
 from tests.factories import make_member, make_tenant, sign_in, sign_in_member
@@ -24,16 +23,13 @@ def mailed_link(kernel: Kernel, tenant: UUID, number: int = 0) -> str:
     """The token in the newest mail that holds a sign-in link, or in an earlier one."""
     with kernel.db.transaction(tenant) as session:
         letters = [mail.read(kernel.keys, one) for one in mail.mailbox(session)]
-    found = [letter.text.split("/sign-in/")[1].split()[0] for letter in letters if letter and "/sign-in/" in letter.text]
+    found = [
+        letter.text.split("/sign-in/")[1].split()[0] for letter in letters if letter and "/sign-in/" in letter.text
+    ]
     return found[number]
 
 
 LOOK = {"name": "Brand", "backdrop": "teal", "dress": "suit", "framing": "close-up", "light": "soft light"}
-
-
-@pytest.fixture(scope="module")
-def app(kernel: Kernel) -> Litestar:
-    return create_app(kernel)
 
 
 @pytest.fixture
@@ -90,28 +86,52 @@ def test_an_operator_founds_a_company_and_its_first_member_comes_in(
     assert client.post(f"/api/v1/sign-in/{token}").json() == {"kind": "member"}
     assert client.get("/api/v1/tenant").json()["credits"] == 12
     assert client.get("/api/v1/tenants").status_code == 403
+    (hanna,) = client.get("/api/v1/members").json()
+    assert hanna["roles"] == ["hr", "owner"], "legal is a second person's"
 
 
-def test_members_invite_others_to_roles_they_hold(kernel: Kernel, client: TestClient[Any]) -> None:
+def test_a_company_is_founded_with_a_second_seat_for_legal(
+    kernel: Kernel, client: TestClient[Any], operator: None
+) -> None:
+    new = {"name": "Zebra", "admin_name": "Hanna", "admin_email": "hanna@zebra.example", "legal_name": "Lena"}
+    same = client.post("/api/v1/tenants", json=new | {"legal_email": "HANNA@zebra.example"})
+    assert (same.status_code, "two people" in same.json()["detail"]) == (422, True)
+    founded = client.post("/api/v1/tenants", json=new | {"legal_email": "lena@zebra.example"}).json()
+    with kernel.db.transaction(UUID(founded["id"])) as session:
+        lena = members.find(session, kernel.keys, "lena@zebra.example")
+        hanna = members.find(session, kernel.keys, "hanna@zebra.example")
+    assert lena
+    assert hanna
+    assert (lena.roles, hanna.roles) == (["legal"], ["hr", "owner"])
+
+
+def test_an_owner_invites_to_every_role_and_nobody_else_does(kernel: Kernel, client: TestClient[Any]) -> None:
     tenant, other = make_tenant(kernel), make_tenant(kernel)
     stranger = make_member(kernel, other)
-    sign_in_member(client, kernel, tenant, Role.HR)
     new = {"name": "Ida", "email": "ida@zebra.example", "roles": ["hr"]}
+    for role in (Role.HR, Role.BRAND, Role.LEGAL, Role.AUDITOR):
+        sign_in_member(client, kernel, tenant, role)
+        assert client.post("/api/v1/members", json=new).status_code == 403
+    me = sign_in_member(client, kernel, tenant, Role.OWNER)
     invited = client.post("/api/v1/members", json=new)
     assert invited.status_code == 201
     assert "sign-in/" not in invited.text, "the inviter never sees the link"
     member = invited.json()["member"]
     assert client.post("/api/v1/members", json=new).status_code == 409
-    assert client.post("/api/v1/members", json=new | {"roles": ["legal"]}).status_code == 403
+    for roles in (["hr", "legal"], ["brand", "auditor"], ["owner", "hr", "auditor"]):
+        both = client.post("/api/v1/members", json=new | {"email": "x@zebra.example", "roles": roles})
+        assert (both.status_code, both.json()["type"]) == (409, "urn:likeness:roles-exclude")
+    own = client.patch(f"/api/v1/members/{me.id}", json={"roles": ["owner", "hr"]})
+    assert (own.status_code, own.json()["type"]) == (403, "urn:likeness:own-role")
     assert client.post("/api/v1/members", json=new | {"roles": []}).status_code == 422
     assert client.post("/api/v1/members", json=new | {"roles": ["god"]}).status_code == 400
-    assert client.patch(f"/api/v1/members/{member['id']}", json={"roles": ["hr", "legal"]}).status_code == 403
+    assert client.patch(f"/api/v1/members/{member['id']}", json={"roles": ["hr", "legal"]}).status_code == 409
     again = client.post(f"/api/v1/members/{member['id']}/link")
     assert (again.status_code, "sign-in/" in again.text) == (201, False)
     assert client.post(f"/api/v1/members/{member['id']}/link").status_code == 409
     assert client.delete(f"/api/v1/members/{member['id']}").status_code == 204
     assert client.post(f"/api/v1/members/{member['id']}/link").status_code == 404
-    assert len(client.get("/api/v1/members").json()) == 2
+    assert len(client.get("/api/v1/members").json()) == 6
     for method, path in (("DELETE", ""), ("PATCH", ""), ("POST", "/link")):
         answer = client.request(method, f"/api/v1/members/{stranger.id}{path}", json={"roles": ["hr"]})
         assert answer.status_code == 404

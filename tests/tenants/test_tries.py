@@ -10,19 +10,20 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import delete, text
 from sqlmodel import select
 
-from batch import invitations
-from compliance import erasures
+from batch.visit import invitations
+from compliance.erasure import receipts
 from compliance.models import Erasure
-from likeness import mail
-from likeness.app import create_app
-from likeness.db import PLATFORM, utc_now
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.settings import Settings
 from likeness.identity import Kind, make_link, new_token
 from likeness.kernel import Kernel
-from likeness.settings import Settings
+from likeness.mail import mail
+from likeness.run.app import create_app
 from tenants import tries
 from tenants.tries import MOST, WrongTry, network
 from tests.browser.world import served
@@ -36,8 +37,8 @@ def nothing_counted(kernel: Kernel) -> None:
 
 
 @pytest.fixture
-def client(kernel: Kernel) -> Iterator[TestClient[Any]]:
-    with TestClient(create_app(kernel)) as client:
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
         yield client
 
 
@@ -64,7 +65,7 @@ def test_a_link_that_exists_works_whatever_came_before(kernel: Kernel, client: T
         erasure = Erasure(tenant_id=tenant, employee_id=uuid4(), trigger="person", requested_by="x", state="certified")
         session.add(erasure)
         session.flush()
-        receipt = erasures.issue_receipt(session, erasure)
+        receipt = receipts.issue(session, kernel.keys, erasure)
     run_jobs(kernel, tenant=tenant)
     personal = personal_link(kernel, tenant)
     assert guesses(client, tenant, 60)[-1] == 429

@@ -9,9 +9,9 @@ import pytest
 import skimage.data
 from PIL import Image, ImageOps
 
-from batch import landmarks, presets
-from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS
-from gpu_cluster.cutout import frame, light, limits, sight
+from batch.vision import landmarks, presets
+from batch.vision.presets import CANVAS, EYE_LINE, FACE, PRESETS
+from gpu_cluster.cutout import check, frame, light, limits, sight
 from gpu_cluster.cutout.backdrop import NoBackdrop, backdrop, of_picture
 from gpu_cluster.cutout.portrait import Portrait, portrait
 from gpu_cluster.cutout.sight import Sight
@@ -63,6 +63,60 @@ def test_every_head_is_of_one_size_on_one_line(photo: Image.Image) -> None:
         assert abs(face.roll) < 1.5
     assert max(eyes) - min(eyes) < 0.01
     assert heights == pytest.approx([1.0] * len(shown), rel=0.03)
+
+
+def test_hair_that_the_photos_side_cuts_is_asked_about(photo: Image.Image, made: Portrait) -> None:
+    """Clothes go on beyond the photo's edge; hair does not."""
+    assert "hair_cut" in portrait(seen(photo.crop((380, 0, 1024, 1024))), None).reasons
+    assert "hair_cut" not in made.reasons
+
+
+def drawn_person(over_eyes: float, half: float = 0.3) -> np.ndarray:
+    """The outline of somebody whose hair, so many face heights wide to either side, ends so many above the eyes."""
+    rows, columns = np.mgrid[:CANVAS, :CANVAS] / FACE
+    eyes, middle = CANVAS * EYE_LINE / FACE, CANVAS / FACE / 2
+    hair = (abs(columns - middle) < half) & (rows > eyes - over_eyes) & (rows < eyes)
+    head = (columns - middle) ** 2 / 0.16 + (rows - eyes - 0.1) ** 2 / 0.4 < 1
+    return (head | hair | (rows > eyes + 0.9 + 0.3 * abs(columns - middle))).astype(np.float32)
+
+
+@pytest.mark.parametrize("ends", [0.8, 1.0, 1.05, 1.15, 1.22, 1.27, 1.31])
+@pytest.mark.parametrize("half", [0.15, 0.3, 0.7])
+def test_a_photo_that_ends_in_the_hair_is_refused_however_high_it_ends(ends: float, half: float) -> None:
+    """A bun, a turban and an afro that the photo's top edge cuts: in each frame, in the wider ones, in the loosened one."""
+    outline, inside = drawn_person(2.0, half), np.ones((CANVAS, CANVAS), bool)
+    inside[: round(CANVAS * EYE_LINE - ends * FACE)] = False
+    found = frame.lacking(outline * inside, inside, presets.widest())
+    assert limits.verdict(found) == ("refuse", ("head_cut",))
+    whole = frame.lacking(drawn_person(ends - 0.03, half), inside, presets.widest())
+    assert limits.verdict(whole) == ("ship", ())
+
+
+@pytest.mark.parametrize("half", [0.15, 0.7])
+def test_hair_above_the_loosest_frame_is_asked_about(half: float) -> None:
+    """Also where it ends before the canvas does."""
+    asked = limits.LIMITS["hair_over_frame"].look
+    assert check.over_top(drawn_person(1.29, half)) > asked > check.over_top(drawn_person(1.22, half))
+
+
+def test_a_selfie_that_ends_with_the_tight_square_is_asked_about() -> None:
+    """It would fade in the frame for print."""
+    outline, inside = drawn_person(0.9), np.ones((CANVAS, CANVAS), bool)
+    inside[round(PRESETS["square"].box()[3]) :] = False
+    assert limits.verdict(frame.lacking(outline * inside, inside, presets.widest())) == ("look", ("too_close",))
+
+
+def test_what_rises_beside_the_shoulders_is_asked_about() -> None:
+    """A head behind the person, or a hand; shoulders, long hair and a bald head alone only fall."""
+    rows, columns = np.mgrid[:CANVAS, :CANVAS] / FACE
+    middle = CANVAS / FACE / 2
+    head = (columns - middle) ** 2 / 0.16 + (rows - 1.0) ** 2 / 0.3 < 1
+    hair = (abs(columns - middle) < 0.7) & (rows > 1.0) & (rows < 2.0)
+    shoulders = rows > 1.8 + 0.4 * abs(columns - middle)
+    for alone in (head | shoulders, head | hair | shoulders):
+        assert check.rising(alone, CANVAS / 2) < 0.02
+    behind = (columns - middle - 1.0) ** 2 + (rows - 2.0) ** 2 < 0.1
+    assert check.rising(head | shoulders | behind, CANVAS / 2) > limits.LIMITS["rising"].look
 
 
 def test_the_same_photo_gives_the_same_bytes(photo: Image.Image, canvas: Image.Image) -> None:
@@ -158,6 +212,22 @@ def test_light_moves_little_and_towards_the_person_alone(own: tuple[int, ...], o
     if off[0]:
         assert abs(photographed[0] + moved[0] - mine[0]) < abs(off[0])
     assert np.linalg.norm(light.shift(mine, mine)) < 0.01
+
+
+@pytest.mark.parametrize("own", TONES)
+@pytest.mark.parametrize("off", [(14, 0, 0), (-14, 0, 0), (0, 14, -12), (6, -8, 16), (-9, 6, -9)])
+def test_a_lit_face_drifts_by_no_more_than_was_meant(own: tuple[int, ...], off: tuple[int, ...]) -> None:
+    """Measured on the picture that comes out, for each group of skin: 4 degrees and 6 dE, by the middle of the face with
+    its shadows and shine, as eyes see it, and not by the tone that was aimed at."""
+    mine, random = np.array(own, float), np.random.default_rng(5)
+    spread = random.normal(0, (5, 1.5, 1.5), (64, 64, 3)) + np.linspace(-6, 6, 64)[:, None, None] * (1, 0, 0)
+    # What no screen can show is in no photo.
+    face = light.from_lab((mine + off + spread).astype(np.float32))
+    before = np.median(light.to_lab(face).reshape(-1, 3), 0)
+    colour, _ = light.lit(face, before, mine)
+    after = np.median(light.to_lab(colour).reshape(-1, 3), 0)
+    assert abs(light.ita(after) - light.ita(before)) <= light.MOST_ITA
+    assert np.linalg.norm(after - before) <= light.MOST
 
 
 @pytest.mark.parametrize("own", TONES)

@@ -1,0 +1,94 @@
+"""One person at HR's desk, with 500 people and no mouse: from the mailed link to the archive of headshots."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from sqlmodel import select
+
+from batch.models import Employee
+from batch.reading import workbook
+from batch.sittings import headshots
+from batch.visit import invitations
+from likeness import identity
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from tests.browser.keyboard import hand_in, reached, watched
+from tests.browser.shoot import ARGS, CHROMIUM
+from tests.browser.world import served
+from tests.factories import give_consent, make_member, make_tenant
+from tests.handed_in import make_headshots
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
+]
+
+PEOPLE = 500
+WITHIN = 600
+"""Seconds in which one person is to have imported, invited and watched this many; a machine answers in a fraction of it."""
+
+
+def test_one_person_imports_500_invites_them_watches_them_and_downloads_by_keyboard_alone(kernel: Kernel) -> None:
+    tenant, other = make_tenant(kernel, name="Northlight Optics", with_credits=1000), make_tenant(kernel)
+    admin = make_member(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        token = identity.make_link(session, identity.Kind.MEMBER, admin.id, utc_now())
+    book = workbook.export(
+        ("Employee ID", "Full name", "E-mail", "Department"),
+        [(f"{n:04}", f"Person Number{n:03}", f"n{n}@northlight.example", "Design") for n in range(PEOPLE)],
+    )
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page, complaints = watched(browser.new_context(viewport={"width": 1440, "height": 900}))
+        began = time.monotonic()
+        page.goto(f"{address}/sign-in/{token}")
+        reached(page, "^Sign in")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="No batch yet")).to_be_visible()
+        reached(page, "Import people")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk/batches*")
+        reached(page, "", "file")
+        hand_in(page, {"name": "people.xlsx", "mimeType": "application/octet-stream", "buffer": book})
+        reached(page, "Look at the file")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="This is what will change")).to_be_visible(timeout=60_000)
+        reached(page, "Import and invite now", "radio")
+        page.keyboard.press("Space")
+        reached(page, f"^Import {PEOPLE} new")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(f"{PEOPLE} people added, {PEOPLE} invited.")).to_be_visible(timeout=60_000)
+        # Somebody answers while the batch is watched: the page counts it by itself, and nobody of another company.
+        with kernel.db.transaction(tenant) as session:
+            person = session.exec(select(Employee).limit(1)).one()
+            give_consent(session, kernel, person)
+        expect(page.locator("#live [role=img]")).to_have_attribute("aria-label", re.compile("consented: 1"), timeout=60_000)
+        with kernel.db.transaction(other) as session:
+            assert session.exec(select(Employee)).all() == []
+        with kernel.db.transaction(tenant) as session:
+            assert len(session.exec(select(invitations.Invitation)).all()) == PEOPLE
+        (made, *_) = make_headshots(kernel, person)
+        with kernel.db.transaction(tenant) as session:
+            headshots.release(session, person.id, [made.id], utc_now())
+        reached(page, "^Headshots")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Released headshots")).to_be_visible()
+        reached(page, "Skip to the download")
+        page.keyboard.press("Enter")
+        reached(page, "^Download all 1$")
+        with page.expect_download() as taken:
+            page.keyboard.press("Enter")
+        archive = zipfile.ZipFile(io.BytesIO(Path(taken.value.path()).read_bytes()))
+        assert sum("Person-Number" in name for name in archive.namelist()) == 1
+        assert archive.testzip() is None
+        assert time.monotonic() - began < WITHIN
+        assert complaints == []
+        browser.close()

@@ -1,0 +1,142 @@
+"""Somebody works in a list that is fetched again by itself: where they stand, and what they ticked, survives each time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from batch.models import PhotoState
+from batch.visit import invitations
+from likeness.ground.db import utc_now
+from likeness.identity import Kind, start_session
+from likeness.kernel import Kernel
+from likeness.web.guards import cookie_name
+from tests.browser.shoot import ARGS, CHROMIUM
+from tests.browser.world import served
+from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant
+from tests.handed_in import make_photos
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
+]
+
+
+def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    member = make_member(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        people = [make_employee(session, kernel, batch=batch, full_name=f"Person {number}") for number in range(40)]
+        value = start_session(session, Kind.MEMBER, member.id, utc_now())
+    one, other = people[20], people[22]
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = browser.new_context(viewport={"width": 1440, "height": 700})
+        context.add_cookies([{"name": cookie_name(kernel.settings), "value": value, "url": address}])
+        page = context.new_page()
+        page.goto(f"{address}/desk/people")
+        page.check(f"#t-{other.roster_id}")
+        page.focus(f"#p-{one.roster_id}")
+        before = page.evaluate("scrollY")
+        assert before > 0
+        with kernel.db.transaction(tenant) as session:
+            invitations.invite(session, one, utc_now())
+        with page.expect_response(lambda answer: answer.request.headers.get("hx-target") == "rows", timeout=60_000):
+            pass
+        expect(page.locator(f"tr:has(#p-{one.roster_id}) .tag")).to_have_text("invited")
+        assert page.evaluate("document.activeElement.id") == f"p-{one.roster_id}"
+        assert page.is_checked(f"#t-{other.roster_id}")
+        assert page.text_content("[data-ticked]") == "1 ticked"
+        assert page.evaluate("scrollY") == before
+        # A name opens the person beside the list; the list goes on by itself behind it, and closing leads back to its row.
+        page.keyboard.press("Enter")
+        expect(page.locator("#drawer h1")).to_be_focused()
+        page.evaluate("htmx.ajax('GET', '/desk/people', {target: '#rows', swap: 'outerHTML'})")
+        page.fill("#c-email", "nowhere")
+        page.locator("#b-correct").evaluate("button => { button.form.noValidate = true; button.click(); }")
+        expect(page.locator("#drawer [role=alert]")).to_be_visible()
+        expect(page.locator("#c-email")).to_have_value("nowhere")
+        page.click("#b-revoke")
+        expect(page.locator("#person_done-undo")).to_be_visible()
+        page.click("#person_done-undo")
+        expect(page.locator("#drawer .say-good")).to_contain_text("Undone")
+        page.keyboard.press("Escape")
+        expect(page.locator("#drawer")).to_be_hidden()
+        assert page.evaluate("document.activeElement.id") == f"p-{one.roster_id}"
+        assert page.is_checked(f"#t-{other.roster_id}")
+        assert page.evaluate("scrollY") == before
+        # From anywhere outside of a field, one key leads to the search.
+        page.keyboard.press("Control+k")
+        assert page.evaluate("document.activeElement.id") == "find"
+        browser.close()
+
+
+PART = "htmx.ajax('GET', '{}', {{target: '#{}', swap: 'outerHTML'}})"
+SETTLED = "document.querySelectorAll('.htmx-request, .htmx-settling, .htmx-swapping').length === 0"
+STANDS = """() => {
+    const one = document.activeElement, form = one.closest("form");
+    return [one.localName, one.getAttribute("href") ?? form?.getAttribute("action") ?? "", one.textContent.trim()];
+}"""
+
+
+def settled(page: Page) -> None:
+    """The page's own rules allow no script that waits in it."""
+    deadline = time.monotonic() + 30
+    page.wait_for_timeout(50)
+    while not page.evaluate(SETTLED):
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(50)
+
+
+def test_whatever_has_the_focus_in_a_live_part_has_it_after_the_part_was_fetched_again(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    member = make_member(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        people = [make_employee(session, kernel, batch=batch, full_name=f"Person {number}") for number in range(4)]
+        person = people[0]
+        give_consent(session, kernel, person)
+        invitations.invite_all(session, [one.id for one in people[:2]], utc_now())
+        hr = start_session(session, Kind.MEMBER, member.id, utc_now())
+        own = start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+    make_photos(kernel, person, 2)
+    make_photos(kernel, person, 3, PhotoState.ADVISED)
+    walks = (
+        (hr, f"/desk/batches/{batch.id}", "live", "#live a, #live button"),
+        (own, "/visit/photos", "photos", "#photos a, #photos button"),
+        (own, "/visit/photos", "strip", "#strip summary, #strip a"),
+    )
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = browser.new_context(viewport={"width": 1440, "height": 700})
+        for value, path, part, what in walks:
+            context.add_cookies([{"name": cookie_name(kernel.settings), "value": value, "url": address}])
+            page = context.new_page()
+            page.goto(address + path)
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+            stops = page.locator(what)
+            assert stops.count() >= 3, part
+            for number in range(stops.count()):
+                stops.nth(number).focus()
+                before = page.evaluate(STANDS)
+                page.evaluate(PART.format("/visit/fates" if part == "strip" else path, part))
+                settled(page)
+                assert page.evaluate(STANDS) == before, f"{part}: {number}"
+            page.close()
+        # Two parts at once, each with its own.
+        context.add_cookies([{"name": cookie_name(kernel.settings), "value": hr, "url": address}])
+        page = context.new_page()
+        page.goto(f"{address}/desk/people")
+        page.check(f"#t-{people[3].roster_id}")
+        page.focus(f"#p-{people[2].roster_id}")
+        page.evaluate(PART.format("/desk/people", "rows") + ";" + PART.format("/desk/people", "chips"))
+        settled(page)
+        page.wait_for_timeout(100)
+        assert page.is_checked(f"#t-{people[3].roster_id}")
+        assert page.evaluate("document.activeElement.id") == f"p-{people[2].roster_id}"
+        browser.close()

@@ -1,0 +1,96 @@
+"""A real browser checks certificates on the public page, and sends nothing of them anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from batch.people import employees
+from compliance.erasure import erasures, receipts
+from compliance.models import Trigger
+from compliance.proof import whose
+from compliance.proof.paper import sealing
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from tests.browser.shoot import ARGS, CHROMIUM
+from tests.browser.world import served
+from tests.factories import run_jobs
+from tests.handed_in import make_person
+
+expect.set_options(timeout=30_000)
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.browser,
+    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="Chromium is not installed: apt install chromium."),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+def checked(page: Page, file: Path, name: str = "", email: str = "", code: str = "") -> str:
+    page.locator("#outcome").evaluate("box => { box.replaceChildren(); delete box.dataset.kind; }")
+    page.locator("#v-file").set_input_files(file)
+    for field, value in (("name", name), ("email", email), ("code", code)):
+        page.locator(f"#v-{field}").fill(value)
+    page.get_by_role("button", name="Check").click()
+    outcome = page.locator("#outcome .say p")
+    expect(outcome).to_be_visible()
+    return outcome.inner_text()
+
+
+def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browser: Browser, tmp_path: Path) -> None:
+    alice = make_person(kernel)
+    email = employees.profile(kernel.keys, alice).email
+    with kernel.db.transaction(alice.tenant_id) as session:
+        erasure = erasures.request(
+            session, alice.id, trigger=Trigger.PERSON, requested_by=f"employee:{alice.id}", now=utc_now()
+        )
+        receipt = receipts.issue(session, kernel.keys, erasure)
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        found = erasures.certificate_of(session, erasure.id)
+    assert found.paper is not None
+    head, body, tail = found.jws.split(".")
+    files = {
+        "page.pdf": found.paper,
+        "text.jws": found.jws.encode(),
+        "appended.pdf": found.paper + b"\n%\n",
+        "byte.pdf": found.paper[:4000] + bytes([found.paper[4000] ^ 1]) + found.paper[4001:],
+        "resealed.pdf": _resealed(found.paper),
+        "other.jws": f"{head}.{body[:-8]}{'A' * 8}.{tail}".encode(),
+        "nonsense.pdf": b"%PDF-1.7\nnothing",
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    with served(kernel) as address:
+        page = browser.new_page(viewport={"width": 360, "height": 780})
+        sent: list[Request] = []
+        page.goto(f"{address}/verify#certificate={found.id}")
+        expect(page.locator("#expected")).to_have_text(str(found.id))
+        page.on("request", lambda request: sent.append(request))
+        assert "sealed" in checked(page, tmp_path / "page.pdf")
+        assert checked(page, tmp_path / "text.jws").startswith("Valid: signed")
+        mine = ("Nadia Ümit", email, whose.code_of(receipt).lower())
+        assert checked(page, tmp_path / "page.pdf", *mine).startswith("Valid, and it is about this very person")
+        assert "not about this person" in checked(page, tmp_path / "page.pdf", "Bo Linde", *mine[1:])
+        for name in ("appended.pdf", "byte.pdf", "resealed.pdf", "other.jws", "nonsense.pdf"):
+            assert checked(page, tmp_path / name).startswith("Not valid"), name
+        assert {request.method for request in sent} == {"GET"}
+        assert {request.url for request in sent} == {f"{address}/.well-known/likeness-certificates.jwks.json"}
+        page.screenshot(path=tmp_path / "verify.png", full_page=True)
+        page.close()
+
+
+def _resealed(paper: bytes) -> bytes:
+    """The same page, sealed once more by somebody else."""
+    return sealing.seal(paper, *sealing.new_credential("https://stranger.example", utc_now()), field="Other")

@@ -1,0 +1,279 @@
+"""HR deletes people after a preview, and a company leaves with everything."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from batch.models import Employee
+from batch.roster import listings
+from batch.sittings import sittings
+from compliance import departed, holds, repeating
+from compliance.desk import leaving
+from compliance.erasure import certifying, erasures
+from compliance.models import Erasure, ErasureState, Trigger
+from compliance.proof import certificates, signing, verifier
+from compliance.rights import attending
+from likeness import ledger
+from likeness.cli.main import main
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.mail.mail import Mail, read
+from tenants import tenants
+from tenants.models import Role
+from tests.compliance.people import colleague_of, full_person, readable
+from tests.factories import make_member, run_jobs, sign_in_member
+
+API = "/api/v1"
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def bob(kernel: Kernel) -> Employee:
+    """Of another company, who stays."""
+    return full_person(kernel)
+
+
+def in_db(kernel: Kernel, person: Employee) -> list[Erasure]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        return erasures.all_erasures(session)
+
+
+def held(kernel: Kernel, person: Employee, *, barred: bool = False) -> holds.Hold:
+    first, second = (make_member(kernel, person.tenant_id, Role.LEGAL).id for _ in range(2))
+    with kernel.db.transaction(person.tenant_id) as session:
+        hold = holds.place(
+            session, kernel.keys, person.id, basis="warrant", reference="1", reason="x",
+            expires_at=utc_now() + timedelta(days=9), placed_by=first, now=utc_now(), barred=barred,
+        )  # fmt: skip
+    with kernel.db.transaction(person.tenant_id) as session:
+        return holds.confirm(session, hold.id, confirmed_by=second, now=utc_now())
+
+
+def lift(kernel: Kernel, hold: holds.Hold) -> None:
+    with kernel.db.transaction(hold.tenant_id) as session:
+        session.execute(text("update hold set expires_at = now()"))
+
+
+def test_hr_deletes_a_person_as_counted_and_nobody_else(kernel: Kernel, client: TestClient[Any], bob: Employee) -> None:
+    alice = full_person(kernel)
+    colleague = colleague_of(kernel, alice)
+    sign_in_member(client, kernel, alice.tenant_id, Role.HR)
+    where = f"{API}/people/{alice.roster_id}/erasure"
+    said = client.get(where).json()
+    assert said["people"] == 1
+    assert said["by_class"] == {"source": 6, "model": 1, "headshot": 2}
+    assert client.post(where, json={"people": 1, "objects": 8}).status_code == 409, "that is not what is there"
+    assert in_db(kernel, alice) == []
+    assert client.post(f"{API}/people/{bob.roster_id}/erasure", json={"people": 1, "objects": 9}).status_code == 404
+    assert client.post(where, json={"people": said["people"], "objects": said["objects"]}).status_code == 202
+    with kernel.db.transaction(alice.tenant_id) as session:
+        letter = read(kernel.keys, session.exec(select(Mail).where(col(Mail.template) == "removed")).one())
+    assert letter is not None
+    assert "you asked" not in letter.text
+    run_jobs(kernel, tenant=alice.tenant_id)
+    (erasure,) = in_db(kernel, alice)
+    assert erasure.state == ErasureState.CERTIFIED
+    counted = {name: found["objects"] for name, found in erasure.counts.items() if name != "records"}
+    assert counted == said["by_class"], "what was shown is what was deleted"
+    assert readable(kernel, colleague)
+    sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    assert client.get(where).status_code == 403
+
+
+def test_hr_does_not_see_that_somebody_withdrew_and_deletes_their_line_too(
+    kernel: Kernel, client: TestClient[Any]
+) -> None:
+    alice = full_person(kernel)
+    silent = colleague_of(kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        sittings.withdraw(session, alice.id, utc_now())
+        erasures.request(session, alice.id, trigger=Trigger.WITHDRAWAL, requested_by="test", now=utc_now(), begin=False)
+    sign_in_member(client, kernel, alice.tenant_id, Role.HR)
+    where = f"{API}/people/{alice.roster_id}/erasure"
+    said = client.get(where).json()
+    assert (said["people"], said["under_way"], said["objects"]) == (1, 0, 0), "as somebody who never answered"
+    assert client.post(where, json={"people": 1, "objects": 0}).status_code == 202
+    assert client.get(where).json()["under_way"] == 1, "now it is HR's own"
+    run_jobs(kernel, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert [one.id for one in session.exec(select(Employee))] == [silent.id], "no line of theirs is left"
+
+
+def test_hr_deletes_a_batch_and_a_hold_keeps_its_person_until_it_ends(kernel: Kernel, client: TestClient[Any]) -> None:
+    alice = full_person(kernel)
+    hold = held(kernel, alice)
+    sign_in_member(client, kernel, alice.tenant_id, Role.HR)
+    where = f"{API}/batches/{alice.batch_id}/erasure"
+    said = client.get(where).json()
+    assert (said["people"], said["held"]) == (1, 1)
+    assert client.post(where, json={"people": 1, "objects": said["objects"]}).status_code == 202
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert [one.state for one in in_db(kernel, alice)] == [ErasureState.HELD]
+    assert client.get(where).json()["under_way"] == 1
+    lift(kernel, hold)
+    attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert [one.state for one in in_db(kernel, alice)] == [ErasureState.CERTIFIED]
+
+
+def gone_on(kernel: Kernel, person: Employee, ahead: timedelta = leaving.PAUSE + LATER) -> None:
+    """What sweeps and workers do within the hour after the pause."""
+    for _ in range(4):
+        with kernel.db.transaction(person.tenant_id) as session:
+            leaving._step(session, kernel, utc_now() + ahead)
+        run_jobs(kernel, tenant=person.tenant_id)
+        with kernel.db.transaction(person.tenant_id) as session:
+            session.execute(text("update job set due = now() where due is not null"))
+        run_jobs(kernel, tenant=person.tenant_id)
+
+
+def test_a_company_leaves_with_everything_and_a_certificate(
+    kernel: Kernel, client: TestClient[Any], bob: Employee, tmp_path: Path
+) -> None:
+    alice = full_person(kernel)
+    tenant = alice.tenant_id
+    colleague_of(kernel, alice)
+    hold = held(kernel, alice, barred=True)
+    sign_in_member(client, kernel, tenant, Role.OWNER)
+    said = client.get(f"{API}/leaving").json()
+    assert said["held"] == 1, "an owner learns why the departure does not end"
+    wish = {"name": "Zebra Works", "people": said["people"], "hand_back": True}
+    assert client.post(f"{API}/leaving", json=wish | {"name": "Zebra"}).status_code == 422
+    assert client.post(f"{API}/leaving", json=wish | {"people": 1}).status_code == 409
+    asked = client.post(f"{API}/leaving", json=wish)
+    assert asked.status_code == 202, asked.text
+    assert client.post(f"{API}/leaving", json=wish).status_code == 409
+    receipt = asked.json()["receipt"]
+    lift(kernel, hold)
+    gone_on(kernel, alice, timedelta())
+    assert in_db(kernel, alice) == [], "a day passes first"
+    gone_on(kernel, alice)
+    assert in_db(kernel, alice) == [], "it waits for what is handed back"
+    sign_in_member(client, kernel, tenant, Role.HR)
+    packed = client.get(f"{API}/leaving/package")
+    assert packed.status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        assert len(listings.of(session, alice.id)) == 1, "it holds a list with their name"
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as opened:
+        assert {one["full_name"] for one in json.loads(opened.read("people.json"))} == {"Nadia Ümit", "Bo Linde"}
+        inner = [name for name in opened.namelist() if name.startswith("headshots/")]
+        with zipfile.ZipFile(io.BytesIO(opened.read(inner[0]))) as batch:
+            assert any(name.endswith((".png", ".jpg")) for name in batch.namelist())
+        # The acts are legal's: beside names they would tell HR who withdrew.
+        assert not any("ledger" in name for name in opened.namelist())
+    assert client.get(f"{API}/ledger/export").status_code == 403
+    gone_on(kernel, alice)
+
+    shown = client.get(f"{API}/departures/{receipt}").json()
+    document = certificates.verify(shown["certificate"], signing.published(kernel))
+    assert document["people_erased"] == 2
+    assert document["handed_back_at"]
+    assert (document["holds"], document["counted_when_asked"]["held"]) == ([], 0), "nobody may learn of that hold"
+    assert departed.problems(document["verification"]) == []
+    pin = verifier.Pin(signing.published(kernel))
+    assert verifier.certificate(shown["certificate"], pin)["id"] == document["id"]
+    (tmp_path / "left.jws").write_text(shown["certificate"])
+    (tmp_path / "changed.jws").write_text(shown["certificate"][:-9] + "AAAAAAAAA")
+    pinned = ["--fingerprint", str(certificates.kid_of(shown["certificate"]))]
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "left.jws"), *pinned]).exit_code == 0
+    assert CliRunner().invoke(main, ["verify", str(tmp_path / "changed.jws"), *pinned]).exit_code == 1
+    root = Path(unquote(kernel.settings.objects_address().removeprefix("file://")))
+    for planted in (f"tenants/{tenant}/employees/{alice.id}/source/{uuid4()}.part", f"elsewhere/{tenant}.bin"):
+        (root / planted).parent.mkdir(parents=True, exist_ok=True)
+        (root / planted).write_bytes(b"left over")
+        assert departed.problems(departed.scan(kernel, tenant)) == ["objects"], planted
+        (root / planted).unlink()
+    shutil.rmtree(root / "elsewhere")
+    assert not kernel.keys.opens(tenant)
+    assert kernel.keys.state(KeyRef(tenant, alice.id, KeyClass.SOURCE)) == "destroyed"
+    assert kernel.objects.list(f"tenants/{tenant}") == []
+    assert tenant not in tenants.all_ids(kernel)
+    with kernel.db.transaction(tenant) as session:
+        with pytest.raises(tenants.TenantMissing):
+            tenants.get(session)
+        left = session.execute(text("select left_at, contact from tenant where id = :id"), {"id": tenant}).one()
+        assert left.left_at is not None
+        assert left.contact == ""
+        assert session.execute(text("select count(*) from member")).scalar_one() == 0
+        assert ledger.verify(session) > 10
+        assert [one.event for one in ledger.entries(session)][-1] == "tenant.left"
+    assert client.get(f"{API}/batches").status_code in (401, 403), "nobody signs in any more"
+    assert readable(kernel, bob), "the other company is untouched"
+    assert client.get(f"{API}/departures/{receipt[:-4]}AAAA").status_code == 404
+
+
+def test_people_of_a_company_that_left_get_their_second_certificate(
+    kernel: Kernel,
+) -> None:
+    alice = full_person(kernel)
+    owner = make_member(kernel, alice.tenant_id, Role.OWNER)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    gone_on(kernel, alice)
+    stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
+    certifying.begin_second(stated, utc_now() + timedelta(days=4))
+    run_jobs(kernel, tenant=alice.tenant_id)
+    (erasure,) = in_db(kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        assert [one.stage for one in certifying.certificates_of(session, erasure.id)] == [1, 2]
+
+
+def test_a_hold_keeps_the_company_and_an_owner_may_call_it_off(kernel: Kernel, client: TestClient[Any]) -> None:
+    alice = full_person(kernel)
+    sign_in_member(client, kernel, alice.tenant_id, Role.OWNER)
+    wish = {"name": "Zebra Works", "people": 1, "hand_back": False}
+    assert client.post(f"{API}/leaving", json=wish).status_code == 202
+    assert client.post(f"{API}/leaving/call-off").status_code == 200
+    gone_on(kernel, alice)
+    assert in_db(kernel, alice) == []
+    held(kernel, alice)
+    assert client.post(f"{API}/leaving", json=wish).status_code == 202
+    gone_on(kernel, alice)
+    assert [one.state for one in in_db(kernel, alice)] == [ErasureState.HELD]
+    assert kernel.keys.opens(alice.tenant_id)
+    assert client.post(f"{API}/leaving/call-off").status_code == 409, "the deletion has begun"
+    assert client.get(f"{API}/tenant").status_code == 200, "the company is still there while anybody of it is"
+
+
+def test_a_restored_backup_does_not_bring_the_company_back(kernel: Kernel) -> None:
+    alice = full_person(kernel)
+    tenant = alice.tenant_id
+    owner = make_member(kernel, tenant, Role.OWNER)
+    with kernel.db.transaction(tenant) as session:
+        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    gone_on(kernel, alice)
+    (act,) = [one for one in kernel.db.outside.acts(tenant) if one.event == "tenant.left"]
+    with kernel.db.transaction(tenant) as session:
+        # As a backup from before would have it: the company is there, its certificate is not.
+        session.execute(text("update tenant set left_at = null where id = :id"), {"id": tenant})
+        jws = session.execute(text("select jws from departure")).scalar_one()
+        session.execute(text("update departure set ended_at = null, jws = null"))
+    with kernel.db.transaction(tenant) as session:
+        repeating.REPEAT[act.event](session, kernel, act)
+    with kernel.db.transaction(tenant) as session:
+        assert session.execute(text("select left_at from tenant where id = :id"), {"id": tenant}).scalar_one()
+        assert session.execute(text("select jws from departure")).scalar_one() == jws

@@ -1,0 +1,105 @@
+"""Turns: one company's rush is nobody else's wait, and what asks whether we are alive waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from batch.delivery import api as delivery_api
+from batch.photos import api as photos_api
+from batch.sittings import api as sittings_api
+from likeness.web import threads
+from likeness.web.threads import PAGES, PHOTOS, PICTURES, PROBES, READINGS, Place, Room, TooMuchWaiting
+
+
+@contextmanager
+def held() -> Iterator[Callable[[], None]]:
+    """A call that lasts until the test lets go."""
+    go = threading.Event()
+    try:
+        yield lambda: go.wait(30) and None
+    finally:
+        go.set()
+
+
+def begin(room: Room, company: Any, call: Callable[[], Any], person: Any = None) -> Any:
+    return threads.THREADS.begin(Place(room, company, person), call)
+
+
+@pytest.mark.parametrize("room", [PAGES, READINGS, PHOTOS, PICTURES])
+def test_a_company_that_fills_its_share_leaves_threads_to_the_others(room: Room) -> None:
+    rush, other = uuid4(), uuid4()
+    with held() as long:
+        futures = [begin(room, rush, long) for _ in range(min(16, room.waiting_of_a_company))]
+        assert begin(room, other, lambda: "at once").result(5) == "at once"
+        assert sum(future.running() for future in futures) == room.of_a_company
+        assert begin(PROBES, None, lambda: "alive").result(5) == "alive"
+    for future in futures:
+        future.result(10)
+
+
+def test_a_picture_of_somebody_is_made_where_no_page_waits() -> None:
+    routes = [*photos_api.routes, *sittings_api.routes, *delivery_api.routes]
+    made = [one for one in routes if any(path.endswith("/picture") for path in one.paths)]
+    assert len(made) == 4
+    assert {one.opt.get("room") for one in made} == {PICTURES.name}
+
+
+def test_turns_go_round_the_companies_however_much_each_brought() -> None:
+    companies = [uuid4() for _ in range(3)]
+    order: list[int] = []
+    with held() as long:
+        # Two companies hold both threads, so that everything below has to wait.
+        first = [begin(READINGS, uuid4(), long) for _ in range(READINGS.at_once)]
+        many = [begin(READINGS, companies[0], lambda: order.append(0)) for _ in range(6)]
+        few = [begin(READINGS, companies[n], lambda n=n: order.append(n)) for n in (1, 2)]  # type: ignore[misc]
+    for future in first + many + few:
+        future.result(10)
+    assert set(order[:4]) == {0, 1, 2}, order
+
+
+def test_who_waits_behind_too_much_of_their_own_is_told_and_others_are_not() -> None:
+    rush, person, other = uuid4(), uuid4(), uuid4()
+    with held() as long:
+        futures = [begin(READINGS, rush, long, person) for _ in range(READINGS.waiting_of_a_person)]
+        with pytest.raises(TooMuchWaiting) as told:
+            begin(READINGS, rush, long, person)
+        assert told.value.status == 429
+        # A colleague still gets in, until the company's share is full, too.
+        while len(futures) < READINGS.waiting_of_a_company + READINGS.of_a_company:
+            futures.append(begin(READINGS, rush, long, uuid4()))
+        with pytest.raises(TooMuchWaiting):
+            begin(READINGS, rush, long, uuid4())
+        assert begin(READINGS, other, lambda: 1).result(5) == 1
+    for future in futures:
+        future.result(10)
+    assert begin(READINGS, rush, lambda: 2, person).result(5) == 2
+
+
+def test_what_fails_or_is_given_up_frees_its_turn() -> None:
+    company = uuid4()
+    with pytest.raises(ZeroDivisionError):
+        begin(READINGS, company, lambda: 1 / 0).result(5)
+    with held() as long:
+        first = begin(READINGS, company, long)
+        second = begin(READINGS, company, lambda: "never")
+        assert second.cancel()
+    first.result(5)
+    assert begin(READINGS, company, lambda: "next").result(5) == "next"
+
+
+def test_a_call_in_a_room_of_its_own_keeps_the_turn_of_its_request() -> None:
+    async def request() -> str:
+        token = threads._place.set(Place(PAGES, "company", "person"))
+        try:
+            return await threads.run(READINGS, lambda: threading.current_thread().name)
+        finally:
+            threads._place.reset(token)
+
+    assert asyncio.run(request()).startswith("readings")
