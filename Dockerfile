@@ -5,20 +5,27 @@ FROM python:3.11-slim
 ARG TORCH_INDEX=""
 
 # bash and wget are what KubeRay starts and probes its containers with; compiled training steps need a C compiler; whoever
-# decodes photos and workbooks is confined with libseccomp, and nothing is decoded without it.
+# decodes photos and workbooks is confined with libseccomp, and nothing is decoded without it. The fonts write certificates
+# and packages in Arabic and Japanese.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends bash gcc libc6-dev libseccomp2 wget \
+    && apt-get install -y --no-install-recommends bash fonts-dejavu-core fonts-hosny-amiri fonts-ipaexfont-gothic gcc \
+       libc6-dev libseccomp2 wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp likeness
 
 # No virtual environment: KubeRay may start a login shell, which forgets a longer PATH, and /usr/local/bin is on every one.
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-COPY constraints.txt ./
-RUN pip install -c constraints.txt hatchling setuptools \
-    && pip install -c constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch==2.13.0
+COPY locks locks
+# The lock is whole, so pip looks for no dependencies; a file whose hash is not in it is not installed.
+RUN pip install --no-deps --require-hashes -r locks/build.txt \
+    && if [ -n "$TORCH_INDEX" ]; \
+       then pip install --no-deps --require-hashes --extra-index-url "$TORCH_INDEX" -r locks/torch-cpu.txt; \
+       else pip install --no-deps --require-hashes -r locks/torch.txt; fi \
+    && pip install --no-deps --require-hashes --no-build-isolation -r locks/runtime.txt -r locks/cluster.txt
 COPY . .
-RUN pip install --no-build-isolation -c constraints.txt '.[cluster]' && rm -rf /src/*
+RUN pip install --no-deps --no-build-isolation . \
+    && .ci/only-free /usr/local/lib/python3.11/site-packages && rm -rf /src/*
 
 # What cuts people out is compiled here, for any processor of this kind: a pod would need 40 s for it, at every start.
 ENV NUMBA_CACHE_DIR=/opt/likeness/compiled NUMBA_CPU_NAME=generic

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 
-from benchmarks import photos
+from benchmarks import dashboards, photos
 from benchmarks.kernel import measure
 
 if __name__ == "__main__":
@@ -15,4 +15,5 @@ if __name__ == "__main__":
         "processor": platform.processor() or platform.machine(),
         "load": os.getloadavg()[0],
     }
-    print(json.dumps({"machine": machine} | measure() | {"photos": photos.measure()}, indent=2))
+    over_http = {"dashboards": dashboards.measure(), "L3_photos": photos.measure()}
+    print(json.dumps({"machine": machine} | measure() | over_http, indent=2))

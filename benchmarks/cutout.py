@@ -28,7 +28,7 @@ SECONDS, MEGABYTES, START_SECONDS, MINUTES = 1.2, 600, 2.0, 30
 
 
 def _one(path: str) -> tuple[float, float, str]:
-    from batch.presets import PRESETS, cut, encoded
+    from batch.vision.presets import PRESETS, cut, encoded
     from gpu_cluster.cutout import sight
     from gpu_cluster.cutout.backdrop import backdrop
     from gpu_cluster.cutout.portrait import portrait
@@ -78,7 +78,7 @@ def measure(paths: list[str], workers: int) -> dict[str, Any]:
 def cold_start() -> float:
     """Seconds until a new process may cut its first picture, over those of an empty one."""
     code = (
-        "from gpu_cluster.cutout import portrait, segment; from batch import landmarks;"
+        "from gpu_cluster.cutout import portrait, segment; from batch.vision import landmarks;"
         " landmarks.networks(); segment.network()"
     )
     seconds = []

@@ -15,23 +15,26 @@ from uuid import UUID, uuid4
 from openpyxl import Workbook, load_workbook
 from sqlalchemy import text
 
-from batch import imports, workbook
+from batch.reading import workbook
+from batch.roster import imports
 from benchmarks import jobs as two_companies
-from likeness import claims, fingerprint, jobs
-from likeness.db import PLATFORM, utc_now
-from likeness.jobs import Attempt
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.ground.lanes import Lane
+from likeness.ground.settings import Settings
+from likeness.jobs import claims, jobs
+from likeness.jobs.jobs import Attempt
 from likeness.kernel import Kernel, assemble
-from likeness.keys import KeyClass, KeyRef
+from likeness.keys import fingerprint
+from likeness.keys.keys import KeyClass, KeyRef
 from likeness.migrations import migrate
-from likeness.objects import person_path
-from likeness.postgres import EmbeddedPostgres
-from likeness.settings import Settings
+from likeness.run.postgres import EmbeddedPostgres
+from likeness.store.objects import person_path
 from tenants import credits, tenants
 
 JOBS, ROWS, OBJECTS, OBJECT_BYTES = 500, 500, 40, 3_000_000
 
 
-@jobs.actor()
+@jobs.actor(lane=Lane.GENERAL)
 def nothing(attempt: Attempt, word: str) -> None:
     with attempt.finishing():
         pass
@@ -52,9 +55,9 @@ def measure() -> dict[str, Any]:
         with kernel.db.transaction(tenant) as session:
             credits.grant(session, 20_000, "bench")
         return {
-            "jobs": _jobs(kernel, tenant),
-            "jobs_of_two_companies": two_companies.measure(kernel, tenant, other),
-            "import": _import(kernel, tenant),
+            "jobs_in_one_thread": _jobs(kernel, tenant),
+            "L5_L6_jobs_of_two_companies": two_companies.measure(kernel, tenant, other),
+            "L1_import": _import(kernel, tenant),
             "objects": _objects(kernel, tenant, home),
         }
     finally:

@@ -19,16 +19,17 @@ from uuid import UUID, uuid4
 from PIL import Image
 from sqlmodel import col, func, select
 
-from batch import consents, employees, notices
-from batch.employees import EmployeeProfile
 from batch.models import Batch, Employee, Photo, PhotoState
-from gpu_cluster.portraits.draw import selfies
-from likeness.db import utc_now
-from likeness.embedded import Embedded
+from batch.people import employees
+from batch.people.employees import EmployeeProfile
+from batch.visit import consents, notices
+from gpu_cluster.drawn.people.draw import selfies
+from likeness.ground.db import utc_now
+from likeness.ground.settings import Settings
 from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
-from likeness.settings import Settings
-from likeness.web import cookie_name
+from likeness.run.embedded import Embedded
+from likeness.web.guards import cookie_name
 from tenants import credits, tenants
 
 CLIENTS, EACH = 20, 8
@@ -75,7 +76,7 @@ def _person(kernel: Kernel, tenant: UUID) -> tuple[UUID, str]:
     who = EmployeeProfile(full_name="Bench Person", email=f"{uuid4()}@bench.example", language="en")
     employee_id = uuid4()
     with kernel.db.transaction(tenant) as session:
-        batch = Batch(tenant_id=tenant, name="Bench", created_by=uuid4())
+        batch = Batch(tenant_id=tenant, unsealed_name="Bench", created_by=uuid4())
         session.add(batch)
         session.flush()
         session.add(

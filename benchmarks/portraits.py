@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from batch import landmarks
-from batch.presets import CANVAS, EYE_LINE, FACE, PRESETS, cut
+from batch.vision import landmarks
+from batch.vision.presets import CANVAS, EYE_LINE, FACE, PRESETS, cut
 from gpu_cluster.cutout.backdrop import backdrop
-from likeness import folder
+from likeness.run import folder
 
 # Bounds of the typology angle between groups, in degrees (Chardin, del Bino).
 GROUPS = ((55, "very light"), (41, "light"), (28, "intermediate"), (10, "tan"), (-30, "brown"), (-180, "dark"))

@@ -35,16 +35,16 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from gpu_cluster.bases import load
-from gpu_cluster.faces import Faces
-from gpu_cluster.judge import Calibration, Judge, Verdict, alike, split_held_out
-from gpu_cluster.portraits.draw import Person, Scene, caption, draw, selfies
-from gpu_cluster.portraits.pictures import headshot
-from gpu_cluster.portraits.probe import Probe
-from gpu_cluster.recipe import Recipe, named, recipes
-from gpu_cluster.recipes.base import Base
-from gpu_cluster.render import Shot, render
-from gpu_cluster.train import Subject, train
+from gpu_cluster.bases.base import Base
+from gpu_cluster.bases.loading import load
+from gpu_cluster.bases.recipe import Recipe, named, recipes
+from gpu_cluster.drawn.learning.probe import Probe
+from gpu_cluster.drawn.people.draw import DrawnPerson, Scene, caption, draw, selfies
+from gpu_cluster.drawn.people.pictures import headshot
+from gpu_cluster.engine.faces import Faces
+from gpu_cluster.engine.judge import Calibration, Judge, JudgeVerdict, alike, split_held_out
+from gpu_cluster.engine.render import Shot, render
+from gpu_cluster.engine.train import Trainee, train
 
 SELFIES = 8
 
@@ -82,22 +82,19 @@ def run(
     adapters = train(
         base,
         recipe,
-        [Subject(str(p), photos[p], told[p], heads[p], fronts[p]) for p in seeds],
+        [Trainee(str(p), photos[p], told[p], heads[p], fronts[p]) for p in seeds],
         seed=seed,
         progress=lambda step, steps, loss: losses.append((step, round(loss, 4))),
     )
     clock["train"] = time.perf_counter() - marked
 
     marked = time.perf_counter()
-    judges = {
-        person: Judge(kept[person], photos[person], calibration=calibration, faces=faces)
-        for person in seeds
-    }
+    judges = {person: Judge(kept[person], photos[person], calibration=calibration, faces=faces) for person in seeds}
     clock["judge"] += time.perf_counter() - marked
     scenes = {person: [_scene(seed, person, i) for i in range(shots)] for person in seeds}
     wanted = {p: [Shot(caption(scene), 100 * p + i) for i, scene in enumerate(scenes[p])] for p in seeds}
     images: dict[int, list[Image.Image]] = {}
-    verdicts: dict[int, list[Verdict]] = {}
+    verdicts: dict[int, list[JudgeVerdict]] = {}
     for person in seeds:
         marked = time.perf_counter()
         lora = adapters[str(person)]
@@ -108,7 +105,7 @@ def run(
         clock["judge"] += time.perf_counter() - marked
 
     without = [image for p in seeds for _, image in render(base, recipe, None, wanted[p][:1])]
-    real = {person: [draw(Person.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
+    real = {person: [draw(DrawnPerson.drawn(person), scene, 512) for scene in scenes[person][:4]] for person in seeds}
     real_ratios = {person: [judges[person].look(image).likeness_ratio for image in real[person]] for person in seeds}
     ratios = {person: [verdict.likeness_ratio for verdict in verdicts[person]] for person in seeds}
     everything = [verdict for person in seeds for verdict in verdicts[person]]
@@ -155,11 +152,11 @@ def run(
     return figures
 
 
-def by_group(verdicts: Mapping[int, list[Verdict]], real: Mapping[int, list[float]]) -> dict[str, dict[str, float]]:
+def by_group(verdicts: Mapping[int, list[JudgeVerdict]], real: Mapping[int, list[float]]) -> dict[str, dict[str, float]]:
     """Figures of each group of which anybody is there; `real` are the judge's ratios of truthful drawings."""
     members: dict[str, list[int]] = {}
     for seed in verdicts:
-        person = Person.drawn(seed)
+        person = DrawnPerson.drawn(seed)
         skin = ("the fairest third of skins", "the middle third", "the deepest third")[min(2, int(person.skin / 2))]
         for group in (skin, person.glasses, person.beard):
             members.setdefault(group, []).append(seed)

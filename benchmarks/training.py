@@ -22,13 +22,15 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen
+from types import MappingProxyType
 from typing import Any
 
-from gpu_cluster.portraits.draw import selfies
-from gpu_cluster.recipe import Recipe, named
+from gpu_cluster.bases.recipe import Recipe, named
+from gpu_cluster.drawn.people.draw import selfies
 
 SCRIPT = "examples/dreambooth/train_dreambooth_lora_sdxl.py"
 CAPTION = "a photo of sks person"
@@ -41,13 +43,13 @@ def ours(recipe: Recipe, people: int, report: Path) -> None:
     """One contender, in its own process: writes its trace of (step, seconds since the epoch, loss)."""
     from safetensors.torch import save_file
 
-    from gpu_cluster import train as trainer
-    from gpu_cluster.bases import load
+    from gpu_cluster.bases.loading import load
+    from gpu_cluster.engine import train as trainer
 
     trainer.READ_LOSS_EVERY = 1
     trace: list[tuple[int, float, float]] = []
     subjects = [
-        trainer.Subject(str(seed), [picture for picture, _ in selfies(seed, PHOTOS, 512)], [CAPTION] * PHOTOS)
+        trainer.Trainee(str(seed), [picture for picture, _ in selfies(seed, PHOTOS, 512)], [CAPTION] * PHOTOS)
         for seed in range(people)
     ]
     base = load(recipe)
@@ -63,16 +65,19 @@ def _run_ours(recipe: Recipe, people: int, folder: Path) -> dict[str, Any]:
     report = folder / "report.json"
     order = [sys.executable, "-W", "ignore", "-m", "benchmarks.training", "--contender", str(people)]
     order += ["--as", json.dumps(recipe.as_dict()), "--out", str(report)]
-    started, memory, code, said = _process(order, {})
+    started, memory, code, said = process(order, {})
     if code != 0:
-        return {"error": _last_line(said)}
+        return {"error": last_line(said)}
     ended = time.time()
     return _figures(
         [tuple(row) for row in json.loads(report.read_text())], started, ended, people * recipe.batch, memory
     )
 
 
-def _run_peer(recipe: Recipe, script: Path, extra: str, folder: Path) -> dict[str, Any]:
+def run_peer(
+    recipe: Recipe, script: Path, extra: str, folder: Path, changes: Mapping[str, str | None] = MappingProxyType({})
+) -> dict[str, Any]:
+    """`changes` are further options of the script; those without a value are flags."""
     photos = folder / "photos"
     photos.mkdir()
     for i, (picture, _) in enumerate(selfies(0, PHOTOS, 512)):
@@ -95,7 +100,8 @@ def _run_peer(recipe: Recipe, script: Path, extra: str, folder: Path) -> dict[st
         "seed": 0,
     }
     order = [sys.executable, "-W", "ignore", str(script.resolve()), "--center_crop"]
-    order += [f"--{name}={value}" for name, value in options.items()]
+    for name, value in (options | dict(changes)).items():
+        order.append(f"--{name}" if value is None else f"--{name}={value}")
     path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH", ""), extra) if part)
     trace: list[tuple[int, float, float]] = []
 
@@ -106,13 +112,13 @@ def _run_peer(recipe: Recipe, script: Path, extra: str, folder: Path) -> dict[st
             trace.append((int(found[1]), time.time(), float(found[2])))
 
     offline = {"HF_HUB_OFFLINE": "1", "PYTHONPATH": path, "TQDM_MININTERVAL": "0"}
-    started, memory, code, said = _process(order, offline, heard, cwd=folder)
+    started, memory, code, said = process(order, offline, heard, cwd=folder)
     if code != 0 or not trace:
-        return {"error": _last_line(said)}
+        return {"error": last_line(said)}
     return _figures(trace, started, time.time(), recipe.batch, memory)
 
 
-def _process(
+def process(
     order: list[str], changes: dict[str, str], heard: Any = None, cwd: Path | None = None
 ) -> tuple[float, int, int, str]:
     """When it started, its largest memory in MB, its exit status and what it said."""
@@ -146,12 +152,12 @@ def _figures(
     }
 
 
-def _last_line(said: str) -> str:
+def last_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
 
 
-def _speed(runs: list[dict[str, Any]]) -> float | None:
+def speed(runs: list[dict[str, Any]]) -> float | None:
     speeds = [run["sample_steps_per_s"] for run in runs if "sample_steps_per_s" in run]
     return round(sum(speeds) / len(speeds), 3) if speeds else None
 
@@ -166,7 +172,7 @@ def run(recipe: Recipe, packs: list[int], peer: Path | None, extra: str, rounds:
             with tempfile.TemporaryDirectory(prefix="likeness-benchmark-") as folder:
                 if name == "peer":
                     assert peer is not None
-                    result = _run_peer(recipe, peer / SCRIPT, extra, Path(folder))
+                    result = run_peer(recipe, peer / SCRIPT, extra, Path(folder))
                 else:
                     people = int(name.split()[-1])
                     result = _run_ours(replace(recipe, pack=people), people, Path(folder))
@@ -174,8 +180,8 @@ def run(recipe: Recipe, packs: list[int], peer: Path | None, extra: str, rounds:
             print(name, {key: value for key, value in result.items() if key != "loss"}, flush=True)
     if peer is None:
         runs["peer"] = [{"error": "not measured"}]
-    theirs, single = _speed(runs["peer"]), _speed(runs["pack of 1"])
-    packed = {str(people): _speed(runs[f"pack of {people}"]) for people in packs if people > 1}
+    theirs, single = speed(runs["peer"]), speed(runs["pack of 1"])
+    packed = {str(people): speed(runs[f"pack of {people}"]) for people in packs if people > 1}
     best = max((speed for speed in packed.values() if speed), default=None)
     memories = {name: max((r.get("peak_memory_mb", 0) for r in found), default=0) for name, found in runs.items()}
     return {
