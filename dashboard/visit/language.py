@@ -22,10 +22,15 @@ SHOWN = (
 @post("/visit/language", sync_to_thread=True, guards=EMPLOYEE)
 def choose_language(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
     """From now on pages and mails are in this language. Raises `LanguageUnknown`."""
+    choose(request, data.get("language", ""))
+    return Redirect(_own_page(data.get("back", "")), status_code=303)
+
+
+def choose(request: Request[Any, Any, Any], language: str) -> None:
+    """Of whoever is signed in. Raises `LanguageUnknown`."""
     kernel, caller = kernel_of(request), signed_in(request)
     with kernel.db.transaction(caller.tenant) as session:
-        employees.choose_language(session, kernel.keys, caller.id, data.get("language", ""))
-    return Redirect(_own_page(data.get("back", "")), status_code=303)
+        employees.choose_language(session, kernel.keys, caller.id, language)
 
 
 def _own_page(path: str) -> str:

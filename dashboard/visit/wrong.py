@@ -12,6 +12,7 @@ from batch.people import employees
 from batch.visit import concerns
 from dashboard.visit.around.frame import EMPLOYEE, Form, show
 from dashboard.visit.around.standing import standing
+from dashboard.visit.language import choose
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
 from likeness.web.guards import kernel_of, signed_in
@@ -43,6 +44,10 @@ def _page(
 
 @post("/visit/wrong", sync_to_thread=True, guards=EMPLOYEE)
 def say_it(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """Where another language was asked for, nothing is said yet, and what is typed stays. Raises `LanguageUnknown`."""
+    if "language" in data:
+        choose(request, data["language"])
+        return _page(request, data | {"page": concerns.page_of(data.get("page", ""))})
     kernel, caller = kernel_of(request), signed_in(request)
     try:
         with kernel.db.transaction(caller.tenant) as session:

@@ -16,7 +16,7 @@ from likeness.ledger import LedgerEntry
 from tenants import tenants
 from tenants.models import CUTOUT
 from tests.dashboard.markup import check, get, to_sign
-from tests.factories import sign_in_employee
+from tests.factories import sign_in_employee, sign_in_member
 from tests.handed_in import make_person
 
 BOTH = ["portrait-small", CUTOUT]
@@ -98,6 +98,46 @@ def test_what_was_answered_and_typed_survives_going_back_an_error_and_another_la
     assert "Schritt 3 von 3" in page
     assert page.count("<b>Ja, ich willige ein</b>") == 2
     assert 'value="Nadia &#34;Ü&#34; &lt;b&gt;"' in page
+
+
+def test_what_is_typed_and_not_yet_handed_in_survives_another_language(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    """The switch hands the page's form in with it, so it needs no script."""
+    person = newcomer(client, kernel, ["portrait-small"])
+    asked = switched(client, "/visit/consent/headshots", "de", answer="no")
+    assert '<html lang="de"' in asked
+    assert YES_NO.findall(asked) == [("yes", ""), ("no", " checked")]
+    asked = switched(client, "/visit/consent/headshots", "ja")
+    assert YES_NO.findall(asked) == [("yes", ""), ("no", "")], "nothing was chosen, and nothing is said about that"
+    last = answer(client, answer(client, "/visit/consent/headshots", "yes"), "yes")
+    page = switched(client, last, "fr", typed_name="Nadia <Ü>", named_otherwise="yes")
+    assert '<html lang="fr"' in page
+    assert 'value="Nadia &lt;Ü&gt;"' in page
+    assert 'name="named_otherwise" value="yes" checked' in page
+    assert on_record(kernel, person) == []
+    sign_in_member(client, kernel, person.tenant_id)  # Who reads what is wrong.
+    sign_in_employee(client, kernel, person)
+    page = switched(client, "/visit/wrong?page=/visit/consent", "ar", words="Who <reads> this?")
+    assert 'dir="rtl"' in page
+    assert ">Who &lt;reads&gt; this?</textarea>" in page
+    assert 'name="page" value="/visit/consent"' in page
+    refused = client.post("/visit/wrong", data={"words": "x", "language": "tlh"})
+    assert refused.status_code == 422
+
+
+def switched(client: TestClient[Any], address: str, language: str, **typed: str) -> str:
+    """As a browser does it that knows no script: the button names the form that it hands in, and where to."""
+    page = get(client, address)
+    button = re.search(rf'<button type="submit" ([^>]*) name="language" value="{language}"', page)
+    assert button
+    told = dict(re.findall(r'(\w+)="([^"]*)"', button[1]))
+    form = page.split(f'id="{told["form"]}"')[1].split("</form>")[0]
+    hidden = {name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)}
+    answered = client.post(told["formaction"], data=hidden | typed | {"language": language})
+    assert answered.status_code == 200
+    check(told["formaction"], answered.text, dict(answered.headers))
+    return answered.text
 
 
 def test_going_on_without_an_answer_says_so_and_keeps_the_rest(client: TestClient[Any], kernel: Kernel) -> None:

@@ -22,6 +22,7 @@ from dashboard.visit.answering import deletion
 from dashboard.visit.around.frame import EMPLOYEE, Form, show
 from dashboard.visit.around.standing import Me, standing
 from dashboard.visit.asking.draft import Draft, opened, posted
+from dashboard.visit.language import choose
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError, NotFound, Unauthorized, Unprocessable
 from likeness.kernel import Kernel
@@ -126,9 +127,12 @@ def show_question(request: Request[Any, Any, Any], name: FromPath[str], draft: F
 
 @post("/visit/consent/{name:str}", sync_to_thread=True, guards=EMPLOYEE)
 def answer_question(request: Request[Any, Any, Any], name: FromPath[str], data: Form) -> Response[Any]:
-    """On to the next page, or to the one that was asked for, with what was answered and typed. Raises `QuestionUnknown`."""
+    """On to the next page, or to the one that was asked for, with what was answered and typed; to the same one, where
+    another language was. Raises `QuestionUnknown` and `LanguageUnknown`."""
+    if "language" in data:
+        choose(request, data["language"])
     asking = _asking(request)
-    begun, going_back = asking.opened(data.get("draft", "")), data.get("to", "")
+    begun, going_back = asking.opened(data.get("draft", "")), name if "language" in data else data.get("to", "")
     if name == SIGN:
         begun = Draft(begun.answers, data.get("typed_name", ""), data.get("named_otherwise") == "yes")
     elif data.get("answer") in ("yes", "no"):
