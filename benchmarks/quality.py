@@ -69,7 +69,9 @@ def run(
     seeds = [1000 * seed + i for i in range(people)]
     photos, told, kept = {}, {}, {}
     for person in seeds:
-        drawn = [(faces.crop(picture, faces.find(picture)[0]), said) for picture, said in selfies(person, SELFIES, 512)]
+        handed_in = [(picture, faces.find(picture), said) for picture, said in selfies(person, SELFIES, 512)]
+        # As in the product, what shows no face is left out: some two in a hundred drawings.
+        drawn = [(faces.crop(picture, found[0]), said) for picture, found, said in handed_in if found]
         training, held_out = split_held_out([picture for picture, _ in drawn])
         photos[person] = [drawn[i][0] for i in training]
         told[person] = [drawn[i][1] if captions == "scene" else base.caption(drawn[i][0]) for i in training]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from batch.sittings.runs import Run, RunState
 from gpu_cluster.cluster import tending
+from gpu_cluster.cluster.fleet import Loss
 from likeness.ground.db import newest_first, tenant_of
 from likeness.identity import Kind
 from likeness.web.guards import kernel_of, only
@@ -21,6 +23,10 @@ from tenants.members import access
 from tenants.members.permissions import Permission
 
 __all__ = ["router", "tending"]
+
+
+LATELY = timedelta(minutes=15)
+"""What waits is tried again every half minute, and a large base needs minutes to be read."""
 
 
 class RunLine(BaseModel):
@@ -44,6 +50,12 @@ def runs_of(session: Session, most: int, *, before: tuple[datetime, UUID] | None
     """The tenant's newest runs; those `before` the moment and the id of one."""
     theirs = select(Run).where(col(Run.tenant_id) == tenant_of(session))
     return list(session.exec(newest_first(theirs, col(Run.started_at), col(Run.id), most, before)))
+
+
+def weights_refused(runs: Sequence[RunLine], now: datetime) -> bool:
+    """Whether one of them found a node with other weights than those that were fixed, a short while ago."""
+    refused = [run for run in runs if run.error == Loss.WEIGHTS_CHANGED]
+    return any(datetime.fromisoformat(run.started_at) > now - LATELY for run in refused)
 
 
 def run_line(run: Run) -> RunLine:

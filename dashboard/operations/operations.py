@@ -23,7 +23,7 @@ from compliance.retention import lateness, pulse
 from compliance.retention.lateness import Lateness
 from compliance.retention.pulse import Hour
 from dashboard.pages import page
-from gpu_cluster.api import RunLine, run_line, runs_of
+from gpu_cluster.api import RunLine, run_line, runs_of, weights_refused
 from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import PHOTOGRAPHS, Recipe, recipes
 from likeness import ledger
@@ -154,6 +154,7 @@ def _operations_page(request: Request[Any, Any, Any], problem: LikenessError | N
         ),
         "runs": runs[:6],
         "doubts": weights.doubts(recipe) if (recipe := _base(kernel)) else [],
+        "refused": weights_refused(runs, now),
         "cluster": _cluster(kernel, runs, lines, sum(bool(one.away) for one in everybody)),
         "asked": asked,
         "history": _trends(history, now),
@@ -255,7 +256,7 @@ def _base(kernel: Kernel) -> Recipe | None:
 def _weights(kernel: Kernel) -> str:
     recipe = _base(kernel)
     if recipe is None:
-        return "on the cluster's nodes; each compares its own" if kernel.settings.ray_address else "none are needed"
+        return _on_nodes(kernel) if kernel.settings.ray_address else "none are needed"
     folders = weights.folders(recipe)
     if weights.missing(recipe):
         return "not here, or not whole"
@@ -263,6 +264,11 @@ def _weights(kernel: Kernel) -> str:
         return "not fixed: `likeness weights pin` does it"
     named = [weights.fixed_revision(folder)[:12] for folder in folders]
     return " and ".join(f"fixed, revision {one}" if one else "fixed" for one in named)
+
+
+def _on_nodes(kernel: Kernel) -> str:
+    whose = "LIKENESS_WEIGHTS" if kernel.settings.weights else "what was fixed on it, if anything was"
+    return f"on the cluster's nodes; each compares its own with {whose}"
 
 
 def _cluster(kernel: Kernel, runs: list[RunLine], lines: list[InLine], away: int) -> dict[str, str]:

@@ -27,14 +27,13 @@ FAMILIES: Mapping[str, type[Base]] = {
 }
 
 
-def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = ()) -> Base:
-    """A warm base. Raises LicenceNotAccepted before a byte of it is read, WeightsChanged before one of it is used, and
-    ValueError for a family nobody knows."""
+def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = (), fixed: Collection[str] = ()) -> Base:
+    """A warm base; `fixed` as in `weights.verify`. Raises LicenceNotAccepted before a byte of it is read, WeightsChanged
+    before one of it is used, and ValueError for a family nobody knows."""
     if recipe.licence != FREE_LICENCE and recipe.licence not in accepted:
         raise LicenceNotAccepted(f"{recipe.name} is under {recipe.licence}, which has not been accepted")
-    for folder in weights.folders(recipe):
-        weights.verify(folder)
-    source = weights.source(recipe)
+    weights.verify(recipe, fixed)
+    source = weights.source(recipe, fixed=fixed)
     kind = DiffusionPipeline.load_config(source)["_class_name"]
     family = _family(recipe.family) if recipe.family else FAMILIES.get(kind)
     if family is None:
@@ -48,14 +47,15 @@ def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = ()) ->
     return family(pipeline.to(device), recipe.resolution)
 
 
-def load_twin(recipe: Recipe, base: Base) -> Base:
-    """What the recipe's pictures are drawn with: its twin, which shares with the base all but the network, or the base."""
+def load_twin(recipe: Recipe, base: Base, fixed: Collection[str] = ()) -> Base:
+    """What the recipe's pictures are drawn with: its twin, which shares with the base all but the network, or the base.
+    Both were compared with what is fixed when the base was loaded."""
     if not recipe.twin:
         return base
     own = (base.network_name, "scheduler")
     shared = {name: part for name, part in base.pipeline.components.items() if name not in own}
     pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        weights.source(recipe, recipe.twin), dtype=base.dtype, use_safetensors=True, **shared
+        weights.source(recipe, recipe.twin, fixed), dtype=base.dtype, use_safetensors=True, **shared
     )
     return type(base)(pipeline.to(base.device), recipe.resolution)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from gpu_cluster.bases.recipe import Recipe
@@ -71,11 +72,11 @@ def folders(recipe: Recipe) -> list[Path]:
     return [folder for base in bases if (folder := _folder(replace(recipe, base=base))) is not None]
 
 
-def source(recipe: Recipe, base: str = "") -> str:
-    """From where the base, or its twin, is loaded: once it is fixed from that very folder, since the hub's newest revision
-    may be another one by now."""
+def source(recipe: Recipe, base: str = "", fixed: Collection[str] = ()) -> str:
+    """From where the base, or its twin, is loaded: once it is fixed, here or by `fixed`, from that very folder, since the
+    hub's newest revision may be another one by now."""
     folder = _folder(replace(recipe, base=base or recipe.base))
-    return str(folder) if folder and pinned(folder) else recipe.source(base)
+    return str(folder) if folder and (fixed or pinned(folder)) else recipe.source(base)
 
 
 def revision(folder: Path) -> str:
@@ -105,8 +106,28 @@ def fixed_revision(folder: Path) -> str:
     return first.removeprefix(REVISION).strip() if first.startswith(REVISION) else ""
 
 
-def verify(folder: Path) -> None:
-    """Raises `WeightsChanged`. Where nothing is fixed everything passes. 7 GB take some 10 s."""
+def contents(folder: Path) -> str:
+    """SHA-256 of the names and digests of its files, as hexadecimal digits: the lines of `SUMS` without the revision, so
+    that two machines that named it differently agree on the same files."""
+    lines = [f"{_digest(folder / name)}  {name}\n" for name in _files(folder)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def verify(recipe: Recipe, fixed: Collection[str] = ()) -> None:
+    """Raises `WeightsChanged`. Where nothing is fixed everything passes. 7 GB take some 10 s, once in a process.
+
+    `fixed` are the `contents` that may be loaded, whoever asks: a machine whose files were changed may hold other digests
+    beside them, too. Then nothing is downloaded either.
+    """
+    if fixed and (what := missing(recipe)):
+        raise WeightsChanged(what)
+    for folder in folders(recipe):
+        _verify(folder)
+        if fixed and contents(folder) not in fixed:
+            raise WeightsChanged(f"{folder} does not hold what LIKENESS_WEIGHTS names")
+
+
+def _verify(folder: Path) -> None:
     if strange := _other_revision(folder):
         raise WeightsChanged(strange)
     for name, digest in _compared(folder):
@@ -174,5 +195,13 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _digest(path: Path) -> str:
+    about = path.stat()
+    return _read(path, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+@cache
+def _read(path: Path, *about: int) -> str:
+    """Anew where anything is said differently `about` the file: its time of change cannot be dated back as that of its
+    contents can."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

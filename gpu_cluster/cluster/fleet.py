@@ -19,9 +19,10 @@ from uuid import UUID
 
 import psutil
 import ray
-from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError, RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, NodeDiedError, RayActorError, RayError, RayTaskError
 
 from gpu_cluster.bases.recipe import Recipe
+from gpu_cluster.bases.weights import WeightsChanged
 from gpu_cluster.cluster.node import Node
 from gpu_cluster.engine.orders import Order, Outcome, Progress
 from likeness.ground.errors import Unavailable
@@ -106,6 +107,8 @@ class Loss(StrEnum):
     """The program that looked after the order ended, or lost its way to Ray."""
     NODE_LOST = "NodeLost"
     NEVER_STARTED = "NeverStarted"
+    WEIGHTS_CHANGED = "WeightsChanged"
+    """The node holds other weights than those that were fixed, and loaded none."""
     AWAY = "KeysOrObjectsAway"
 
 
@@ -129,15 +132,25 @@ class Finished:
 class RemoteStudio:
     """A studio in a process of its own. The program that asks for it does not load torch, which takes it ten seconds."""
 
-    def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str) -> None:
+    def __init__(
+        self, recipe: dict[str, Any], licences: tuple[str, ...], weights: tuple[str, ...], device: str
+    ) -> None:
         from gpu_cluster.cluster.studio import Studio
 
-        self._studio = Studio(recipe, licences, device)
+        self._refused: WeightsChanged | None = None
+        try:
+            self._studio = Studio(recipe, licences, weights, device)
+        except WeightsChanged as error:
+            # Of an actor that fails at its start Ray keeps a text alone.
+            self._refused = error
 
     def process(self) -> int:
         return os.getpid()
 
     def public_key(self) -> bytes:
+        """Raises `WeightsChanged`: without a key there is no lease, so that no order reaches a studio without a base."""
+        if self._refused is not None:
+            raise self._refused
         return self._studio.public_key()
 
     def work(self, order: Order, sealed: bytes) -> list[Outcome]:
@@ -189,10 +202,11 @@ class Fleet:
         studios: int = 1,
         darkrooms: int = 1,
         share: float = 1.0,
+        weights: tuple[str, ...] = (),
     ) -> None:
         """`recipe` is None where there is no base, and studio portraits alone are made. `share` is what a studio takes of
-        a GPU."""
-        self.recipe, self.licences = recipe, licences
+        a GPU, `weights` are the `contents` that nodes may load."""
+        self.recipe, self.licences, self.weights = recipe, licences, weights
         # A cluster may have no GPU node yet: asking for one is what makes its autoscaler add it.
         self.gpus, self.slots = bool(address), studios if address else 1
         self.darkrooms = darkrooms
@@ -228,10 +242,13 @@ class Fleet:
         if self._spare is not None or self.recipe is None:
             return
         if not self.gpus:
-            self._spare = self._actor.remote(self.recipe, self.licences, "cpu")
+            self._spare = self._studio("cpu")
         elif self.share <= 0.5 and any(not _portraits(order) for order in self.working()):
             # Only beside one that works: a studio that waits alone would keep its node from being given back.
-            self._spare = self._actor.remote(self.recipe, self.licences, "cuda")
+            self._spare = self._studio("cuda")
+
+    def _studio(self, device: str) -> Any:
+        return self._actor.remote(self.recipe, self.licences, self.weights, device)
 
     def start(self, order: Order) -> None:
         """In the studio that has served this company before; else in a fresh one, for which a kept one has to go."""
@@ -245,7 +262,7 @@ class Fleet:
             if self._kept and len(self._kept) >= self.free():
                 self._give_up(min(self._kept, key=lambda one: one.since))
             self.prepare()
-            studio = self._spare or self._actor.remote(self.recipe, self.licences, "cuda")
+            studio = self._spare or self._studio("cuda")
             process, self._spare = studio.process.remote(), None
         self._working[order.id] = Working(order, studio, studio.public_key.remote(), process)
         if self.gpus:
@@ -349,6 +366,8 @@ class Fleet:
 
 
 def _loss(work: Working, error: RayError) -> Loss:
+    if isinstance(error, RayTaskError) and isinstance(error.cause, WeightsChanged):
+        return Loss.WEIGHTS_CHANGED
     if work.result is work.public_key:
         return Loss.NEVER_STARTED  # It was not handed over: the studio was gone, or could not load its base.
     if work.hung:

@@ -23,13 +23,16 @@ class Studio(Bench):
     """Serves orders of one tenant, one after the other, and is then thrown away with its process. What is cancelled ends
     within one training step or one rendered batch."""
 
-    def __init__(self, recipe: dict[str, Any], licences: tuple[str, ...], device: str = "cpu") -> None:
+    def __init__(
+        self, recipe: dict[str, Any], licences: tuple[str, ...], weights: tuple[str, ...] = (), device: str = "cpu"
+    ) -> None:
+        """Raises `WeightsChanged` where this machine does not hold the `weights` that are fixed."""
         super().__init__()
         started = time.monotonic()
         chosen = Recipe.from_dict(recipe)
-        base = load(chosen, device, accepted=licences)
+        base = load(chosen, device, licences, weights)
         calibration = Calibration.of(chosen.source())
-        draws = load_twin(chosen, base)
+        draws = load_twin(chosen, base, weights)
         self.equipment = Equipment(chosen, base, draws, Faces(), calibration, time.monotonic() - started)
         self._tenant: UUID | None = None
 

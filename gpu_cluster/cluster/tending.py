@@ -137,7 +137,15 @@ def open_fleet(kernel: Kernel) -> Fleet:
     settings = kernel.settings
     recipe = None if settings.recipe == CUTOUT else named(settings.recipe).as_dict()
     licences = tuple(sorted(settings.licences))
-    return Fleet(settings.ray_address, recipe, licences, settings.studios, settings.darkrooms, settings.gpu_share)
+    return Fleet(
+        settings.ray_address,
+        recipe,
+        licences,
+        settings.studios,
+        settings.darkrooms,
+        settings.gpu_share,
+        tuple(settings.fixed_weights),
+    )
 
 
 def settle(kernel: Kernel, order: Order, person: PersonOrder, outcome: Outcome | Loss) -> None:

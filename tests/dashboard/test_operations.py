@@ -17,11 +17,13 @@ from sqlmodel import Session, col, select
 from batch.models import Employee
 from batch.photos import photos, resumable
 from batch.sittings import sittings
+from batch.sittings.runs import Run, RunState
 from batch.visit import invitations, reminders
 from compliance.erasure import erasures
 from compliance.models import Pulse
 from compliance.retention import pulse
 from gpu_cluster.bases import weights
+from gpu_cluster.cluster.fleet import Loss
 from likeness import ledger
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.lanes import Lane
@@ -45,7 +47,7 @@ from tests.factories import (
     sign_in_employee,
     sign_in_member,
 )
-from tests.handed_in import make_person, make_photos, picture
+from tests.handed_in import make_person, make_photos, make_sitting, picture
 
 API = "/api/v1"
 
@@ -367,3 +369,25 @@ def test_weights_that_may_have_changed_since_they_were_fixed_are_told(
     page = operator.get("/operations").text
     assert "Weights of the base may have changed" in page
     assert "more.safetensors is new" in page
+
+
+def test_a_node_that_refused_its_weights_is_told_for_as_long_as_it_may_be_true(
+    operator: TestClient[Any], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel.settings, "ray_address", "ray://away:1")
+    monkeypatch.setattr(kernel.settings, "recipe", "sdxl")
+    page = operator.get("/operations").text
+    assert "each compares its own with what was fixed on it" in page
+    monkeypatch.setattr(kernel.settings, "weights", "0" * 64)
+    person = make_person(kernel)
+    sitting, title = make_sitting(kernel, person), "Weights of the base are not those that were fixed"
+    tries = [(Loss.NEVER_STARTED, 1), (Loss.WEIGHTS_CHANGED, 16), (Loss.WEIGHTS_CHANGED, 14)]
+    for fence, (error, ago) in enumerate(tries):
+        page = operator.get("/operations").text
+        assert title not in page, tries[:fence]
+        with kernel.db.transaction(person.tenant_id) as session:
+            run = Run(tenant_id=person.tenant_id, employee_id=person.id, sitting_id=sitting.id, fence=fence, recipe={})
+            run.state, run.error, run.started_at = RunState.LOST, error, utc_now() - timedelta(minutes=ago)
+            session.add(run)
+    assert "each compares its own with LIKENESS_WEIGHTS" in page
+    assert title in operator.get("/operations").text

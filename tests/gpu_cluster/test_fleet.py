@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
+from ray.exceptions import RayTaskError
 
 from gpu_cluster.bases.recipe import Recipe, named
+from gpu_cluster.bases.weights import WeightsChanged
 from gpu_cluster.cluster import fleet as module
 from gpu_cluster.cluster.fleet import Finished, Fleet, Loss
 from gpu_cluster.engine.lease import Terms
@@ -86,6 +88,14 @@ def test_a_kept_studio_that_died_is_nobodys_fault(fleet: Fleet, monkeypatch: pyt
         fleet.hand_over(lambda taken, public: b"")
         time.sleep(0.05)
     assert ended[0].loss == Loss.NEVER_STARTED
+
+
+def test_a_node_with_other_weights_is_told_apart_from_one_that_did_not_start() -> None:
+    work = module.Working(order(ALICE), None, b"", None)
+    work.result = work.public_key
+    refused = RayTaskError("public_key", "", WeightsChanged("other weights")).as_instanceof_cause()
+    assert module._loss(work, refused) == Loss.WEIGHTS_CHANGED
+    assert module._loss(work, RayTaskError("public_key", "", OSError()).as_instanceof_cause()) == Loss.NEVER_STARTED
 
 
 def test_after_something_unforeseen_a_studio_is_not_used_again() -> None:

@@ -15,6 +15,7 @@ from gpu_cluster.bases import weights
 from gpu_cluster.bases.base import Base
 from gpu_cluster.bases.loading import LicenceNotAccepted, load
 from gpu_cluster.bases.recipe import Recipe, named, recipes
+from gpu_cluster.cluster.fleet import RemoteStudio
 
 
 @pytest.mark.parametrize("name", recipes())
@@ -75,7 +76,7 @@ def test_weights_that_are_fixed_are_loaded_and_no_others(tiny_recipe: Recipe, tm
     folder = tmp_path / "base"
     shutil.copytree(tiny_recipe.base, folder)
     recipe = replace(tiny_recipe, base=str(folder))
-    weights.verify(folder)
+    weights.verify(recipe)
     assert weights.pin(folder) > 5
     load(recipe)
     file = folder / "vae/diffusion_pytorch_model.safetensors"
@@ -87,6 +88,34 @@ def test_weights_that_are_fixed_are_loaded_and_no_others(tiny_recipe: Recipe, tm
     (folder / "unet/more.safetensors").write_bytes(kept)
     with pytest.raises(weights.WeightsChanged, match="unet/more"):
         load(recipe)
+
+
+def test_a_node_loads_what_was_fixed_elsewhere_whatever_is_fixed_beside_its_own_weights(
+    tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    trusted, node = tmp_path / "trusted", tmp_path / "node"
+    for folder in (trusted, node):
+        shutil.copytree(tiny_recipe.base, folder)
+    weights.pin(trusted, "v1.0")
+    fixed, recipe = [weights.contents(trusted)], replace(tiny_recipe, base=str(node))
+    load(recipe, fixed=fixed)
+    read = weights._read.cache_info().misses
+    load(recipe, fixed=fixed)
+    assert weights._read.cache_info().misses == read, "what has not changed is read once in a process"
+    file = node / "vae/diffusion_pytorch_model.safetensors"
+    kept, before = file.read_bytes(), file.stat()
+    file.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # As whoever changes it would.
+    weights.pin(node)
+    load(recipe)
+    with pytest.raises(weights.WeightsChanged, match="LIKENESS_WEIGHTS"):
+        load(recipe, fixed=fixed)
+    remote = RemoteStudio(recipe.as_dict(), (), tuple(fixed), "cpu")
+    with pytest.raises(weights.WeightsChanged, match="LIKENESS_WEIGHTS"):
+        remote.public_key()
+    file.unlink()
+    with pytest.raises(weights.WeightsChanged, match="vae has no weights"):
+        load(recipe, fixed=fixed)
 
 
 def snapshot(tiny_recipe: Recipe, cache: Path, name: str) -> Path:
@@ -140,5 +169,6 @@ def test_a_file_that_was_written_after_it_was_fixed_is_told_without_reading_it(t
         "vae/diffusion_pytorch_model.safetensors was written after it was fixed",
     ]  # fmt: skip
     (folder / weights.SUMS).write_text("nonsense\n")
+    (folder / "model_index.json").write_text("{}")
     with pytest.raises(weights.WeightsChanged, match="no digest"):
-        weights.verify(folder)
+        weights.verify(recipe)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import ValidationError
 
 from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import named
@@ -145,7 +146,14 @@ def test_weights_that_changed_after_they_were_fixed_are_told_before_a_sitting(
     os.utime(here / file, ns=(written, written))
     assert "written after" not in " ".join(worries(settings))
     assert f"{file} is not the file that was fixed" in " ".join(changed(settings)), "likeness check reads them"
-    assert not list(changed(settings.model_copy(update={"ray_address": "ray://away:1"})))
+    elsewhere = settings.model_copy(update={"ray_address": "ray://away:1"})
+    assert not list(changed(elsewhere))
+    assert "LIKENESS_WEIGHTS" in " ".join(worries(elsewhere)), "nodes are compared with nothing"
+    weights.pin(here)
+    assert not list(changed(settings.model_copy(update={"weights": weights.contents(here)})))
+    assert "LIKENESS_WEIGHTS" in " ".join(changed(settings.model_copy(update={"weights": "0" * 64})))
+    with pytest.raises(ValidationError, match="likeness weights pin"):
+        Settings(weights="v1.0")
 
 
 def test_the_base_that_ships_is_complete() -> None:

@@ -93,7 +93,10 @@ def weights() -> None:
 @weights.command("pin")
 @click.option("--revision", default="", help="Which revision they are. A copy in Hugging Face's cache knows its own.")
 def pin_weights(revision: str) -> None:
-    """Fix the files of the base that are on this machine: no other ones are loaded from here afterwards."""
+    """Fix the files of the base that are on this machine: no other ones are loaded from here afterwards.
+
+    The last line is a setting of the server, which has every node of a cluster compared with these files.
+    """
     from gpu_cluster.bases import weights as files
     from gpu_cluster.bases.recipe import recipes
     from likeness.ground.settings import from_environment
@@ -109,3 +112,4 @@ def pin_weights(revision: str) -> None:
             raise click.ClickException(str(error)) from error
         which = files.fixed_revision(folder)
         click.echo(f"{count} files{' of revision ' + which if which else ''} are fixed in {folder / files.SUMS}.")
+    click.echo(f"LIKENESS_WEIGHTS={','.join(map(files.contents, found))}")

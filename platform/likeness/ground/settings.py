@@ -162,6 +162,13 @@ class Settings(BaseSettings):
     accepted_licences: str = Field(
         "", description="Comma-separated model licences that the operator has read and accepted, e.g. `OpenRAIL++`."
     )
+    weights: str = Field(
+        "",
+        description="The weights that may be loaded, as `likeness weights pin` prints them: 64 hexadecimal digits, two of"
+        " them with a comma between where pictures are drawn by a second base. Nodes of the cluster compare what they hold"
+        " with it, refuse everything else and download nothing. Empty: each compares with what was fixed on it, if"
+        " anything was.",
+    )
     privacy_threads: int = Field(
         1, description="Threads of one worker for erasures; 0 leaves them to other workers.", ge=0, le=64
     )
@@ -199,6 +206,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{written!r} is no contact. Write mailto:security@example.com or https://…")
         return written
 
+    @field_validator("weights")
+    @classmethod
+    def _digests(cls, written: str) -> str:
+        for one in _listed(written):
+            if not re.fullmatch(r"[0-9a-f]{64}", one):
+                raise ValueError(f"{one!r} is no SHA-256. Write what `likeness weights pin` prints.")
+        return written
+
     @property
     def proxies(self) -> list[str]:
         return _listed(self.trusted_proxies)
@@ -210,6 +225,10 @@ class Settings(BaseSettings):
     @property
     def licences(self) -> frozenset[str]:
         return frozenset(_listed(self.accepted_licences))
+
+    @property
+    def fixed_weights(self) -> list[str]:
+        return _listed(self.weights)
 
     @property
     def embedded(self) -> bool:

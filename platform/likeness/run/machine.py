@@ -80,7 +80,13 @@ def _base(recipe: Recipe, settings: Settings) -> Iterator[str]:
             " LIKENESS_ACCEPTED_LICENCES."
         )
     if settings.ray_address:
-        return  # The weights and the GPU are needed on the cluster's nodes, not here.
+        # The weights and the GPU are needed on the cluster's nodes, not here.
+        if not settings.fixed_weights:
+            yield (
+                "Nodes of the cluster compare their weights only with what was fixed on each: `likeness weights pin` on one"
+                " that you trust prints LIKENESS_WEIGHTS, and set here it holds for all of them."
+            )
+        return
     if what := missing(recipe):
         yield f"The weights of the recipe {recipe.name} are not here: {what} docs/models.md says how to get them."
     elif not all(map(pinned, folders(recipe))):
@@ -99,8 +105,7 @@ def changed(settings: Settings) -> Iterator[str]:
     if recipe is None or recipe.world != PHOTOGRAPHS or settings.ray_address:
         return
     try:
-        for folder in folders(recipe):
-            verify(folder)
+        verify(recipe, settings.fixed_weights)
     except WeightsChanged as error:
         yield (
             f"The weights of the recipe {recipe.name} are not loaded: {error}. Put back what was fixed, or fix what is"
