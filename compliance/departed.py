@@ -6,23 +6,30 @@ looks, objects, and at last the company's key, so that nothing that a backup sti
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
 from uuid import UUID
 
-from sqlmodel import Session, SQLModel
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, SQLModel, col, select
 
-from compliance.scanning import files, tables
+from compliance import stores
+from compliance.models import Certificate, Departure
+from compliance.proof import certificates, signing
+from compliance.proof.scan import Scan
+from compliance.scanning import reader
 from likeness.ground.db import tenant_of, utc_now
 from likeness.kernel import Kernel
+from likeness.locale.languages import ENGLISH
 from tenants import tenants
 
+VERIFIER = "likeness-departed"
 STAYS = {
     "ledger_entry": "the log, which holds random ids alone",
     "checkpoint": "signed checkpoints of the log",
     "erasure": "the record of each erasure, under random ids",
-    "certificate": "the certificates of these erasures",
+    "certificate": "the certificates of these erasures, and those of the departure",
     "request": "the record of requests, for 24 months",
     "hold": "the record of legal holds",
     "credit": "the account of what was paid for",
@@ -54,30 +61,48 @@ def leave(session: Session, now: datetime) -> None:
     session.add(tenant)
 
 
-def scan(kernel: Kernel, tenant: UUID) -> dict[str, Any]:
-    """By other means than `wipe_rows`: the database's own list of tables, a listing of objects, a look for each key."""
-    started, stores = utc_now(), {}
-    for name, count in tables.of_company(kernel, tenant):
-        kept = {"result": "not applicable", "note": f"kept: {STAYS[name]}"} if name in STAYS else None
-        stores[f"table:{name}"] = kept or _said(count)
-    stores["objects"] = _said(files.of_company(kernel, tenant))
-    stores["older versions of objects"] = (
-        _said(0) if kernel.objects.versions_purged()
-        else {"result": "not reachable", "note": "older versions of the bucket could not be listed"}
-    )  # fmt: skip
-    stores["keys"] = _said(len(kernel.keys.refs(tenant)) + kernel.keys.opens(tenant))
+def facts_of(departure: Departure) -> dict[str, str]:
+    """What is kept outside the database of a departure that ended: with it the receipt leads to the certificates again."""
+    assert departure.ended_at is not None
     return {
-        "verifier": "likeness-departed",
-        "version": version("likeness"),
-        "started_at": started.isoformat(),
-        "finished_at": utc_now().isoformat(),
-        "stores": stores,
-    }
+        "id": str(departure.id), "asked_by": str(departure.asked_by), "asked_at": departure.asked_at.isoformat(),
+        "ended_at": departure.ended_at.isoformat(), "receipt_hash": departure.receipt_hash.hex(),
+        "language": departure.language,
+    }  # fmt: skip
 
 
-def _said(found: int) -> dict[str, str]:
-    return {"result": f"found {found}" if found else "clean"}
+def again(session: Session, facts: Mapping[str, str]) -> UUID:
+    """The departure, as ended, in a database that lacks it or knows it as open. Returns its id."""
+    mine = (col(Departure.tenant_id) == tenant_of(session), col(Departure.called_off_at).is_(None))
+    departure = session.exec(select(Departure).where(*mine)).one_or_none() or Departure(
+        id=UUID(facts["id"]),
+        tenant_id=tenant_of(session),
+        asked_by=UUID(facts["asked_by"]),
+        asked_at=datetime.fromisoformat(facts["asked_at"]),
+        begins_at=datetime.fromisoformat(facts["ended_at"]),
+        receipt_hash=bytes.fromhex(facts["receipt_hash"]),
+        language=facts.get("language", ENGLISH),
+    )
+    departure.ended_at = departure.ended_at or datetime.fromisoformat(facts["ended_at"])
+    session.add(departure)
+    session.flush()
+    return departure.id
 
 
-def problems(scanned: dict[str, Any]) -> list[str]:
-    return sorted(name for name, said in scanned["stores"].items() if said["result"] not in ("clean", "not applicable"))
+def put_back(session: Session, kernel: Kernel, departure: UUID, jws: str) -> None:
+    """A certificate that an earlier version kept with the act itself; it has no page."""
+    document = certificates.verify(jws, signing.published(kernel))
+    values = {
+        "id": UUID(document["id"]), "tenant_id": tenant_of(session), "departure_id": departure, "stage": 1, "jws": jws,
+        "document": document, "issued_at": datetime.fromisoformat(document["issued_at"]),
+    }  # fmt: skip
+    session.execute(insert(Certificate).values(**values).on_conflict_do_nothing())
+
+
+def scan(kernel: Kernel, tenant: UUID) -> Scan:
+    """By other means than `wipe_rows`, in a process of its own: the database's own list of tables, a listing of objects, a
+    look for each key. Whether that passes is for `PassedScan` to say."""
+    started = utc_now()
+    answers, rights = reader.look_for_company(kernel, tenant, STAYS)
+    needed = stores.company_names()
+    return Scan(VERIFIER, version("likeness"), started, utc_now(), tuple(answers), rights, needed)

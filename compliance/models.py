@@ -84,9 +84,18 @@ class Erasure(TenantRow, table=True):
 
 
 class Certificate(TenantRow, table=True):
-    __table_args__ = (belongs_to("erasure", "erasure_id"), UniqueConstraint("tenant_id", "erasure_id", "stage"))
+    """Of somebody's deletion, or of a company that left: one of the two."""
 
-    erasure_id: UUID
+    __table_args__ = (
+        belongs_to("erasure", "erasure_id"),
+        belongs_to("departure", "departure_id"),
+        UniqueConstraint("tenant_id", "erasure_id", "stage"),
+        UniqueConstraint("tenant_id", "departure_id", "stage"),
+        CheckConstraint("(erasure_id is null) <> (departure_id is null)", name="certificate_of_one"),
+    )
+
+    erasure_id: UUID | None = None
+    departure_id: UUID | None = None
     stage: int = 1
     document: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     jws: str
@@ -278,12 +287,11 @@ class Package(TenantRow, table=True):
 
 
 class Departure(TenantRow, table=True):
-    """A company leaves. Its row outlives the company, because the certificate is fetched from it."""
+    """A company leaves. Its row outlives the company, because its receipt leads to the certificates by it."""
 
     __table_args__ = (
         of_tenant(),
         Index("departure_open", "tenant_id", unique=True, postgresql_where=text("called_off_at is null")),
-        CheckConstraint("(ended_at is null) = (jws is null)", name="departure_certified"),
     )
 
     asked_by: UUID
@@ -297,8 +305,8 @@ class Departure(TenantRow, table=True):
     ended_at: datetime | None = Moment(default=None, nullable=True)
     receipt_hash: bytes = Field(unique=True)
     counts: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-    jws: str | None = None
-    """The signed certificate."""
+    language: str = "en"
+    """The company's when it asked; its certificates are written in it."""
 
 
 class SubProcessor(TenantRow, table=True):

@@ -141,7 +141,7 @@ TABLES: Mapping[str, Table] = {
                " lift_asked_at lifted_by lifted_at classes made_from made_until barred"),
         _table("departure", Fate.NOBODY,
                technical="id tenant_id asked_by asked_at begins_at hand_back returned_at called_off_at begun_at ended_at"
-               " receipt_hash counts jws"),
+               " receipt_hash counts language"),
         # Companies, their desks, and what they told people.
         _table("tenant", Fate.NOBODY, plain="name contact authority sender_name",
                technical="id source_days headshot_days employee_quota language time_zone colour recipes base leaver_days"
@@ -179,7 +179,8 @@ TABLES: Mapping[str, Table] = {
         _table("pulse", Fate.NOBODY, technical="id tenant_id at waited late_seconds"),
         _table("answered", Fate.NOBODY, technical="id tenant_id key_hash request_digest at status sealed"),
         _table("notice", Fate.NOBODY, technical="id tenant_id version language text digest created_at"),
-        _table("certificate", Fate.NOBODY, technical="id tenant_id erasure_id stage document jws paper issued_at"),
+        _table("certificate", Fate.NOBODY,
+               technical="id tenant_id erasure_id departure_id stage document jws paper issued_at"),
         _table("checkpoint", Fate.NOBODY, technical="id tenant_id epoch size root sequence note kid signed_at"),
         _table("sub_processor", Fate.NOBODY, plain="name purpose country safeguards",
                technical="id tenant_id announced_at begins_at ended_at"),
@@ -278,7 +279,7 @@ an employee, so the re-scan looks through these for ids and not for names."""
 
 CODES: Mapping[str, str] = {
     "batch": "workbook_digest shape", "breach": "classes", "checkpoint": "note kid", "credit": "reason cause",
-    "departure": "counts jws", "directory_group": "people", "download": "which preset tag",
+    "departure": "counts language", "directory_group": "people", "download": "which preset tag",
     "erasure": "state trigger scope language subject_commitment requested_by counts recipients traces scan",
     "hold": "basis classes", "key_fingerprint": "fingerprint", "ledger_entry": "event caller subject objects",
     "look": "backdrop wall dress framing light", "machine_key": "scope", "member": "roles departments roles_by",
@@ -307,6 +308,19 @@ def written(table: str) -> tuple[str, ...]:
 def desk_key(tenant: UUID, row: UUID) -> KeyRef:
     """Under which a desk's words are sealed: a key of the row's own, or the operators' own."""
     return KeyRef(tenant, PLATFORM if tenant == PLATFORM else row, KeyClass.PROFILE)
+
+
+def of_companies() -> frozenset[str]:
+    """The tables whose rows are a company's."""
+    return frozenset(name for name, table in TABLES.items() if "tenant_id" in table.columns)
+
+
+COMPANY_OBJECTS, COMPANY_VERSIONS, COMPANY_KEYS = "objects", "older versions of objects", "keys"
+
+
+def company_names() -> frozenset[str]:
+    """Every store that has to answer when a company is looked for that left."""
+    return frozenset([*(f"table:{name}" for name in of_companies()), COMPANY_OBJECTS, COMPANY_VERSIONS, COMPANY_KEYS])
 
 
 def names() -> frozenset[str]:

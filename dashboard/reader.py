@@ -15,7 +15,7 @@ from likeness.web.guards import caller_or_none, kernel_of
 from tenants import tenants
 
 # Pages that people come to without being signed in; the address carries the language that they chose there.
-OPEN = ("/i/", "/a/", "/p/", "/gone/", "/retention/", "/trust", "/verify", "/sign-in", "/sso")
+OPEN = ("/i/", "/a/", "/p/", "/gone/", "/left/", "/retention/", "/trust", "/verify", "/sign-in", "/sso")
 
 
 def asked(request: Request[Any, Any, Any]) -> str | None:

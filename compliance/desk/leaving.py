@@ -29,8 +29,10 @@ from compliance import departed, holds
 from compliance.desk import deleting
 from compliance.desk.deleting import DeletionPreview
 from compliance.erasure import certifying, erasures
-from compliance.models import EVERYTHING, Departure, Erasure, ErasureState, Trigger
-from compliance.proof import certificates, signing
+from compliance.models import EVERYTHING, Certificate, Departure, Erasure, ErasureState, Trigger
+from compliance.proof import certificates, departures, signing
+from compliance.proof.departures import DepartureCase
+from compliance.proof.scan import PassedScan
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Conflict, Gone, NotFound, Unprocessable
@@ -111,13 +113,18 @@ def ask(
         hand_back=hand_back,
         receipt_hash=token_hash(token),
         counts=asdict(said) | {"batches": _batches(session)},
+        language=company.language,
     )
     session.add(departure)
     session.flush()
     ledger.record(session, "departure.asked", caller=f"{kind}:{member_id}", objects=[departure.id])
-    link = f"{kernel.settings.public_url.rstrip('/')}/api/v1/departures/{token}"
-    _tell(session, kernel, departure, company, link)
+    _tell(session, kernel, departure, company, receipt_link(kernel, token))
     return departure, token
+
+
+def receipt_link(kernel: Kernel, token: str) -> str:
+    """The page that the receipt leads to, without a sign-in."""
+    return f"{kernel.settings.public_url.rstrip('/')}/left/{token}"
 
 
 def _batches(session: Session) -> int:
@@ -132,7 +139,8 @@ def _tell(session: Session, kernel: Kernel, departure: Departure, company: Tenan
             who = members.profile(kernel.keys, member)
             letter = letters.letter(
                 "leaving", reads, who.email, name=who.name, controller=company.name, colour=company.colour,
-                day=reads.moment(departure.begins_at), people=reads.number(people), link=link,
+                day=reads.moment(departure.begins_at), people=reads.number(people),
+                link=f"{link}?language={reads.language}",
             )  # fmt: skip
             mail.post(session, kernel.keys, member.id, letter, template="leaving", campaign=str(departure.id))
 
@@ -269,6 +277,7 @@ def _is_empty(session: Session) -> bool:
 def finish(attempt: jobs.Attempt, departure_id: str) -> None:
     """Destroys the rest, looks for it, and signs. What is found is deleted again by the next try, within a minute."""
     kernel, now, certificate_id = attempt.kernel, utc_now(), uuid4()
+    signing.sealed_by(kernel, now)
     signing.key(kernel, now)  # Nothing is destroyed whose destruction could not be certified.
     with attempt.transaction() as session:
         departure = open_of(session)
@@ -280,7 +289,7 @@ def finish(attempt: jobs.Attempt, departure_id: str) -> None:
             return
     departed.wipe(kernel, departure.tenant_id, now)
     scanned = departed.scan(kernel, departure.tenant_id)
-    if departed.problems(scanned):
+    if scanned.problems():
         log.warning("a departure was not clean", extra={"departure": departure_id})
         with attempt.finishing() as session:
             ledger.record(session, "departure.incident", objects=[departure.id])
@@ -288,67 +297,115 @@ def finish(attempt: jobs.Attempt, departure_id: str) -> None:
     with attempt.transaction() as session:
         ledger.record(session, certifying.PREPARED, objects=[departure.id, certificate_id])
     with attempt.transaction() as session:
-        logged = certifying.logged(session, kernel, certificate_id, now)
-        document = _document(session, kernel, departure, certificate_id, scanned, logged, now)
-    token = certificates.sign(document, signing.key(kernel, now))
+        placed = certifying.logged(session, kernel, certificate_id, now)
+        case = _case(session, kernel, departure, certificate_id, placed, now)
+    made = certifying.made(
+        kernel, departure.tenant_id, departures.build(case, PassedScan(scanned)), departure.language, now
+    )
     with attempt.finishing() as session:
         mine = _locked(session)
-        mine.ended_at, mine.jws = now, token
+        mine.ended_at = now
         session.add(mine)
         departed.leave(session, now)
-        facts = {
-            "jws": token, "asked_by": str(mine.asked_by), "asked_at": mine.asked_at.isoformat(),
-            "receipt_hash": mine.receipt_hash.hex(),
-        }  # fmt: skip
-        ledger.record(session, "tenant.left", objects=[mine.id], facts=facts)
+        _keep(session, kernel, mine, made)
+        ledger.record(session, "tenant.left", objects=[mine.id], facts=departed.facts_of(mine))
 
 
-def _document(
+def _keep(session: Session, kernel: Kernel, departure: Departure, made: Certificate) -> None:
+    made.departure_id = departure.id
+    certifying.keep(session, kernel, made, {"departure": departed.facts_of(departure)})
+    ledger.record(session, certifying.ISSUED, objects=[departure.id, made.id])
+
+
+def _case(
     session: Session,
     kernel: Kernel,
     departure: Departure,
     certificate_id: UUID,
-    scanned: dict[str, Any],
-    logged: dict[str, Any],
+    placed: dict[str, Any],
     now: datetime,
-) -> dict[str, Any]:
+) -> DepartureCase:
     """What the certificate says. Nothing in it names a person."""
     erased = session.exec(
         select(func.count()).select_from(Erasure).where(
             col(Erasure.tenant_id) == tenant_of(session), col(Erasure.trigger) == Trigger.TENANT_EXIT
         )
     ).one()  # fmt: skip
-    days = kernel.settings.backup_days
-    return {
-        "certificate": "departure",
-        "id": str(certificate_id),
-        "request_ref": str(departure.id),
-        "issued_at": certificates.moment(now),
-        "controller": tenants.get(session).name,
-        "processor": kernel.settings.operator or certificates.PROCESSOR,
-        "instance": kernel.settings.public_url,
-        "software": f"likeness {version('likeness')}",
-        "legal_basis": "GDPR article 28(3)(g)",
-        "asked_at": certificates.moment(departure.asked_at),
-        "counted_when_asked": dict(departure.counts),
-        "handed_back_at": certificates.moment(departure.returned_at) if departure.returned_at else None,
-        "people_erased": erased,
-        "key_of_the_company": {"destroyed_at": certificates.moment(now), "nist_800_88": "Purge (cryptographic erase)"},
-        "verification": scanned,
-        "statement": certificates.WORDING,
-        "residuals": [
-            {
-                "what": "backups",
-                "until": certificates.moment(now + timedelta(days=days)) if days is not None else None,
-                "basis": f"the operator attests that backups are kept for {days} days" if days is not None
-                else "the operator has not stated how long backups are kept",
-            }
-        ],
-        "kept": [{"what": what} for what in (*departed.STAYS.values(), "the company's name, for this certificate")],
-        "holds": [
+    return DepartureCase(
+        id=str(certificate_id),
+        request_ref=str(departure.id),
+        issued_at=now,
+        deleted_at=now,
+        asked_at=departure.asked_at,
+        returned_at=departure.returned_at,
+        controller=tenants.get(session).name,
+        processor=kernel.settings.operator or certificates.PROCESSOR,
+        instance=kernel.settings.public_url,
+        software=f"likeness {version('likeness')}",
+        counted=departure.counts,
+        people=erased,
+        kept=[*departed.STAYS.values(), "the company's name, for this certificate"],
+        holds=[
             {"basis": one.basis, "until": certificates.moment(one.lifted_at or one.expires_at)}
             for one in holds.all_holds(session)
             if one.confirmed_at and not one.barred
         ],
-        "ledger": dict(logged),
-    }  # fmt: skip
+        ledger=placed,
+        sealed_by=signing.sealed_by(kernel, now),
+        backup_days=kernel.settings.backup_days,
+    )
+
+
+def certificates_of(session: Session, departure: Departure) -> list[Certificate]:
+    """Oldest first."""
+    mine = (col(Certificate.tenant_id) == tenant_of(session), col(Certificate.departure_id) == departure.id)
+    return list(session.exec(select(Certificate).where(*mine).order_by(col(Certificate.stage))))
+
+
+# The second certificate
+
+
+@jobs.every(timedelta(hours=1))
+def begin_second_of_companies(kernel: Kernel, now: datetime) -> None:
+    """For every company that left and whose last backup, as the operator states it, has run out; tried once a day."""
+    if kernel.settings.backup_days is None:
+        return
+    for tenant in tenants.all_ids(kernel, left=True):
+        with kernel.db.transaction(tenant) as session:
+            departure = open_of(session)
+            if departure is not None and _is_ripe(certificates_of(session, departure), kernel.settings.backup_days, now):
+                jobs.send(session, second_of_company, str(departure.id), key=f"{departure.id}:second:{now:%Y%m%d}")
+
+
+def _is_ripe(issued: list[Certificate], days: int, now: datetime) -> bool:
+    if [one.stage for one in issued] != [1]:
+        return False
+    return datetime.fromisoformat(certificates.run_out(departures.as_now(issued[0].document), days)["ran_out"]) <= now
+
+
+@jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=5))
+def second_of_company(attempt: jobs.Attempt, departure_id: str) -> None:
+    """Looks once more, and certifies that nothing is left; while anything is, it waits for the next day's try."""
+    kernel, now, certificate_id = attempt.kernel, utc_now(), uuid4()
+    with attempt.transaction() as session:
+        departure = open_of(session)
+        issued = certificates_of(session, departure) if departure is not None else []
+    if departure is None or [one.stage for one in issued] != [1]:
+        with attempt.finishing():
+            return
+    scanned = departed.scan(kernel, departure.tenant_id)
+    if scanned.problems():
+        log.warning("a company's second certificate is not possible yet", extra={"departure": departure_id})
+        with attempt.finishing():
+            return
+    with attempt.transaction() as session:
+        ledger.record(session, certifying.PREPARED, objects=[departure.id, certificate_id])
+    with attempt.transaction() as session:
+        placed = certifying.logged(session, kernel, certificate_id, now)
+    document = certificates.second(
+        departures.as_now(issued[0].document), PassedScan(scanned), id=str(certificate_id), issued_at=now, ledger=placed,
+        sealed_by=signing.sealed_by(kernel, now), told=None, backup_days=kernel.settings.backup_days,
+    )  # fmt: skip
+    made = certifying.made(kernel, departure.tenant_id, document, departure.language, now)
+    with attempt.finishing() as session:
+        _keep(session, kernel, departure, made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from litestar.response import Stream
 from batch.people import employees
 from compliance.desk import deleting, leaving
 from compliance.desk.deleting import DeletionPreview
-from compliance.models import Departure
+from compliance.models import Certificate, Departure
 from likeness.ground.db import utc_now
 from likeness.identity import Kind, tenant_in
 from likeness.web.guards import fresh, kernel_of, only, signed_in
@@ -102,6 +103,8 @@ class LeavingWish:
 
 @dataclass
 class DepartureShown:
+    """`certificate` is the newest one, `first_certificate` the one before it once a second one followed."""
+
     id: UUID
     asked_at: datetime
     begins_at: datetime
@@ -110,11 +113,12 @@ class DepartureShown:
     begun_at: datetime | None
     ended_at: datetime | None
     certificate: str | None
+    first_certificate: str | None = None
     receipt: str | None = None
     """Shown once: with it the certificate is fetched when nobody can sign in any more."""
 
 
-def departure_shown(one: Departure, receipt: str | None = None) -> DepartureShown:
+def departure_shown(one: Departure, issued: Sequence[Certificate] = (), receipt: str | None = None) -> DepartureShown:
     return DepartureShown(
         one.id,
         one.asked_at,
@@ -123,7 +127,8 @@ def departure_shown(one: Departure, receipt: str | None = None) -> DepartureShow
         one.returned_at,
         one.begun_at,
         one.ended_at,
-        one.jws,
+        issued[-1].jws if issued else None,
+        issued[0].jws if len(issued) > 1 else None,
         receipt,
     )
 
@@ -143,7 +148,7 @@ def leave(request: Request[Any, Any, Any], data: JSONBody[LeavingWish]) -> Depar
             session, kernel_of(request), member.id, utc_now(), name=data.name, counted=data.people,
             hand_back=data.hand_back,
         )  # fmt: skip
-        return departure_shown(made, receipt)
+        return departure_shown(made, receipt=receipt)
 
 
 @post("/leaving/call-off", guards=DESK, status_code=200, sync_to_thread=True)
@@ -168,12 +173,20 @@ def hand_back(request: Request[Any, Any, Any]) -> Stream:
 
 @get("/departures/{token:str}", opt=PUBLIC, sync_to_thread=True)
 def show_departure(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[DepartureShown]:
-    """How far a departure is, and at last its signed certificate: for whoever holds the receipt."""
+    """How far a departure is, and at last its signed certificates: for whoever holds the receipt."""
+    departure, issued = behind(request, token)
+    return Response(departure_shown(departure, issued), headers=PRIVATE)
+
+
+def behind(request: Request[Any, Any, Any], token: str) -> tuple[Departure, list[Certificate]]:
+    """Only wrong receipts count as tries. Raises `DepartureUnknown`."""
     tenant = tenant_in(token)
     if tenant is None:
         raise leaving.DepartureUnknown("There is no such receipt.")
     with counted(request), kernel_of(request).db.transaction(tenant) as session:
-        return Response(departure_shown(leaving.by_receipt(session, token)), headers=PRIVATE)
+        departure = leaving.by_receipt(session, token)
+    with kernel_of(request).db.transaction(tenant) as session:
+        return departure, leaving.certificates_of(session, departure)
 
 
 handlers = [

@@ -16,6 +16,7 @@ from sqlalchemy import DateTime, Text, cast, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
+from compliance import departed
 from compliance.erasure import cases, rescan
 from compliance.models import Certificate, Erasure, ErasureState
 from compliance.proof import certificates, signing
@@ -35,7 +36,7 @@ from tenants.webhooks.events import Event
 
 log = logging.getLogger(__name__)
 
-PREPARED = "certificate.prepared"
+PREPARED, ISSUED = "certificate.prepared", "certificate.issued"
 MOST = 200
 """Second certificates that one sweep of one company begins."""
 
@@ -92,15 +93,15 @@ def _place(session: Session, entry: LedgerEntry, point: Checkpoint) -> dict[str,
     }
 
 
-def _made(kernel: Kernel, erasure: Erasure, document: dict[str, Any], now: datetime) -> Certificate:
+def made(kernel: Kernel, tenant: UUID, document: dict[str, Any], language: str, now: datetime) -> Certificate:
+    """Signed, and drawn and sealed as a page in this language; what it is about, the caller sets. Raises `SignerAway`."""
     key = signing.key(kernel, now)
     token = certificates.sign(document, key)
-    drawn = page.render(document, token, erasure.language, fingerprint=key.thumbprint())
+    drawn = page.render(document, token, language, fingerprint=key.thumbprint())
     credential = signing.seal_credential(kernel, now)
     return Certificate(
         id=UUID(document["id"]),
-        tenant_id=erasure.tenant_id,
-        erasure_id=erasure.id,
+        tenant_id=tenant,
         stage=document["stage"],
         document=document,
         jws=token,
@@ -109,38 +110,52 @@ def _made(kernel: Kernel, erasure: Erasure, document: dict[str, Any], now: datet
     )
 
 
+def _made(kernel: Kernel, erasure: Erasure, document: dict[str, Any], now: datetime) -> Certificate:
+    mine = made(kernel, erasure.tenant_id, document, erasure.language, now)
+    mine.erasure_id = erasure.id
+    return mine
+
+
 def _store(session: Session, kernel: Kernel, erasure: Erasure, made: Certificate) -> None:
     facts = {
-        "erasure": {
-            "id": str(erasure.id), "employee_id": str(erasure.employee_id), "trigger": erasure.trigger,
-            "scope": erasure.scope, "language": erasure.language, "subject_commitment": erasure.subject_commitment,
-            "requested_at": erasure.requested_at.isoformat(),
-            "deleted_at": erasure.deleted_at.isoformat() if erasure.deleted_at else None,
-            "receipt_hash": erasure.receipt_hash.hex() if erasure.receipt_hash else None,
-        },
-        "certificate": {"id": str(made.id), "stage": made.stage, "issued_at": made.issued_at.isoformat(), "jws": made.jws},
+        "id": str(erasure.id), "employee_id": str(erasure.employee_id), "trigger": erasure.trigger,
+        "scope": erasure.scope, "language": erasure.language, "subject_commitment": erasure.subject_commitment,
+        "requested_at": erasure.requested_at.isoformat(),
+        "deleted_at": erasure.deleted_at.isoformat() if erasure.deleted_at else None,
+        "receipt_hash": erasure.receipt_hash.hex() if erasure.receipt_hash else None,
     }  # fmt: skip
-    kernel.db.outside.keep_certificate(erasure.tenant_id, made.id, facts)
-    session.execute(insert(Certificate).values(**made.model_dump()).on_conflict_do_nothing())
-    ledger.record(session, "certificate.issued", subject=erasure.employee_id, objects=[erasure.id, made.id])
+    keep(session, kernel, made, {"erasure": facts})
+    ledger.record(session, ISSUED, subject=erasure.employee_id, objects=[erasure.id, made.id])
     ids = {"erasure_id": erasure.id, "certificate_id": made.id}
     deliveries.happened(session, Event.CERTIFICATE_ISSUED, ids, made.issued_at)
 
 
+def keep(session: Session, kernel: Kernel, made: Certificate, about: dict[str, Any]) -> None:
+    """Outside the database first, with what makes the receipt lead to it again; then here."""
+    said = {"id": str(made.id), "stage": made.stage, "issued_at": made.issued_at.isoformat(), "jws": made.jws}
+    kernel.db.outside.keep_certificate(made.tenant_id, made.id, {**about, "certificate": said})
+    session.execute(insert(Certificate).values(**made.model_dump()).on_conflict_do_nothing())
+
+
 def give_back(session: Session, kernel: Kernel, facts: dict[str, Any]) -> bool:
-    """Stores a certificate that a restored database lacks, with the erasure that its receipt leads to. Whether it did."""
-    said, about = facts["certificate"], facts["erasure"]
+    """Stores a certificate that a restored database lacks, with the erasure or the departure that its receipt leads to.
+    Whether it did."""
+    said = facts["certificate"]
     if kernel.settings.signer_path() is None:
         return False  # Its page has to be sealed: a process that holds the keys gives it back when it starts.
-    _erasure_again(session, about)
+    if "departure" in facts:
+        language, whose = facts["departure"]["language"], {"departure_id": departed.again(session, facts["departure"])}
+    else:
+        _erasure_again(session, facts["erasure"])
+        language, whose = facts["erasure"]["language"], {"erasure_id": UUID(facts["erasure"]["id"])}
     token = str(said["jws"])
     document = certificates.verify(token, signing.published(kernel))
-    drawn = page.render(document, token, about["language"], fingerprint=str(certificates.kid_of(token)))
+    drawn = page.render(document, token, language, fingerprint=str(certificates.kid_of(token)))
     issued_at = datetime.fromisoformat(said["issued_at"])
     credential = signing.seal_credential(kernel, issued_at)
     values = {
-        "id": UUID(said["id"]), "tenant_id": tenant_of(session), "erasure_id": UUID(about["id"]), "stage": said["stage"],
-        "document": document, "jws": token, "paper": sealing.seal(drawn, *credential), "issued_at": issued_at,
+        "id": UUID(said["id"]), "tenant_id": tenant_of(session), "stage": said["stage"], "document": document,
+        "jws": token, "paper": sealing.seal(drawn, *credential), "issued_at": issued_at, **whose,
     }  # fmt: skip
     session.execute(insert(Certificate).values(**values).on_conflict_do_nothing())
     return True
@@ -191,14 +206,12 @@ def _ripe(session: Session, now: datetime, days: int, today: str) -> list[UUID]:
     be there; where they are kept for longer by now, the later day counts.
     """
     promised = cast(col(Certificate.document)["residuals"][0]["until"].as_string(), DateTime(timezone=True))
-    kept_for = select(Certificate.erasure_id).where(
-        col(Certificate.tenant_id) == tenant_of(session), col(Certificate.stage) == 1, promised > now
-    )
+    of_people = (col(Certificate.tenant_id) == tenant_of(session), col(Certificate.erasure_id).is_not(None))
+    # "Not in" a list with an empty place is never true.
+    kept_for = select(Certificate.erasure_id).where(*of_people, col(Certificate.stage) == 1, promised > now)
     mine = (col(Job.tenant_id) == tenant_of(session), col(Job.kind) == jobs.name_of(second))
     tried = select(Job.key).where(*mine, col(Job.key).endswith(today))
-    done = select(Certificate.erasure_id).where(
-        col(Certificate.tenant_id) == tenant_of(session), col(Certificate.stage) == 2
-    )
+    done = select(Certificate.erasure_id).where(*of_people, col(Certificate.stage) == 2)
     return list(
         session.exec(
             select(Erasure.id)
@@ -260,7 +273,7 @@ def by_erasure(session: Session, erasures: Collection[UUID]) -> dict[UUID, Certi
     query = select(Certificate).where(
         col(Certificate.tenant_id) == tenant_of(session), col(Certificate.erasure_id).in_(erasures)
     )
-    return {one.erasure_id: one for one in session.exec(query.order_by(col(Certificate.stage)))}
+    return {one.erasure_id: one for one in session.exec(query.order_by(col(Certificate.stage))) if one.erasure_id}
 
 
 def locked(session: Session, erasure_id: UUID) -> Erasure:

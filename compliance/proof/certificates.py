@@ -115,7 +115,7 @@ def build(case: Case, passed: PassedScan) -> dict[str, Any]:
         "keys": [dict(key) for key in case.keys],
         "verification": passed.scan.as_dict(),
         "statement": WORDING,
-        "residuals": [_backups(case), *(dict(residual) for residual in case.residuals)],
+        "residuals": [backups(case.deleted_at, case.backup_days), *(dict(residual) for residual in case.residuals)],
         "kept": [{"what": what} for what in case.kept],
         "recipients_informed": [dict(recipient) for recipient in case.informed],
         "recipients_not_informed": [dict(recipient) for recipient in case.not_informed],
@@ -135,34 +135,39 @@ def second(
     issued_at: datetime,
     ledger: Mapping[str, Any],
     sealed_by: str,
-    told: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]],
+    told: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]] | None,
     backup_days: int | None,
 ) -> dict[str, Any]:
     """What the first one says, after the last backup: looked at once more, with nothing left, and with what became of those
-    who had copies. That the backups have run out is what the operator says, and is marked as such again."""
+    who had copies (None where nobody had). That the backups have run out is what the operator says, and is marked as such
+    again."""
     if not isinstance(passed, PassedScan):
         raise TypeError("a certificate rests on a passed scan")
+    recipients = {} if told is None else {
+        "recipients_informed": [dict(recipient) for recipient in told[0]],
+        "recipients_not_informed": [dict(recipient) for recipient in told[1]],
+    }  # fmt: skip
+    claims = first.get("claims", CLAIMS)
     return {
         **first,
+        **recipients,
         "id": id,
         "stage": 2,
         "first": first["id"],
         "issued_at": moment(issued_at),
         "verification": passed.scan.as_dict(),
         "residuals": [],
-        "backups": _run_out(first, backup_days),
-        "recipients_informed": [dict(recipient) for recipient in told[0]],
-        "recipients_not_informed": [dict(recipient) for recipient in told[1]],
+        "backups": run_out(first, backup_days),
         "ledger": dict(ledger),
         "paper": {"sealed_by": sealed_by},
         "claims": {
-            "measured": list(CLAIMS["measured"]),
-            "attested": ["backups" if one == "residuals.backups" else one for one in CLAIMS["attested"]],
+            "measured": list(claims["measured"]),
+            "attested": ["backups" if one == "residuals.backups" else one for one in claims["attested"]],
         },
     }
 
 
-def _run_out(first: Mapping[str, Any], backup_days: int | None) -> dict[str, Any]:
+def run_out(first: Mapping[str, Any], backup_days: int | None) -> dict[str, Any]:
     """The later of two days: the one that the first certificate promised, and the one that follows from what the operator
     says by now."""
     said: Mapping[str, Any] = next((one for one in first["residuals"] if one["what"] == BACKUPS), {})
@@ -174,13 +179,12 @@ def _run_out(first: Mapping[str, Any], backup_days: int | None) -> dict[str, Any
     return {"what": BACKUPS, "promised": promised, "ran_out": ran_out, "basis": basis}
 
 
-def _backups(case: Case) -> dict[str, Any]:
+def backups(deleted_at: datetime, days: int | None) -> dict[str, Any]:
     """How long a copy of the key folder could bring a key back is known to its operator alone."""
     what = {"what": BACKUPS}
-    if case.backup_days is None:
+    if days is None:
         return what | {"until": None, "basis": "the operator has not stated how long backups are kept"}
-    until = moment(case.deleted_at + timedelta(days=case.backup_days))
-    return what | {"until": until, "basis": _attests(case.backup_days)}
+    return what | {"until": moment(deleted_at + timedelta(days=days)), "basis": _attests(days)}
 
 
 def _attests(days: int) -> str:

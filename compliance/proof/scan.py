@@ -50,11 +50,13 @@ class Scan:
     answers: tuple[StoreAnswer, ...]
     rights: Mapping[str, str] = field(default_factory=dict)
     """Which process looked, and what its access would let it do besides reading."""
+    needed: frozenset[str] = field(default_factory=stores.names)
+    """What has to answer: every registered store when a person is looked for."""
 
     def problems(self) -> list[str]:
         """The stores that keep this scan from passing, those too that nobody asked."""
         bad = [answer.store for answer in self.answers if answer.result not in ("clean", "not applicable")]
-        unasked = stores.names() - {answer.store for answer in self.answers}
+        unasked = self.needed - {answer.store for answer in self.answers}
         return sorted({*bad, *unasked})
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class Scan:
 
 @final
 class PassedScan:
-    """A scan in which every registered store answered, and none found anything. Raises `ScanFailed` otherwise."""
+    """A scan in which every store that is needed answered, and none found anything. Raises `ScanFailed` otherwise."""
 
     def __init__(self, scan: Scan) -> None:
         problems = scan.problems()

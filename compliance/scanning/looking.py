@@ -99,6 +99,19 @@ def outside_tables(kernel: Kernel, subject: Subject, traces: Traces) -> list[Sto
     ]
 
 
+def of_company(kernel: Kernel, tenant: UUID, stays: Mapping[str, str]) -> list[StoreAnswer]:
+    """What is left of a company that left: rows that name it, but for the tables that stay; files whose path does; keys."""
+    found = tables.company_answers(kernel, tenant, stays)
+    found.append(asked(stores.COMPANY_OBJECTS, lambda: files.of_company(kernel, tenant)))
+    if kernel.objects.versions_purged():
+        found.append(StoreAnswer(stores.COMPANY_VERSIONS, "clean"))
+    else:
+        note = "older versions of the bucket could not be listed"
+        found.append(StoreAnswer(stores.COMPANY_VERSIONS, "not reachable", note=note))
+    found.append(asked(stores.COMPANY_KEYS, lambda: len(kernel.keys.refs(tenant)) + kernel.keys.opens(tenant)))
+    return found
+
+
 def _within(scope: str, answers: list[StoreAnswer]) -> list[StoreAnswer]:
     """Of a deletion of one class only the places of that class are asked; the others may go on knowing the person."""
     cls = KeyClass(scope)

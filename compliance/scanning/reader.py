@@ -18,11 +18,12 @@ from dataclasses import asdict
 from threading import Lock
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 from compliance import stores
 from compliance.proof.scan import StoreAnswer
 from compliance.scanning import tables
-from compliance.scanning.looking import Subject, answers
+from compliance.scanning.looking import Subject, answers, of_company
 from likeness.ground.settings import Settings
 from likeness.kernel import Kernel, assemble
 
@@ -92,16 +93,29 @@ def _line(descriptor: int, seconds: float) -> bytes:
 
 def look(kernel: Kernel, subject: Subject) -> tuple[list[StoreAnswer], dict[str, str]]:
     """What every store answered, and with which rights it was asked."""
+    return _looked(kernel, {"subject": subject.as_words()}, stores.names())
+
+
+def look_for_company(
+    kernel: Kernel, tenant: UUID, stays: Mapping[str, str]
+) -> tuple[list[StoreAnswer], dict[str, str]]:
+    """The same of a company that left; `stays` says of tables why their rows are kept."""
+    return _looked(kernel, {"company": str(tenant), "stays": dict(stays)}, stores.company_names())
+
+
+def _looked(
+    kernel: Kernel, question: Mapping[str, Any], names: frozenset[str]
+) -> tuple[list[StoreAnswer], dict[str, str]]:
     settings = kernel.settings
     given = settings.model_dump(mode="json", exclude={"public_url", *WITHHELD, "signer_folder"})
     given["database_url"] = settings.rescan_database_url or settings.database_url
     try:
-        said = READER.ask({"settings": given, "subject": subject.as_words()}, SECONDS)
+        said = READER.ask({"settings": given, **question}, SECONDS)
         if "error" in said:
             raise ReaderSilent(said["error"])
     except ReaderSilent as error:
         note = f"the second process: {error}"
-        return [StoreAnswer(name, "not reachable", note=note) for name in sorted(stores.names())], {}
+        return [StoreAnswer(name, "not reachable", note=note) for name in sorted(names)], {}
     return [StoreAnswer(**{**one, "where": tuple(one["where"])}) for one in said["answers"]], said["rights"]
 
 
@@ -117,8 +131,11 @@ def answer(question: Mapping[str, Any], kernels: dict[str, Kernel]) -> dict[str,
             kernels.clear()
             kernels[which] = assemble(Settings(**question["settings"]))
         kernel = kernels[which]
-        found = [asdict(one) for one in answers(kernel, Subject.of_words(question["subject"]))]
-        return {"answers": found, "rights": tables.rights(kernel)}
+        if "company" in question:
+            found = of_company(kernel, UUID(question["company"]), question["stays"])
+        else:
+            found = answers(kernel, Subject.of_words(question["subject"]))
+        return {"answers": [asdict(one) for one in found], "rights": tables.rights(kernel)}
     except Exception as error:  # Whatever it is, the one who asks gets an answer, which is not "clean".
         return {"error": type(error).__name__}
 

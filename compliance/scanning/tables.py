@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -76,15 +76,30 @@ def looked(kernel: Kernel, connection: Connection, tenant: UUID, traces: Traces,
     connection.rollback()  # No lock of a look outlives it.
 
 
-def of_company(kernel: Kernel, tenant: UUID) -> Iterator[tuple[str, int]]:
-    """How many rows are a company's, of every table that can have some."""
-    with _connection(kernel) as connection:
-        there = connection.execute(CATALOGUE, {"only": ""}).all()
-        read_only(connection, tenant)
-        for schema, name, columns, _ in there:
-            if "tenant_id" in columns:
-                count = text(f'select count(*) from "{schema}"."{name}" where tenant_id = :tenant')  # noqa: S608 - from the catalogue
-                yield name, int(connection.execute(count, {"tenant": tenant}).scalar_one())
+def company_answers(kernel: Kernel, tenant: UUID, stays: Mapping[str, str]) -> list[StoreAnswer]:
+    """How many rows are a company's, of every table that can have some; `stays` says why those of a table are kept."""
+    declared = {f"table:{name}" for name in stores.of_companies()}
+    try:
+        with _connection(kernel) as connection:
+            found = list(_company_looked(connection, tenant, stays))
+    except Exception as error:  # Whatever keeps a store from answering: it is not clean.
+        return [StoreAnswer(name, "not reachable", note=type(error).__name__) for name in sorted(declared)]
+    missing = declared - {one.store for one in found}
+    return found + [StoreAnswer(name, "not applicable", note="there is no such table") for name in sorted(missing)]
+
+
+def _company_looked(connection: Connection, tenant: UUID, stays: Mapping[str, str]) -> Iterator[StoreAnswer]:
+    there = connection.execute(CATALOGUE, {"only": ""}).all()
+    read_only(connection, tenant)
+    for schema, name, columns, _ in there:
+        if "tenant_id" not in columns:
+            continue
+        label = f"table:{name}" if schema == "public" else f"table:{schema}.{name}"
+        if schema == "public" and name in stays:
+            yield StoreAnswer(label, "not applicable", note=f"kept: {stays[name]}")
+            continue
+        count = text(f'select count(*) from "{schema}"."{name}" where tenant_id = :tenant')  # noqa: S608 - from the catalogue
+        yield asked(label, lambda count=count: int(connection.execute(count, {"tenant": tenant}).scalar_one()))  # type: ignore[misc]
 
 
 def rights(kernel: Kernel) -> dict[str, str]:

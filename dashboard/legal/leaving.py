@@ -1,15 +1,20 @@
-"""An owner has the company leave: a page that counts, asks for the company's name, and calls off until it begins."""
+"""An owner has the company leave: a page that counts, asks for the company's name, and calls off until it begins. Whoever
+holds the receipt reads afterwards what became of it."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
-from compliance.desk import leaving
+from compliance.desk import leaving, leaving_api
+from compliance.erasure.erasures import CertificateMissing
+from compliance.models import Certificate
+from dashboard.legal.erasing import certificate_file, paper_file
 from dashboard.pages import page
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
@@ -20,6 +25,7 @@ from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.plain import whole_number
 
+PUBLIC = {"public": True}
 DESK = [only(Kind.MEMBER)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 
@@ -35,7 +41,7 @@ def _page(request: Request[Any, Any, Any], problem: LikenessError | None = None,
     with desk(request, Permission.COMPANY_LEAVE) as (session, member):
         company, departure = tenants.get(session), leaving.open_of(session)
         counted = leaving.preview(session, kernel, utc_now())
-    link = f"{kernel.settings.public_url.rstrip('/')}/api/v1/departures/{receipt}" if receipt else ""
+    link = leaving.receipt_link(kernel, receipt) if receipt else ""
     context = {"roles": member.roles, "problem": problem, "company": company, "departure": departure,
                "counted": counted, "link": link}  # fmt: skip
     return page(request, "desk/leaving.html", context, status=problem.status if problem else 200)
@@ -65,4 +71,38 @@ def call_off(request: Request[Any, Any, Any]) -> Response[Any]:
     return Redirect("/settings/leaving", status_code=303)
 
 
-routes: list[Any] = [show_leaving, leave, call_off]
+# Afterwards, when nobody can sign in any more: the receipt leads here.
+
+
+@get("/left/{receipt:str}", sync_to_thread=True, opt=PUBLIC)
+def show_left(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
+    departure, issued = leaving_api.behind(request, receipt)
+    until = issued[-1].document["residuals"][0]["until"] if issued and issued[-1].stage == 1 else None
+    context = {"departure": departure, "issued": issued, "download": f"/left/{receipt}/certificate",
+               "until": datetime.fromisoformat(until) if until else None}  # fmt: skip
+    return page(request, "legal/left.html", context)
+
+
+@get("/left/{receipt:str}/certificate/{stage:int}", sync_to_thread=True, opt=PUBLIC)
+def download_departure(request: Request[Any, Any, Any], receipt: FromPath[str], stage: FromPath[int]) -> Response[str]:
+    """The signed certificate as a file that `likeness verify` reads. Raises `CertificateMissing` until it is signed."""
+    return certificate_file(_issued(request, receipt, stage))
+
+
+@get("/left/{receipt:str}/certificate/{stage:int}/pdf", sync_to_thread=True, opt=PUBLIC)
+def download_departure_paper(
+    request: Request[Any, Any, Any], receipt: FromPath[str], stage: FromPath[int]
+) -> Response[bytes]:
+    """The certificate as a sealed page. Raises `CertificateMissing` until it is signed."""
+    return paper_file(_issued(request, receipt, stage))
+
+
+def _issued(request: Request[Any, Any, Any], receipt: str, stage: int) -> Certificate:
+    _, issued = leaving_api.behind(request, receipt)
+    for one in issued:
+        if one.stage == stage:
+            return one
+    raise CertificateMissing("There is no such certificate yet.")
+
+
+routes: list[Any] = [show_leaving, leave, call_off, show_left, download_departure, download_departure_paper]

@@ -8,16 +8,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from batch.models import Employee
 from batch.people import employees
+from compliance.desk import leaving
 from compliance.erasure import erasures, receipts
-from compliance.models import Trigger
+from compliance.models import Certificate, Trigger
 from compliance.proof import whose
 from compliance.proof.paper import sealing
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from tenants import tenants
+from tenants.models import Role
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
-from tests.factories import run_jobs
+from tests.compliance.people import gone_on
+from tests.factories import make_member, run_jobs
 from tests.handed_in import make_person
 
 expect.set_options(timeout=30_000)
@@ -59,7 +64,9 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
     run_jobs(kernel, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         found = erasures.certificate_of(session, erasure.id)
+    left, _ = _departed(kernel, alice)
     assert found.paper is not None
+    assert left.paper is not None
     head, body, tail = found.jws.split(".")
     files = {
         "page.pdf": found.paper,
@@ -68,6 +75,9 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         "byte.pdf": found.paper[:4000] + bytes([found.paper[4000] ^ 1]) + found.paper[4001:],
         "resealed.pdf": _resealed(found.paper),
         "other.jws": f"{head}.{body[:-8]}{'A' * 8}.{tail}".encode(),
+        "left.pdf": left.paper,
+        "left.jws": left.jws.encode(),
+        "left-appended.pdf": left.paper + b"\n%\n",
         "nonsense.pdf": b"%PDF-1.7\nnothing",
     }
     for name, data in files.items():
@@ -83,12 +93,29 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         mine = ("Nadia Ümit", email, whose.code_of(receipt).lower())
         assert checked(page, tmp_path / "page.pdf", *mine).startswith("Valid, and it is about this very person")
         assert "not about this person" in checked(page, tmp_path / "page.pdf", "Bo Linde", *mine[1:])
-        for name in ("appended.pdf", "byte.pdf", "resealed.pdf", "other.jws", "nonsense.pdf"):
+        assert "sealed" in checked(page, tmp_path / "left.pdf")
+        assert str(left.document["deleted_at"]) in page.locator("#outcome dl").inner_text()
+        assert checked(page, tmp_path / "left.jws").startswith("Valid: signed")
+        assert "not about this person" in checked(page, tmp_path / "left.pdf", *mine)
+        for name in ("appended.pdf", "byte.pdf", "resealed.pdf", "other.jws", "left-appended.pdf", "nonsense.pdf"):
             assert checked(page, tmp_path / name).startswith("Not valid"), name
         assert {request.method for request in sent} == {"GET"}
         assert {request.url for request in sent} == {f"{address}/.well-known/likeness-certificates.jwks.json"}
         page.screenshot(path=tmp_path / "verify.png", full_page=True)
         page.close()
+
+
+def _departed(kernel: Kernel, person: Employee) -> tuple[Certificate, str]:
+    """The certificate of the company, which leaves after its last person, and the receipt that leads to it."""
+    owner = make_member(kernel, person.tenant_id, Role.OWNER)
+    with kernel.db.transaction(person.tenant_id) as session:
+        name = tenants.get(session).name
+        _, receipt = leaving.ask(session, kernel, owner.id, utc_now(), name=name, counted=0, hand_back=False)
+    gone_on(kernel, person)
+    with kernel.db.transaction(person.tenant_id) as session:
+        departure = leaving.open_of(session)
+        assert departure is not None
+        return leaving.certificates_of(session, departure)[0], receipt
 
 
 def _resealed(paper: bytes) -> bytes:

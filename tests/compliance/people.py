@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, text
@@ -12,6 +13,7 @@ from batch.models import Employee, Sitting
 from batch.photos import photos
 from batch.sittings import headshots
 from compliance import stores
+from compliance.desk import leaving
 from compliance.erasure import erasures
 from compliance.models import Erasure, Trigger
 from likeness.ground.db import utc_now
@@ -19,8 +21,10 @@ from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.store.objects import person_path
-from tests.factories import give_consent, make_employee
+from tests.factories import give_consent, make_employee, run_jobs
 from tests.handed_in import make_headshots, make_person
+
+AFTER_THE_PAUSE = leaving.PAUSE + timedelta(hours=1)
 
 
 def full_person(kernel: Kernel) -> Employee:
@@ -100,3 +104,14 @@ def readable(kernel: Kernel, person: Employee) -> bool:
         and all(headshots.opened(kernel, one) for one in pictures)
         and all(kernel.objects.get(one.path, source) for one in selfies)
     )
+
+
+def gone_on(kernel: Kernel, person: Employee, ahead: timedelta = AFTER_THE_PAUSE) -> None:
+    """What sweeps and workers do within the hour after the pause."""
+    for _ in range(4):
+        with kernel.db.transaction(person.tenant_id) as session:
+            leaving._step(session, kernel, utc_now() + ahead)
+        run_jobs(kernel, tenant=person.tenant_id)
+        with kernel.db.transaction(person.tenant_id) as session:
+            session.execute(text("update job set due = now() where due is not null"))
+        run_jobs(kernel, tenant=person.tenant_id)

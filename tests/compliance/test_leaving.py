@@ -12,12 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
 from litestar import Litestar
 from litestar.testing import TestClient
+from pyhanko.pdf_utils.reader import PdfFileReader
 from sqlalchemy import text
 from sqlmodel import col, select
 
@@ -26,23 +27,24 @@ from batch.roster import listings
 from batch.sittings import sittings
 from compliance import departed, holds, repeating
 from compliance.desk import leaving
-from compliance.erasure import certifying, erasures
+from compliance.erasure import certifying, erasures, replay
 from compliance.models import Erasure, ErasureState, Trigger
 from compliance.proof import certificates, signing, verifier
+from compliance.proof.paper import sealing
 from compliance.rights import attending
 from likeness import ledger
 from likeness.cli.main import main
 from likeness.ground.db import utc_now
+from likeness.identity import new_token
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.mail.mail import Mail, read
 from tenants import tenants
 from tenants.models import Role
-from tests.compliance.people import colleague_of, full_person, readable
+from tests.compliance.people import colleague_of, full_person, gone_on, readable
 from tests.factories import make_member, run_jobs, sign_in_member
 
 API = "/api/v1"
-LATER = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -140,17 +142,6 @@ def test_hr_deletes_a_batch_and_a_hold_keeps_its_person_until_it_ends(kernel: Ke
     assert [one.state for one in in_db(kernel, alice)] == [ErasureState.CERTIFIED]
 
 
-def gone_on(kernel: Kernel, person: Employee, ahead: timedelta = leaving.PAUSE + LATER) -> None:
-    """What sweeps and workers do within the hour after the pause."""
-    for _ in range(4):
-        with kernel.db.transaction(person.tenant_id) as session:
-            leaving._step(session, kernel, utc_now() + ahead)
-        run_jobs(kernel, tenant=person.tenant_id)
-        with kernel.db.transaction(person.tenant_id) as session:
-            session.execute(text("update job set due = now() where due is not null"))
-        run_jobs(kernel, tenant=person.tenant_id)
-
-
 def test_a_company_leaves_with_everything_and_a_certificate(
     kernel: Kernel, client: TestClient[Any], bob: Employee, tmp_path: Path
 ) -> None:
@@ -193,7 +184,8 @@ def test_a_company_leaves_with_everything_and_a_certificate(
     assert document["people_erased"] == 2
     assert document["handed_back_at"]
     assert (document["holds"], document["counted_when_asked"]["held"]) == ([], 0), "nobody may learn of that hold"
-    assert departed.problems(document["verification"]) == []
+    assert document["verification"]["rights"]["process"] == "its own"
+    assert document["residuals"][0] == certificates.backups(utc_now(), None)
     pin = verifier.Pin(signing.published(kernel))
     assert verifier.certificate(shown["certificate"], pin)["id"] == document["id"]
     (tmp_path / "left.jws").write_text(shown["certificate"])
@@ -205,7 +197,7 @@ def test_a_company_leaves_with_everything_and_a_certificate(
     for planted in (f"tenants/{tenant}/employees/{alice.id}/source/{uuid4()}.part", f"elsewhere/{tenant}.bin"):
         (root / planted).parent.mkdir(parents=True, exist_ok=True)
         (root / planted).write_bytes(b"left over")
-        assert departed.problems(departed.scan(kernel, tenant)) == ["objects"], planted
+        assert departed.scan(kernel, tenant).problems() == ["objects"], planted
         (root / planted).unlink()
     shutil.rmtree(root / "elsewhere")
     assert not kernel.keys.opens(tenant)
@@ -226,20 +218,62 @@ def test_a_company_leaves_with_everything_and_a_certificate(
     assert client.get(f"{API}/departures/{receipt[:-4]}AAAA").status_code == 404
 
 
-def test_people_of_a_company_that_left_get_their_second_certificate(
-    kernel: Kernel,
+def test_a_company_that_left_and_its_people_get_their_second_certificates(
+    kernel: Kernel, client: TestClient[Any], bob: Employee, tmp_path: Path
 ) -> None:
     alice = full_person(kernel)
     owner = make_member(kernel, alice.tenant_id, Role.OWNER)
     with kernel.db.transaction(alice.tenant_id) as session:
-        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
-    gone_on(kernel, alice)
+        session.execute(text("update tenant set language = 'fr'"))
+        _, receipt = leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    waiting = client.get(f"/left/{receipt}")
+    assert "Nothing is deleted yet" in waiting.text
+    assert client.get(f"/left/{receipt}/certificate/1").status_code == 404
     stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
-    certifying.begin_second(stated, utc_now() + timedelta(days=4))
-    run_jobs(kernel, tenant=alice.tenant_id)
+    gone_on(stated, alice)
+    papers = [client.get(f"/left/{receipt}/certificate/1/pdf").content]
+    assert "A second certificate follows after" in client.get(f"/left/{receipt}").text
+    for days in (2, 4):
+        certifying.begin_second(stated, utc_now() + timedelta(days=days))
+        leaving.begin_second_of_companies(stated, utc_now() + timedelta(days=days))
+        run_jobs(stated, tenant=alice.tenant_id)
+        assert client.get(f"/left/{receipt}/certificate/2").status_code == (404 if days == 2 else 200)
     (erasure,) = in_db(kernel, alice)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert [one.stage for one in certifying.certificates_of(session, erasure.id)] == [1, 2]
+        assert leaving.open_of(session) is not None
+    papers.append(client.get(f"/left/{receipt}/certificate/2/pdf").content)
+    pin = verifier.Pin(signing.published(kernel))
+    first, second = (verifier.certificate(verifier.out_of_pdf(one), pin) for one in papers)
+    assert (first["stage"], second["stage"], second["first"], second["residuals"]) == (1, 2, first["id"], [])
+    assert second["backups"]["promised"] == first["residuals"][0]["until"] == second["backups"]["ran_out"]
+    assert first["paper"]["sealed_by"] == second["paper"]["sealed_by"] == signing.sealed_by(kernel, utc_now())
+    for number, paper in enumerate(papers, 1):
+        sealing.check(paper, first["paper"]["sealed_by"])
+        assert PdfFileReader(io.BytesIO(paper)).root["/Lang"] == "fr"
+        (tmp_path / f"{number}.pdf").write_bytes(paper)
+        (tmp_path / f"appended-{number}.pdf").write_bytes(paper + b"\n%")
+        pinned = ["--fingerprint", str(certificates.kid_of(verifier.out_of_pdf(paper)))]
+        assert CliRunner().invoke(main, ["verify", str(tmp_path / f"{number}.pdf"), *pinned]).exit_code == 0
+        assert CliRunner().invoke(main, ["verify", str(tmp_path / f"appended-{number}.pdf"), *pinned]).exit_code == 1
+    shown = client.get(f"{API}/departures/{receipt}").json()
+    assert [shown["first_certificate"], shown["certificate"]] == [verifier.out_of_pdf(one) for one in papers]
+    assert "Second certificate" in client.get(f"/left/{receipt}").text
+    assert client.get(f"/left/{new_token(bob.tenant_id)}").status_code == 404, "another company's guess leads nowhere"
+    _lost_and_given_back(kernel, alice.tenant_id, client, receipt, shown)
+
+
+def _lost_and_given_back(
+    kernel: Kernel, tenant: UUID, client: TestClient[Any], receipt: str, shown: dict[str, Any]
+) -> None:
+    """A database that lacks departure and certificates gets them from the folder that no backup restores."""
+    with kernel.db.transaction(tenant) as session:
+        session.execute(text("delete from certificate"))
+        session.execute(text("delete from departure"))
+    assert client.get(f"/left/{receipt}").status_code == 404
+    assert replay.after_restore(kernel).certificates >= 4
+    assert client.get(f"{API}/departures/{receipt}").json()["certificate"] == shown["certificate"]
+    assert client.get(f"/left/{receipt}/certificate/2/pdf").content.startswith(b"%PDF")
 
 
 def test_a_hold_keeps_the_company_and_an_owner_may_call_it_off(kernel: Kernel, client: TestClient[Any]) -> None:
@@ -270,10 +304,15 @@ def test_a_restored_backup_does_not_bring_the_company_back(kernel: Kernel) -> No
     with kernel.db.transaction(tenant) as session:
         # As a backup from before would have it: the company is there, its certificate is not.
         session.execute(text("update tenant set left_at = null where id = :id"), {"id": tenant})
-        jws = session.execute(text("select jws from departure")).scalar_one()
-        session.execute(text("update departure set ended_at = null, jws = null"))
-    with kernel.db.transaction(tenant) as session:
-        repeating.REPEAT[act.event](session, kernel, act)
+        jws = session.execute(text("select jws from certificate where departure_id is not null")).scalar_one()
+        session.execute(text("delete from certificate where departure_id is not null"))
+        session.execute(text("update departure set ended_at = null"))
+    # An act of an earlier version carries the certificate itself.
+    for facts in (act.facts, {**act.facts, "jws": jws}):
+        with kernel.db.transaction(tenant) as session:
+            session.execute(text("update tenant set left_at = null where id = :id"), {"id": tenant})
+            repeating.REPEAT[act.event](session, kernel, replace(act, facts=facts))
     with kernel.db.transaction(tenant) as session:
         assert session.execute(text("select left_at from tenant where id = :id"), {"id": tenant}).scalar_one()
-        assert session.execute(text("select jws from departure")).scalar_one() == jws
+        assert session.execute(text("select ended_at from departure")).scalar_one() is not None
+        assert session.execute(text("select jws from certificate where departure_id is not null")).scalar_one() == jws

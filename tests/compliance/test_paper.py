@@ -12,8 +12,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
-from compliance.proof import verifier
-from compliance.proof.paper import page, sealing, typeset, words
+from compliance.proof import departures, verifier
+from compliance.proof.paper import company, page, sealing, typeset, words
 from likeness.locale.languages import LANGUAGES
 from likeness.locale.words import words as words_for
 
@@ -85,6 +85,31 @@ def test_no_english_stands_on_a_page_in_another_language(trigger: str, stage: in
         there = sentences(words.page(said, words_for(language)))
         assert not {one for one in english & set(there) if re.search(r"[a-z]{3}", one)} - {"Zebra Wörks"}
         assert not re.search(r"\b(the|your|deleted|until|is)\b", " ".join(there))
+
+
+def departure(**more: Any) -> dict[str, Any]:
+    """A company's, with something in every place."""
+    counted = {"people": 500, "objects": {"source": 4000, "model": 0, "headshot": 12_000}, "batches": 3}
+    said: dict[str, Any] = {
+        "certificate": departures.KIND, "asked_at": AT, "handed_back_at": AT, "people_erased": 500,
+        "counted_when_asked": counted, "key_of_the_company": {"destroyed_at": AT},
+        "residuals": [{"what": words.BACKUPS, "until": AT}], "holds": [{"basis": "warrant", "until": AT}] * 9,
+    }  # fmt: skip
+    return document() | said | more
+
+
+@pytest.mark.parametrize(("language", "hostile"), [*((one, HOSTILE[1]) for one in LANGUAGES), ("de", HOSTILE[2])])
+def test_a_companys_page_is_one_page_in_its_language_whatever_it_is_called(language: str, hostile: str) -> None:
+    said = departure(controller=hostile, processor=hostile, stage=1 if language == "de" else 2)
+    pdf = page.render(said, "a.b.c", language, fingerprint=FINGERPRINT)
+    reader = PdfFileReader(io.BytesIO(pdf))
+    assert (pages(pdf), verifier.out_of_pdf(pdf)) == (1, "a.b.c")
+    assert reader.root["/Lang"] == (language if typeset.writes(language) else "en")
+    plain = departure(handed_back_at=None, stage=said["stage"])
+    english = set(sentences(company.page(plain, words_for("en"))))
+    there = sentences(company.page(plain, words_for(language)))
+    left = {one for one in english & set(there) if re.search(r"[a-z]{3}", one)} - {"Zebra Wörks"}
+    assert not left or language == "en"
 
 
 def test_a_machine_without_a_font_for_the_language_writes_english(monkeypatch: pytest.MonkeyPatch) -> None:

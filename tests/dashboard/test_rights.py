@@ -93,9 +93,9 @@ def test_an_owner_has_the_company_leave_and_calls_it_off(client: TestClient[Any]
     with kernel.db.transaction(alice.tenant_id) as session:
         session.execute(text("update web_session set authenticated_at = now()"))
     begun = client.post("/settings/leaving", data=wish | {"name": "Zebra Works"})
-    assert "/api/v1/departures/" in begun.text
+    assert "/left/" in begun.text
     assert "not before HR has taken" in begun.text
-    assert "/api/v1/departures/" not in get(client, "/settings/leaving")
+    assert "/left/" not in get(client, "/settings/leaving")
     sign_in_member(client, kernel, alice.tenant_id, Role.HR)
     assert "/api/v1/leaving/package" in get(client, "/settings")
     assert client.get("/settings/leaving", follow_redirects=False).status_code == 403

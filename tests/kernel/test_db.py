@@ -1,3 +1,7 @@
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -5,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
+from likeness import migrations
 from likeness.ground.db import PLATFORM, Database, UnknownSchema, UnsafeRole, after_commit, before_commit
 from likeness.ground.errors import Unavailable
 from likeness.kernel import Kernel
@@ -90,6 +95,30 @@ def test_the_program_refuses_a_schema_that_it_does_not_know(
 def test_migrating_twice_changes_nothing(postgres: EmbeddedPostgres, kernel: Kernel) -> None:
     migrate(postgres.url("likeness_owner"))
     kernel.db.check()
+
+
+def test_a_migration_that_changes_rows_sees_them() -> None:
+    """Row-level security is forced on the owner too: outside of `all_rows` an update finds nothing, and says nothing."""
+    blind = []
+    for file in sorted((Path(migrations.__file__).parent / "versions").glob("*.py")):
+        tree = ast.parse(file.read_text())
+        seeing = {id(one) for block in ast.walk(tree) if isinstance(block, ast.With) and "all_rows" in ast.dump(block)
+                  for one in ast.walk(block)}  # fmt: skip
+        called = {one.func.id for one in ast.walk(tree) if id(one) in seeing and isinstance(one, ast.Call)
+                  and isinstance(one.func, ast.Name)}  # fmt: skip
+        for function in (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name not in called):
+            blind += [f"{file.name}: {words}" for words in _changes(function, seeing)]
+    known = ("0001_", "0058_")  # Before there was row-level security; and 0060 does again what 0058 missed.
+    assert [one for one in blind if not one.startswith(known)] == []
+    assert [one[:5] for one in blind] == ["0001_", "0058_"]
+
+
+def _changes(function: ast.FunctionDef, seeing: set[int]) -> Iterator[str]:
+    for call in ast.walk(function):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "execute":
+            words = [one.value for one in ast.walk(call) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+            if id(call) not in seeing and words and re.match(r"\s*(update|delete|insert)\s", words[0]):
+                yield words[0]
 
 
 def test_the_ledger_cannot_be_changed_by_the_program(kernel: Kernel) -> None:

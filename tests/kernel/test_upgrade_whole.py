@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -222,6 +223,8 @@ def test_every_row_of_the_version_before_is_there_afterwards(old: str, postgres:
     assert {name for name in before} == set(rows_of(uuid4())), "a table of schema 0002 has no row in this test"
     for tenant, written in tenants.items():
         _fill(engine, tenant, written, before)
+    migrate(old, "0059")
+    departures = {tenant: _departed(engine, tenant) for tenant in tenants}
     migrate(old)
     now = _tables(engine)
     # Asked as the program asks, under row-level security, so that a row which lost its company counts as lost.
@@ -230,8 +233,39 @@ def test_every_row_of_the_version_before_is_there_afterwards(old: str, postgres:
         for name, rows in written.items():
             assert name in now, f"table {name} is gone"
             _compare(app, tenant, now[name], rows)
+        _has_left(app, tenant, departures[tenant])
     app.dispose()
     engine.dispose()
+
+
+def _departed(engine: Engine, tenant: UUID) -> str:
+    """Of 0059: a company that left, with its certificate in the departure, and a deletion that 0058 should have settled."""
+    document = {"id": str(uuid4()), "issued_at": "2026-03-02T10:11:12+00:00", "controller": "Zebra Wörks"}
+    payload = urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
+    left = (
+        "insert into departure"
+        " (id, tenant_id, asked_by, asked_at, begins_at, hand_back, ended_at, receipt_hash, counts, jws)"
+        " values (:id, :tenant, :id, now(), now(), false, now(), :hash, '{}', :jws)"
+    )
+    with engine.begin() as connection:
+        _enter(connection, tenant)
+        said = {"id": uuid4(), "tenant": tenant, "hash": tenant.bytes, "jws": f"a.{payload}.c"}
+        connection.execute(text(left), said)
+        other = "jsonb_build_object('id', cast(:id as uuid), 'recipients', cast('[]' as jsonb), 'receipt_hash', null)"
+        copy = f"select (jsonb_populate_record(e, {other})).* from erasure e where state = 'certified' limit 1"
+        connection.execute(text(f"insert into erasure {copy}"), {"id": uuid4()})
+    return document["id"]
+
+
+def _has_left(engine: Engine, tenant: UUID, certificate: str) -> None:
+    with engine.begin() as connection:
+        _enter(connection, tenant)
+        found = connection.execute(text("select id::text, stage, document from certificate where departure_id is not null"))
+        (row,) = found.all()
+        assert (row.id, row.stage, row.document["controller"]) == (certificate, 1, "Zebra Wörks")
+        nobody = "state = 'certified' and recipients::text = '[]'"
+        unsettled = f"select count(*) from erasure where {nobody} and recipients_settled_at is null"
+        assert connection.execute(text(unsettled)).scalar_one() == 0
 
 
 def _tables(engine: Engine) -> dict[str, Table]:

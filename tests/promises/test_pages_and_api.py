@@ -200,6 +200,8 @@ SHOWN = {
     "/desk/template": ["/template"],
     "/gone/{receipt}": ["/receipts/{token}"],
     "/gone/{receipt}/certificate": ["/receipts/{token}"],
+    "/left/{receipt}": ["/departures/{token}"],
+    "/left/{receipt}/certificate/{stage}": ["/departures/{token}"],
     "/i/{token}": ["/links/{token}"],
     "/legal": ["/erasures", "/erasures/recipients", "/holds"],
     "/legal/certificates/{certificate_id}": [
@@ -251,6 +253,7 @@ PAGES_SHOW_ALONE = {
     "/": "the front door of browsers",
     "/account": "about the sessions of browsers, which a program has none of",
     "/gone/{receipt}/certificate.pdf": "the signed text, which counts, is in the receipt; this is the same on paper",
+    "/left/{receipt}/certificate/{stage}/pdf": "the same page on paper, of a company that left",
     "/help": "words about the pages",
     "/legal/ledger/check": "whoever does not believe the server walks the exported log with verifier.py",
     "/operations/mailbox": "stands in for a mail server where none is set up, and only there",

@@ -109,6 +109,7 @@ def test_one_companys_guesses_change_nothing_for_another_behind_the_same_proxy(
     ("method", "path"),
     [
         ("GET", "/api/v1/receipts/{}"), ("GET", "/gone/{}"), ("GET", "/gone/{}/certificate"), ("GET", "/i/{}"),
+        ("GET", "/left/{}"), ("GET", "/api/v1/departures/{}"),
         ("POST", "/i/{}"), ("POST", "/i/{}/renew"), ("GET", "/api/v1/links/{}"), ("POST", "/api/v1/links/{}"),
         ("POST", "/api/v1/links/{}/renew"), ("POST", "/api/v1/sign-in/{}"), ("POST", "/sign-in/{}"),
     ],

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import segno
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from compliance.proof.paper import typeset, words
+from compliance.proof import departures
+from compliance.proof.paper import company, typeset, words
 from likeness.locale.languages import ENGLISH
 from likeness.locale.words import Words
 from likeness.locale.words import words as words_for
@@ -36,17 +37,13 @@ def render(document: Mapping[str, Any], jws: str, language: str, *, fingerprint:
     expected = urlencode({"certificate": document["id"], "key": fingerprint})
     segno.make(f"{address}#{expected}", error="m", micro=False).save(drawn, kind="svg", border=2, scale=4)
     logged = document["ledger"]
-    data = words.page(_shortened(document), reads) | {
+    about = company if document.get("certificate") == departures.KIND else words
+    data = about.page(_shortened(document), reads) | {
         "qr": drawn.getvalue().decode(),
         "jws": jws,
         "fonts": FONTS,
         "verify": [
-            say(
-                "Scan the code above or open {address}: the page checks this file in your browser and sends it nowhere."
-                " Without us: the command likeness verify, or the file verifier.py with the public key whose fingerprint"
-                " stands in your consent receipt.",
-                address=address,
-            )
+            say(about.VERIFY, address=address),
         ],
         "facts": [
             [say("Number"), document["id"]],
@@ -74,6 +71,6 @@ def _place(logged: Mapping[str, Any], reads: Words) -> str:
 
 
 def _shortened(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A company may have a name of any length; the page has one."""
-    name = " ".join(str(document["controller"]).split())
-    return {**document, "controller": name if len(name) <= ONE_LINE else f"{name[:ONE_LINE]}…"}
+    """A company and its processor may have names of any length; the page has one."""
+    names = {who: " ".join(str(document[who]).split()) for who in ("controller", "processor")}
+    return {**document, **{who: one if len(one) <= ONE_LINE else f"{one[:ONE_LINE]}…" for who, one in names.items()}}

@@ -39,6 +39,15 @@ LEFT = {
         "Everything else of yours, until its own last day: this certificate is about the deletion named above alone."
     ),
 }
+RAN_OUT = N_(
+    "The last backup that could have held a key to it has run out as well, as the operator states, and a second check found"
+    " nothing."
+)
+VERIFY = N_(
+    "Scan the code above or open {address}: the page checks this file in your browser and sends it nowhere."
+    " Without us: the command likeness verify, or the file verifier.py with the public key whose fingerprint"
+    " stands in your consent receipt."
+)
 RESPONSIBLE = N_("{controller} is responsible for your data; {processor} held it and deleted it on {moment}.")
 LIMITS = (
     N_("What your employer downloaded before, and mails in anybody's mailbox."),
@@ -90,25 +99,30 @@ def page(document: Mapping[str, Any], reads: Words) -> dict[str, Any]:
             "This deletion was not asked for by you, so no proof code was given out. The certificate does not say"
             " whose it is."
         ),
-        "words": {
-            "kind": say(_kind(document)),
-            "deleted": say("What was deleted"),
-            "checked": say("Who checked"),
-            "left": say("What is left"),
-            "told": say("Who was told"),
-            "limits": say("What this certificate does not cover"),
-            "whose": say("Whose certificate this is"),
-            "verify": say("How to check it"),
-            "measured": say("seen by this program"),
-            "stated": say("stated by others"),
-            "marks": say(
-                "“Seen by this program” is what it measured itself; “stated by others” is what it was told and only"
-                " repeats. The signed text is attached to this file. Not found in the listed stores at this time by this"
-                " verifier."
-            ),
-            "attached": say("The signed text of this certificate"),
-            "qr": say("A code that leads to the page where this certificate is checked"),
-        },
+        "words": headings(reads) | {"kind": say(_kind(document))},
+    }
+
+
+def headings(reads: Words) -> dict[str, str]:
+    """Over the parts of the page, and what stands at its foot."""
+    say = reads.gettext
+    return {
+        "deleted": say("What was deleted"),
+        "checked": say("Who checked"),
+        "left": say("What is left"),
+        "told": say("Who was told"),
+        "limits": say("What this certificate does not cover"),
+        "whose": say("Whose certificate this is"),
+        "verify": say("How to check it"),
+        "measured": say("seen by this program"),
+        "stated": say("stated by others"),
+        "marks": say(
+            "“Seen by this program” is what it measured itself; “stated by others” is what it was told and only"
+            " repeats. The signed text is attached to this file. Not found in the listed stores at this time by this"
+            " verifier."
+        ),
+        "attached": say("The signed text of this certificate"),
+        "qr": say("A code that leads to the page where this certificate is checked"),
     }
 
 
@@ -140,10 +154,7 @@ def _lead(document: Mapping[str, Any], scope: str, reads: Words) -> list[str]:
     )
     lead = [joined([say(begun, day=day(document["requested_at"], reads)), told])]
     if document["stage"] == 2:
-        lead.append(say(
-            "The last backup that could have held a key to it has run out as well, as the operator states, and a second"
-            " check found nothing."
-        ))  # fmt: skip
+        lead.append(say(RAN_OUT))
     return lead
 
 
@@ -171,13 +182,7 @@ def _checked(document: Mapping[str, Any], reads: Words) -> list[str]:
             other=len(answers) - clean,
         )
     ]
-    if rights := document["verification"].get("rights"):
-        reading = "cannot" in rights.get("database", "")
-        told.append(
-            say("It read the database with rights that cannot write.")
-            if reading
-            else say("It read the database with the rights of this program, which could also write.")
-        )
+    told += rights_said(document, reads)
     if document["keys"]:
         told.append(
             say(
@@ -188,29 +193,47 @@ def _checked(document: Mapping[str, Any], reads: Words) -> list[str]:
     return told
 
 
+def rights_said(document: Mapping[str, Any], reads: Words) -> list[str]:
+    """With what rights the look read the database."""
+    rights = document["verification"].get("rights")
+    if not rights:
+        return []
+    if "cannot" in rights.get("database", ""):
+        return [reads.gettext("It read the database with rights that cannot write.")]
+    return [reads.gettext("It read the database with the rights of this program, which could also write.")]
+
+
+def backups_said(document: Mapping[str, Any], reads: Words) -> list[dict[str, str]]:
+    """How long backups are kept, or that they have run out, as the operator states."""
+    say = reads.gettext
+    found: list[str] = []
+    if ran_out := document.get("backups", {}).get("ran_out"):
+        found.append(say("Backups of the key folder ran out on {day}, as the operator states.", day=day(ran_out, reads)))
+    for one in document["residuals"]:
+        if one["what"] != BACKUPS:
+            continue
+        if one["until"]:
+            found.append(say(
+                "Backups of the key folder until {day}, as the operator states. A second certificate follows after that"
+                " day.",
+                day=day(one["until"], reads),
+            ))  # fmt: skip
+        else:
+            found.append(say(
+                "Backups of the key folder. The operator has not stated how long they are kept, so no second certificate"
+                " can be promised."
+            ))  # fmt: skip
+    return [{"words": one, "kind": "stated"} for one in found]
+
+
 def _left(document: Mapping[str, Any], reads: Words) -> list[dict[str, str]]:
     say = reads.gettext
-    found: list[dict[str, str]] = []
-    if ran_out := document.get("backups", {}).get("ran_out"):
-        words = say("Backups of the key folder ran out on {day}, as the operator states.", day=day(ran_out, reads))
-        found.append({"words": words, "kind": "stated"})
+    found = backups_said(document, reads)
     for one in (*document["residuals"], *document.get("kept", [])):
         what, until = one["what"], one.get("until")
         if what == BACKUPS:
-            words = (
-                say(
-                    "Backups of the key folder until {day}, as the operator states. A second certificate follows after that"
-                    " day.",
-                    day=day(until, reads),
-                )
-                if until
-                else say(
-                    "Backups of the key folder. The operator has not stated how long they are kept, so no second"
-                    " certificate can be promised."
-                )
-            )
-            found.append({"words": words, "kind": "stated"})
-        elif what == "raw workbooks of other batches, sealed":
+            continue
+        if what == "raw workbooks of other batches, sealed":
             words = say("Workbooks of other groups of people, locked, until {day}.", day=day(until, reads))
             found.append({"words": words, "kind": "measured"})
         else:

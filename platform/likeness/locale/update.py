@@ -26,6 +26,7 @@ from likeness.locale.languages import ENGLISH, LANGUAGES
 
 TREE = Path(__file__).parents[3]
 TEMPLATES = ("dashboard/templates/visit", "dashboard/templates/legal/verify.html", "dashboard/templates/legal/trust.html",
+             "dashboard/templates/legal/left.html",
              *(f"dashboard/templates/sign_in/{name}.html" for name in (
                  "account", "again", "confirm", "door", "form", "front", "onward", "sso_problem")),
              "dashboard/templates/layout.html", "dashboard/templates/error.html",
