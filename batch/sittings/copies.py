@@ -5,6 +5,7 @@ Taking a headshot back asks HR to delete its copy. Both see the request, and wha
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,6 +18,7 @@ from batch.people import departments, employees
 from likeness import ledger
 from likeness.ground.db import tenant_of
 from likeness.ground.errors import NotFound
+from likeness.ledger import LedgerEntry
 from tenants.webhooks.events import Event
 
 
@@ -50,11 +52,33 @@ def of(session: Session, employee_id: UUID) -> HeldCopies:
         .where(col(TakeBack.tenant_id) == tenant, col(TakeBack.employee_id) == employee_id)
         .order_by(col(TakeBack.asked_at))
     ).all()
+    outlived = _outlived(session, employee_id, {one.headshot_id for one in asked})
     return HeldCopies(
-        times=tuple(at for at in downloaded if at is not None),
+        times=tuple(sorted([*(at for at in downloaded if at is not None), *outlived])),
         asked=tuple(one for one in asked if one.deleted_at is None),
         deleted=tuple(one for one in asked if one.deleted_at is not None),
     )
+
+
+def _outlived(session: Session, employee_id: UUID, taken_back: Collection[UUID | None]) -> list[datetime]:
+    """When HR first downloaded each headshot whose last day here has come: its release is gone, and HR's copy is not."""
+    tenant = tenant_of(session)
+    here = set(
+        session.exec(
+            select(Headshot.id).where(col(Headshot.tenant_id) == tenant, col(Headshot.employee_id) == employee_id)
+        )
+    )
+    entries = session.exec(
+        select(LedgerEntry.objects, LedgerEntry.at)
+        .where(
+            col(LedgerEntry.tenant_id) == tenant,
+            col(LedgerEntry.subject) == str(employee_id),
+            col(LedgerEntry.event) == "release.downloaded",
+        )
+        .order_by(col(LedgerEntry.sequence).desc())
+    )
+    first = {UUID(one): at for objects, at in entries for one in objects}
+    return [at for one, at in first.items() if one not in here and one not in taken_back]
 
 
 def ask_back(session: Session, release: Release, now: datetime) -> None:

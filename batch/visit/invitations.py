@@ -24,10 +24,9 @@ from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Conflict, Gone
 from likeness.ground.lanes import Lane
-from likeness.identity import LinkUnknown, LinkUsed, end_sessions_of, new_token, token_hash
+from likeness.identity import LinkUnknown, LinkUsed, end_sessions_of, token_hash
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder
-from likeness.mail import mail
 from tenants import credits, suspension
 from tenants.sso import identities
 
@@ -187,33 +186,19 @@ def standing(session: Session, employee_id: UUID) -> Invitation | None:
 
 @jobs.actor(lane=Lane.GENERAL)
 def deliver(attempt: jobs.Attempt, invitation_id: str, template: str, number: str) -> None:
-    """Makes a token and writes the mail that carries it, in one transaction: the token is in no other place."""
     kernel, now = attempt.kernel, utc_now()
     with attempt.finishing() as session:
         invitation = _wanted(session, UUID(invitation_id), template, now)
         if invitation is None:
             return
-        employee = employees.get(session, invitation.employee_id)
-        token = new_token(invitation.tenant_id)
-        letter = letters.with_link(session, kernel, employee, template, token, now + LIFETIME)
-        campaign = f"{invitation.id}:{number}"
-        mail_id = mail.post(session, kernel.keys, employee.id, letter, template=template, campaign=campaign)
-        if mail_id is None:
+        if not letters.post(
+            session, kernel, invitation, template, f"{invitation.id}:{number}", now, until := now + LIFETIME
+        ):
             return
-        link = Link(
-            tenant_id=invitation.tenant_id,
-            employee_id=employee.id,
-            invitation_id=invitation.id,
-            token_hash=token_hash(token),
-            mail_id=mail_id,
-            created_at=now,
-            expires_at=now + LIFETIME,
-        )
-        session.add(link)
-        if employee.opted_out_at is None:  # Else the day from which HR may ask again would say that they came back.
-            invitation.expires_at = max(invitation.expires_at, link.expires_at)
+        if employees.get(session, invitation.employee_id).opted_out_at is None:
+            # Else the day from which HR may ask again would say that they came back.
+            invitation.expires_at = max(invitation.expires_at, until)
         session.add(invitation)
-        ledger.record(session, "invitation.sent", subject=employee.id, objects=[invitation.id])
 
 
 def look_up(session: Session, token: str, now: datetime) -> LinkTarget:

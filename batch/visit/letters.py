@@ -6,20 +6,50 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from batch.models import Employee
+from batch.models import Employee, Invitation, Link
 from batch.people import employees, funnel, notes
 from batch.visit import notices
+from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.ground.settings import Settings
+from likeness.identity import new_token, token_hash
 from likeness.kernel import Kernel
 from likeness.locale.words import words
+from likeness.mail import mail
 from likeness.mail.letters import letter, render
 from likeness.mail.mail import Letter
 from tenants import tenants
 
 
+def post(
+    session: Session, kernel: Kernel, invitation: Invitation, template: str, campaign: str, now: datetime,
+    until: datetime, **facts: str,
+) -> bool:  # fmt: skip
+    """Makes a token and writes the mail that carries it, in one transaction: the token is in no other place. Whether the
+    same one was not written before."""
+    employee = employees.get(session, invitation.employee_id)
+    token = new_token(invitation.tenant_id)
+    letter = with_link(session, kernel, employee, template, token, until, **facts)
+    mail_id = mail.post(session, kernel.keys, employee.id, letter, template=template, campaign=campaign)
+    if mail_id is None:
+        return False
+    session.add(
+        Link(
+            tenant_id=invitation.tenant_id,
+            employee_id=employee.id,
+            invitation_id=invitation.id,
+            token_hash=token_hash(token),
+            mail_id=mail_id,
+            created_at=now,
+            expires_at=until,
+        )
+    )
+    ledger.record(session, "invitation.sent", subject=employee.id, objects=[invitation.id])
+    return True
+
+
 def with_link(
-    session: Session, kernel: Kernel, employee: Employee, template: str, token: str, until: datetime
+    session: Session, kernel: Kernel, employee: Employee, template: str, token: str, until: datetime, **facts: str
 ) -> Letter:
     tenant, who = tenants.get(session), employees.profile(kernel.keys, employee)
     reads = employees.words(kernel.keys, employee, tenant)
@@ -34,6 +64,7 @@ def with_link(
         note=notes.quoted(notes.for_people_of(session, kernel.keys, employee.batch_id)),
         photos=str(funnel.lines(session, utc_now(), employee_id=employee.id)[0].photos),
         **notices.terms(tenant, reads),
+        **facts,
     )
 
 

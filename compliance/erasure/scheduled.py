@@ -23,8 +23,9 @@ from compliance.erasure.wiping import locked_person
 from compliance.models import EVERYTHING, Certificate, Erasure
 from compliance.proof import whose
 from compliance.proof.scan import PassedScan
+from compliance.retention import endings
 from likeness import ledger
-from likeness.ground.db import tenant_of
+from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Gone
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
@@ -53,7 +54,9 @@ def certify(attempt: jobs.Attempt, erasure: Erasure) -> timedelta | None:
         mine = _tied(session, kernel, erasure.id)
     scan = rescan.scan(kernel, rescan.subject_of(mine))
     if not scan.problems():
-        certifying.first(attempt, mine, PassedScan(scan), lambda session, _: None)
+        certifying.first(
+            attempt, mine, PassedScan(scan), lambda session, done: endings.write_ended(session, kernel, done, utc_now())
+        )
         return None
     with attempt.transaction() as session:
         mine = certifying.locked(session, erasure.id)

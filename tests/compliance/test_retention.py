@@ -10,13 +10,13 @@ from sqlmodel import SQLModel, col, update
 from batch.models import NAMES_DAYS, Employee, Headshot, Release
 from batch.people import employees
 from batch.photos import decisions, photos
-from batch.sittings import headshots
-from batch.visit import notices
+from batch.sittings import copies, headshots
+from batch.visit import invitations, notices
 from compliance import holds
-from compliance.erasure import cases, erasures
+from compliance.erasure import cases, erasures, scheduled
 from compliance.proof.paper import words
-from compliance.retention import retention
-from compliance.rights import lasting
+from compliance.retention import endings, retention
+from compliance.rights import attending, lasting
 from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Unavailable
@@ -263,3 +263,66 @@ def _hold(kernel: Kernel, person: Employee, until: datetime) -> None:
             expires_at=until, now=utc_now(),
         )  # fmt: skip
         holds.confirm(session, hold.id, confirmed_by=other.id, now=utc_now())
+
+
+def letters_of(kernel: Kernel, person: Employee, template: str) -> list[mail.Letter]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        mine = [one for one in mail.mailbox(session) if one.template == template and one.owner_id == person.id]
+        return [letter for one in mine if (letter := mail.read(kernel.keys, one))]
+
+
+def test_a_sitting_that_is_over_is_written_about_once_with_its_days(
+    kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    soon = utc_now() + endings.SETTLED + MINUTE
+    for person in (alice, bob):
+        with kernel.db.transaction(person.tenant_id) as session:
+            invitations.invite(session, employees.get(session, person.id), utc_now())
+    assert endings.close_of(kernel, alice.tenant_id, utc_now()) == 0, "they may change their mind"
+    with kernel.db.transaction(alice.tenant_id) as session:
+        tenants.change_approval(session, approves=True, caller="member:x")
+    assert endings.close_of(kernel, alice.tenant_id, soon) == 0, "the company has not looked at it yet"
+    with kernel.db.transaction(alice.tenant_id) as session:
+        tenants.change_approval(session, approves=False, caller="member:x")
+    assert [endings.close_of(kernel, alice.tenant_id, soon) for _ in range(2)] == [1, 0]
+    (letter,) = letters_of(kernel, alice, "closing")
+    selfies_due, headshots_due = due_of(kernel, alice)
+    for due in (selfies_due, headshots_due):
+        assert words_for("en", "UTC").moment(due) in letter.text
+    assert "You have released 1 headshot to" in letter.text
+    assert "/i/" in letter.text
+    assert letters_of(kernel, bob, "closing") == []
+    # Who has everything deleted hears of that, and of nothing else.
+    with kernel.db.transaction(bob.tenant_id) as session:
+        erasures.ask(session, kernel, bob.id, utc_now())
+    assert endings.close_of(kernel, bob.tenant_id, soon) == 0
+
+
+def test_the_last_deletion_is_told_once_with_its_certificates_and_with_what_the_employer_keeps(
+    kernel: Kernel, alice: Employee, bob: Employee
+) -> None:
+    with kernel.db.transaction(alice.tenant_id) as session:
+        invitations.invite(session, employees.get(session, alice.id), utc_now())
+        (given,) = headshots.releases(session, alice.id)
+        given.downloaded_at = utc_now()
+        session.add(given)
+        ledger.record(
+            session, "release.downloaded", caller="member:x", subject=alice.id, objects=[given.headshot_id]
+        )
+    selfies_due, headshots_due = due_of(kernel, alice)
+    sweep(kernel, alice, selfies_due)
+    attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    assert letters_of(kernel, alice, "ended") == [], "headshots are still here"
+    sweep(kernel, alice, headshots_due)
+    attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=alice.tenant_id)
+    (letter,) = letters_of(kernel, alice, "ended")
+    with kernel.db.transaction(alice.tenant_id) as session:
+        mine = scheduled.of(session, kernel.keys, employees.get(session, alice.id))
+        assert copies.of(session, alice.id).kept == 1, "the copy that HR has is not gone with the headshot"
+        assert copies.of(session, bob.id).kept == 0
+    assert len(mine) == 3
+    assert all(str(one.certificate.id) in letter.text for one in mine)
+    assert "keeps what you released" in letter.text
+    assert letters_of(kernel, bob, "ended") == []
