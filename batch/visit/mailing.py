@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +13,14 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from batch.people import departments
-from likeness.ground.db import tenant_of
+from likeness.ground.db import PLATFORM, tenant_of
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
+from likeness.mail import bounces, imap, mail
 from likeness.mail.smtp import MailOutcome
 from tenants import tenants
+
+log = logging.getLogger(__name__)
 
 State = Literal["waiting", "not delivered", "unknown"]
 
@@ -48,6 +52,14 @@ ENDED = {
     " Ask for an address with the letters a to z.",
     MailOutcome.LATER: f"The mail server asked to come again later, for hours. Nothing was delivered, and {NO_MORE}.",
     MailOutcome.AWAY: f"The mail server took no mails for three days. Nothing was delivered, and {NO_MORE}.",
+}
+CAME_BACK = "The mail came back after the mail server had taken it"
+ENDED |= {
+    MailOutcome.NO_MAILBOX: f"{CAME_BACK}: there is no such mailbox. Correct the address in the sheet and drop it again, or"
+    " send again once you know that it is right.",
+    MailOutcome.FULL: f"{CAME_BACK}: the mailbox is full. Ask the person to make room, then send again.",
+    MailOutcome.RETURNED: f"{CAME_BACK}: the server behind the address refused it. Ask whoever runs that server, the number"
+    " says why, then send again.",
 }
 UNKNOWN = (
     "The mail was handed over, and the mail server did not answer. Nobody knows whether it arrives, so it is not sent again"
@@ -151,7 +163,8 @@ def _note_deliveries(session: Session) -> None:
     session.execute(DELIVERIES, {"tenant": tenant_of(session)})
 
 
-# A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address.
+# A later link that arrived takes an earlier bounce back; readdressing has removed the links of the old address. What came
+# back after it was taken is newer than the delivery that was noted of it.
 DELIVERIES = text(
     """
     update invitation i set delivered_at = m.sent_at, bounced_at = case when m.sent_at is null then m.failed_at end
@@ -161,7 +174,30 @@ DELIVERIES = text(
         where l.tenant_id = :tenant and (mail.sent_at is not null or mail.failed_at is not null)
         group by l.invitation_id
     ) m
-    where i.tenant_id = :tenant and i.id = m.invitation_id and i.delivered_at is null and i.opened_at is null
-      and (m.sent_at is not null or i.bounced_at is null)
+    where i.tenant_id = :tenant and i.id = m.invitation_id and i.opened_at is null
+      and case when i.delivered_at is null then m.sent_at is not null or i.bounced_at is null
+               else m.sent_at is null and m.failed_at > i.delivered_at end
     """
 )
+
+
+@jobs.every(timedelta(seconds=30))
+def collect_bounces(kernel: Kernel, now: datetime) -> None:
+    """Reads the mailbox that mails come back to. A report is deleted once it is written on the mail's row; whatever else
+    lies there is for people, and stays."""
+    settings = kernel.settings
+    if not (settings.bounces_imap and settings.bounces_address):
+        return
+    try:
+        with imap.opened(settings.bounces_imap, timeout=settings.smtp_timeout) as mailbox:
+            read = {one.uid: bounces.read(one.data, settings.bounces_address) for one in mailbox.unread()}
+            failed = [one for one in read.values() if one and one.outcome]
+            if failed:
+                # Whose mail it is only its row says.
+                for tenant in (*tenants.all_ids(kernel), PLATFORM):
+                    with kernel.db.transaction(tenant) as session:
+                        mail.came_back(session, failed, now)
+            for uid, one in read.items():
+                (mailbox.delete if one else mailbox.leave)(uid)
+    except imap.MailboxAway as error:
+        log.warning("the mailbox of returned mails cannot be read: %s", error)

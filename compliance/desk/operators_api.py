@@ -227,7 +227,10 @@ def check_sender(
     """Whether receivers can tell that mails from here are genuine. `selector` is that of the DKIM key."""
     access.check(request, Permission.INSTALLATION_READ)
     settings = kernel_of(request).settings
-    found = sender.check(settings.mail_from, settings.smtp_url, selector.strip(), sender.Names(settings.dns_server))
+    found = sender.check(
+        settings.mail_from, settings.smtp_url, selector.strip(), sender.Names(settings.dns_server),
+        returns=settings.bounces_address,
+    )  # fmt: skip
     return [CheckShown(one.name, one.state, one.says, one.record) for one in found]
 
 

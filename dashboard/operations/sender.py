@@ -23,10 +23,14 @@ def show_sender(request: Request[Any, Any, Any], selector: FromQuery[str] = "") 
     with desk(request, Permission.INSTALLATION_READ):
         pass
     # After the transaction, because DNS may take its time.
-    checks = sender.check(settings.mail_from, settings.smtp_url, selector.strip(), sender.Names(settings.dns_server))
+    checks = sender.check(
+        settings.mail_from, settings.smtp_url, selector.strip(), sender.Names(settings.dns_server),
+        returns=settings.bounces_address,
+    )  # fmt: skip
     context = {
         "sender": settings.mail_from, "domain": sender.domain_of(settings.mail_from), "checks": checks,
         "selector": selector.strip()[:63], "server": bool(settings.smtp_url), "asked": settings.dns_server,
+        "returns": settings.bounces_address, "read": bool(settings.bounces_address and settings.bounces_imap),
     }  # fmt: skip
     return page(request, "operations/mail.html", context)
 

@@ -18,6 +18,9 @@ from batch.visit import invitations, mailing
 from likeness.ground.db import utc_now
 from likeness.ground.lanes import Lanes
 from likeness.kernel import Kernel
+from likeness.mail import mail
+from likeness.mail.bounces import Bounce
+from likeness.mail.smtp import MailOutcome
 from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_member
 from tests.kernel.scripted import SILENT, Scripted, scripted
 
@@ -87,6 +90,30 @@ def test_each_outcome_is_said_to_hr(
     assert line["mail"] is None
     assert line["stage"] == "delivered"
     assert "Send again" not in page
+
+
+def test_what_comes_back_later_is_said_to_hr_and_takes_the_delivery_back(
+    client: TestClient[Any], kernel: Kernel, alice: UUID, bob: UUID
+) -> None:
+    with scripted() as server:
+        person, other, opened = invite(kernel, alice, server), invite(kernel, bob, server), invite(kernel, alice, server)
+    assert shown(client, kernel, person)[0]["stage"] == "delivered"
+    with kernel.db.transaction(alice) as session:
+        ids = {one.owner_id: one.id for one in mail.mailbox(session)}
+        session.execute(text("update invitation set opened_at = now() where employee_id = :id"), {"id": opened.id})
+    back = [Bounce(one, MailOutcome.NO_MAILBOX, "550 5.1.1") for one in ids.values()]
+    for tenant in (alice, bob):
+        with kernel.db.transaction(tenant) as session:
+            mail.came_back(session, back, utc_now())
+    mailing.note_deliveries(kernel, utc_now())
+    line, page = shown(client, kernel, person)
+    assert (line["stage"], line["mail"]["state"], line["mail"]["code"]) == ("bounced", "not delivered", "550 5.1.1")
+    assert "there is no such mailbox" in page
+    assert "The server said 550 5.1.1" in page
+    assert "Send again" in page
+    assert shown(client, kernel, opened)[0]["stage"] == "opened", "whoever opened the link has got the mail"
+    line, page = shown(client, kernel, other)
+    assert (line["stage"], line["mail"]) == ("delivered", None)
 
 
 def test_hr_decides_to_send_again_and_only_their_own(

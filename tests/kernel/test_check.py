@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from likeness.ground.settings import Settings
+from likeness.run.check import _bounces as asked_bounces
 from likeness.run.check import _mail as asked_mail
 from likeness.run.check import makes, problems
 from tests.kernel.scripted import scripted
@@ -78,3 +79,12 @@ def test_the_mail_server_is_asked_whether_it_would_take_a_mail(tmp_path: Path, s
         found = list(asked_mail(settings))
         assert not server.texts
     assert (len(found), words in "".join(found)) == (bool(words), True)
+
+
+def test_the_mailbox_of_what_comes_back_is_asked_for(tmp_path: Path) -> None:
+    half = Settings(home=tmp_path, bounces_address="bounces@company.example")
+    assert "Only one of" in "".join(asked_bounces(half))
+    away = half.model_copy(update={"bounces_imap": "imap://reader:secret@127.0.0.1:9"})
+    (said,) = asked_bounces(away)
+    assert "does not answer. Check LIKENESS_BOUNCES_IMAP" in said
+    assert "secret" not in said

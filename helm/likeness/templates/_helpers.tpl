@@ -101,6 +101,9 @@ seccompProfile: {type: RuntimeDefault}
 {{- if $v.mail.existingSecret }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_SMTP_URL" "existingSecret" $v.mail.existingSecret "key" $v.mail.key) }}
 {{- end }}
+{{- if $v.mail.bounces.existingSecret }}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_BOUNCES_IMAP" "existingSecret" $v.mail.bounces.existingSecret "key" $v.mail.bounces.key) }}
+{{- end }}
 {{- include "likeness.bucketEnv" . }}
 {{- with $v.extraEnv }}
 {{ toYaml . }}

@@ -114,6 +114,17 @@ class Settings(BaseSettings):
         ge=0.1, le=50,
     )  # fmt: skip
     mail_from: str = Field("Likeness <likeness@localhost>", description="The sender of every mail.")
+    bounces_address: str = Field(
+        "",
+        description="A mailbox for mails that come back later, e.g. `bounces@example.com`, whose server also takes mail for"
+        " `bounces+anything@example.com`. Each mail leaves under such an envelope sender of its own. Empty: it is that of"
+        " `LIKENESS_MAIL_FROM`, and what comes back is read by whoever reads its mail.",
+    )
+    bounces_imap: str = Field(
+        "",
+        description="Where that mailbox is read, `imaps://user:password@host:993/INBOX`, twice a minute: why a mail came"
+        " back stands beside its person, and the report is deleted. What is no report stays there. Empty: nothing is read.",
+    )
     dns_server: str = Field(
         "",
         description="Asked for the sender's SPF, DKIM and DMARC records on the operators' page, as `10.1.0.2` or"

@@ -17,7 +17,7 @@ from email.utils import parseaddr
 from functools import partial
 from uuid import UUID, uuid4
 
-from sqlalchemy import UniqueConstraint, select, text
+from sqlalchemy import UniqueConstraint, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import Field, Session, col
 
@@ -27,6 +27,7 @@ from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from likeness.mail import logos
+from likeness.mail.bounces import Bounce, envelope_of
 from likeness.mail.smtp import MailOutcome, SmtpAnswer, hand_over
 
 KEEP_TRYING = timedelta(days=3)
@@ -54,7 +55,7 @@ class Mail(TenantRow, table=True):
     sent_at: datetime | None = Moment(default=None, nullable=True)
     failed_at: datetime | None = Moment(default=None, nullable=True)
     outcome: str | None = None
-    """What came of the last try, one of `smtp.Outcome`; None before the first and without a server."""
+    """What came of the last try, or what came back later, a `MailOutcome`; None before the first and without a server."""
     code: str | None = None
     tried_at: datetime | None = Moment(default=None, nullable=True)
     handed_at: datetime | None = Moment(default=None, nullable=True)
@@ -186,6 +187,21 @@ FAILURES = text(
 )
 
 
+def came_back(session: Session, bounces: Collection[Bounce], now: datetime) -> None:
+    """Writes what came back on the tenant's mails, of which our own server had taken each; once for each."""
+    for one in bounces:
+        session.execute(
+            update(Mail)
+            .where(
+                col(Mail.tenant_id) == tenant_of(session),
+                col(Mail.id) == one.mail_id,
+                col(Mail.failed_at).is_(None),
+                or_(col(Mail.sent_at).is_not(None), col(Mail.outcome) == MailOutcome.UNKNOWN),
+            )
+            .values(sent_at=None, failed_at=now, outcome=one.outcome, code=one.code or None)
+        )
+
+
 def sender_of(session: Session, mail_from: str) -> str:
     """Whom the tenant's mails come from: the installation's address, with the name that the company chose."""
     chosen = session.execute(text("select sender_name from tenant where id = :tenant"), {"tenant": tenant_of(session)})
@@ -219,6 +235,7 @@ def deliver(attempt: jobs.Attempt, mail_id: str) -> None:
     answer = hand_over(
         kernel.settings.smtp_url, sender, letter, mail.id,
         logo=logo, timeout=kernel.settings.smtp_timeout, handing=partial(_mark, attempt, mail.id),
+        returns=envelope_of(kernel.settings.bounces_address, mail.id),
     )  # fmt: skip
     wait = answer.outcome in (MailOutcome.LATER, MailOutcome.AWAY)
     too_late = now - mail.created_at > KEEP_TRYING or (answer.outcome == MailOutcome.LATER and attempt.last)

@@ -64,11 +64,12 @@ def domain_of(mail_from: str) -> str:
     return parseaddr(mail_from)[1].rpartition("@")[2].lower()
 
 
-def check(mail_from: str, smtp_url: str, selector: str, names: Names) -> list[Check]:
+def check(mail_from: str, smtp_url: str, selector: str, names: Names, *, returns: str = "") -> list[Check]:
+    """`returns` is where mails come back to, whose domain is the one that SPF is asked of; empty for the sender."""
     domain, host = domain_of(mail_from), urlsplit(smtp_url).hostname or ""
     found = []
     looks: dict[str, Callable[[], Check]] = {
-        "SPF": lambda: _spf(domain, host, names),
+        "SPF": lambda: _spf(domain_of(returns) or domain, host, names),
         "DKIM": lambda: _dkim(domain, selector, names),
         "DMARC": lambda: _dmarc(domain, names),
     }

@@ -52,6 +52,12 @@ class MailOutcome(StrEnum):
     """The server is not reachable, is silent, goes away, or does not let us in. It has taken nothing."""
     UNKNOWN = "unknown"
     """All of it was handed over and no answer came."""
+    NO_MAILBOX = "no mailbox"
+    """It came back later: nobody has this address."""
+    FULL = "full"
+    """It came back later: the mailbox is full."""
+    RETURNED = "returned"
+    """It came back later, for another reason."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,13 @@ class _Said(Exception):
 
 def hand_over(
     url: str, sender: str, letter: Written, mail_id: UUID, *, timeout: float, handing: Callable[[], None],
-    logo: Logo | None = None,
+    logo: Logo | None = None, returns: str = "",
 ) -> SmtpAnswer:  # fmt: skip
-    """Sends one mail. `handing` is called once the server is ready for the text and before any of it leaves."""
+    """Sends one mail. `handing` is called once the server is ready for the text and before any of it leaves. What another
+    server cannot bring comes back to `returns`, or to the sender."""
     try:
         message, mail_from, rcpt_to = _message(sender, letter, mail_id, logo)
+        mail_from = _address(returns).addr_spec if returns else mail_from
     except (ValueError, UnicodeError):  # Header values with line ends, addresses that are none.
         return SmtpAnswer(MailOutcome.ADDRESS)
     deadline = time.monotonic() + PATIENCE * timeout
@@ -91,14 +99,14 @@ def hand_over(
         return said.answer
 
 
-def would_take(url: str, sender: str, *, timeout: float) -> SmtpAnswer:
+def would_take(url: str, sender: str, *, timeout: float, returns: str = "") -> SmtpAnswer:
     """Whether the server lets us in and takes mail of this sender, to the sender's own address; nothing is sent."""
     deadline = time.monotonic() + PATIENCE * timeout
     try:
         own = _address(sender).addr_spec
         with _until_it_answers(), _connected(url, timeout) as server:
             _greet(server, url, timeout, deadline)
-            _envelope(server, own, own, timeout, deadline)
+            _envelope(server, _address(returns).addr_spec if returns else own, own, timeout, deadline)
             return SmtpAnswer(MailOutcome.SENT)
     except ValueError:
         return SmtpAnswer(MailOutcome.REFUSED)

@@ -33,6 +33,8 @@ from likeness.kernel import issuer_of
 from likeness.keys import fingerprint
 from likeness.keys.keys import DataKey, KeyClass, KeyFolder, KeyRef, MasterKeyMissing
 from likeness.keys.providers import chosen
+from likeness.mail import imap
+from likeness.mail.bounces import envelope_of
 from likeness.mail.smtp import LOCAL, MailOutcome, would_take
 from likeness.run.machine import changed, existing, hindrances, worries
 from likeness.run.postgres import url_of_running
@@ -87,6 +89,7 @@ def edges(settings: Settings) -> Iterator[str]:
         yield from _in_clear(settings)
     if settings.smtp_url:
         yield from _mail(settings)
+    yield from _bounces(settings)
 
 
 def makes(settings: Settings) -> Iterator[str]:
@@ -325,7 +328,8 @@ def _broker(url: str) -> None:
 
 def _mail(settings: Settings) -> Iterator[str]:
     """Whether the server would take a mail of ours: all but the text is said to it."""
-    answer = would_take(settings.smtp_url, settings.mail_from, timeout=5)
+    back = envelope_of(settings.bounces_address, uuid4())
+    answer = would_take(settings.smtp_url, settings.mail_from, timeout=5, returns=back)
     said = f" ({answer.code})" if answer.code else ""
     match answer.outcome:
         case MailOutcome.SENT | MailOutcome.LATER:
@@ -341,6 +345,14 @@ def _mail(settings: Settings) -> Iterator[str]:
             )
         case _:
             yield f"The mail server takes no mail of this sender{said}, so nobody is reached. Check LIKENESS_MAIL_FROM."
+
+
+def _bounces(settings: Settings) -> Iterator[str]:
+    """Whether the mailbox of what comes back can be read; nothing in it is."""
+    if bool(settings.bounces_imap) != bool(settings.bounces_address):
+        yield "Only one of LIKENESS_BOUNCES_ADDRESS and LIKENESS_BOUNCES_IMAP is set: mails that come back are not read."
+    elif settings.bounces_imap and (why := imap.trouble(settings.bounces_imap, timeout=5)):
+        yield f"The mailbox of returned mails cannot be read. {why} Check LIKENESS_BOUNCES_IMAP."
 
 
 def _in_clear(settings: Settings) -> Iterator[str]:
