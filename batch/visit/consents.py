@@ -301,8 +301,8 @@ def _opt_out(session: Session, employee_id: UUID, now: datetime, event: str) -> 
     # First of all, as everybody does who changes things of one person, or two could wait for each other.
     session.refresh(employee, with_for_update={"key_share": True})
     mine = (col(Consent.tenant_id) == employee.tenant_id, col(Consent.employee_id) == employee.id)
-    ended = update(Consent).where(*mine, col(Consent.withdrawn_at).is_(None))
-    session.execute(ended.values(withdrawn_at=now, signed_receipt=None))
+    withdrawn = update(Consent).where(*mine, col(Consent.withdrawn_at).is_(None)).returning(col(Consent.id))
+    ended = list(session.execute(withdrawn.values(withdrawn_at=now, signed_receipt=None)).scalars())
     end_sittings(session, employee.id)
     sittings = (col(Sitting.tenant_id) == employee.tenant_id, col(Sitting.employee_id) == employee.id)
     served = session.exec(select(Sitting.id).where(*sittings, col(Sitting.state) == SittingState.DONE)).first()
@@ -312,7 +312,7 @@ def _opt_out(session: Session, employee_id: UUID, now: datetime, event: str) -> 
     if employee.opted_out_at is None:
         employee.opted_out_at = now
         session.add(employee)
-        ledger.record(session, event, caller=f"employee:{employee.id}", subject=employee.id)
+        ledger.record(session, event, caller=f"employee:{employee.id}", subject=employee.id, objects=ended)
         if not _handed_in(session, employee):
             # Whoever handed something in gets another mail once it goes, with the way to their certificate.
             address = employee.email_index.hex()[:32]

@@ -314,7 +314,7 @@ def finish(attempt: jobs.Attempt, departure_id: str) -> None:
 def _keep(session: Session, kernel: Kernel, departure: Departure, made: Certificate) -> None:
     made.departure_id = departure.id
     certifying.keep(session, kernel, made, {"departure": departed.facts_of(departure)})
-    ledger.record(session, certifying.ISSUED, objects=[departure.id, made.id])
+    ledger.record(session, "certificate.issued", objects=[departure.id, made.id])
 
 
 def _case(

@@ -23,7 +23,6 @@ from compliance.proof import certificates, signing
 from compliance.proof.paper import page, sealing
 from compliance.proof.scan import PassedScan
 from likeness import checkpoints, ledger
-from likeness.checkpoints import Checkpoint
 from likeness.ground.db import PLATFORM, row_of, tenant_of, utc_now
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
@@ -36,7 +35,7 @@ from tenants.webhooks.events import Event
 
 log = logging.getLogger(__name__)
 
-PREPARED, ISSUED = "certificate.prepared", "certificate.issued"
+PREPARED = "certificate.prepared"
 MOST = 200
 """Second certificates that one sweep of one company begins."""
 
@@ -80,17 +79,7 @@ def logged(session: Session, kernel: Kernel, certificate_id: UUID, now: datetime
         .limit(1)
     ).one()
     assert point is not None
-    return _place(session, entry, point)
-
-
-def _place(session: Session, entry: LedgerEntry, point: Checkpoint) -> dict[str, Any]:
-    proof = checkpoints.inclusion(session, entry, point)
-    return {
-        "entry": entry.data().decode(),
-        "position": entry.position,
-        "proof": [one.hex() for one in proof],
-        "checkpoint": point.note,
-    }
+    return checkpoints.place(session, entry, point)
 
 
 def made(kernel: Kernel, tenant: UUID, document: dict[str, Any], language: str, now: datetime) -> Certificate:
@@ -125,7 +114,7 @@ def _store(session: Session, kernel: Kernel, erasure: Erasure, made: Certificate
         "receipt_hash": erasure.receipt_hash.hex() if erasure.receipt_hash else None,
     }  # fmt: skip
     keep(session, kernel, made, {"erasure": facts})
-    ledger.record(session, ISSUED, subject=erasure.employee_id, objects=[erasure.id, made.id])
+    ledger.record(session, "certificate.issued", subject=erasure.employee_id, objects=[erasure.id, made.id])
     ids = {"erasure_id": erasure.id, "certificate_id": made.id}
     deliveries.happened(session, Event.CERTIFICATE_ISSUED, ids, made.issued_at)
 

@@ -3,7 +3,7 @@
 
     python verifier.py certificate certificate.jws --key public-key.json      (a consent receipt as well)
     python verifier.py certificate certificate.pdf --fingerprint FINGERPRINT --name "…" --email "…" --code "…"
-    python verifier.py log ledger.jsonl --key public-key.json --checkpoint what-you-kept.txt
+    python verifier.py log ledger.jsonl --key public-key.json --checkpoint receipt.jws    (or a mail, a certificate, a note)
     python verifier.py entries part-of-a-log.jsonl --key public-key.json
     python verifier.py extends what-you-kept.txt answer.json --key public-key.json
     python verifier.py vectors vectors.json
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import email.policy
 import hashlib
 import json
 import re
@@ -30,6 +31,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TYPE, RECEIPT = "likeness-certificate+jws", "likeness-consent-receipt+jws"
+NAMED = {TYPE: ("request_ref", "id"), RECEIPT: ("record_id",)}
 SUBJECT = b"likeness subject v1\n"
 OPENED = "epoch.opened"
 
@@ -71,10 +73,9 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 
 def unpadded(text: str) -> bytes:
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", text):
-        raise Invalid("It was changed.")
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
+    spelled = re.fullmatch(r"[A-Za-z0-9_-]*", text)
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if spelled else b""
+    if not spelled or base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
         raise Invalid("It was changed.")  # Another spelling of the same bytes is not ours.
     return data
 
@@ -91,8 +92,7 @@ class Pin:
     def __init__(self, keys: Any = None, fingerprint: str = "") -> None:
         listed = keys.get("keys", [keys]) if isinstance(keys, dict) else []
         self.keys = {
-            thumbprint(one): one
-            for one in listed
+            thumbprint(one): one for one in listed
             if isinstance(one, dict) and one.get("kty") == "OKP" and one.get("crv") == "Ed25519" and "x" in one
         }
         self.fingerprint = fingerprint.strip()
@@ -105,9 +105,6 @@ class Pin:
         if jwk is None:
             raise Invalid("It was signed by another key than the one that you pinned.")
         return Ed25519PublicKey.from_public_bytes(unpadded(str(jwk["x"])))
-
-    def every(self) -> list[Ed25519PublicKey]:
-        return [Ed25519PublicKey.from_public_bytes(unpadded(str(jwk["x"]))) for jwk in self.keys.values()]
 
 
 # The tree (RFC 6962; the checks are those of RFC 9162, sections 2.1.3.2 and 2.1.4.2)
@@ -122,9 +119,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def tree_root(leaves: list[bytes]) -> bytes:
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    level = leaves
+    level = leaves or [hashlib.sha256(b"").digest()]
     while len(level) > 1:
         above = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
         level = above + ([level[-1]] if len(level) % 2 else [])
@@ -132,9 +127,7 @@ def tree_root(leaves: list[bytes]) -> bytes:
 
 
 def check_inclusion(leaf: bytes, position: int, size: int, proof: list[bytes], root: bytes) -> None:
-    if not 0 <= position < size:
-        raise Invalid("The entry does not lie within the log.")
-    if _climbed(position, size - 1, [leaf, *proof])[1] != root:
+    if not 0 <= position < size or _climbed(position, size - 1, [leaf, *proof])[1] != root:
         raise Invalid("The entry is not in the log that the checkpoint names.")
 
 
@@ -184,6 +177,7 @@ NOTE = re.compile(
     r"time (?P<at>\S+)\nsequence (?P<sequence>[0-9]+)\n"
 )
 SIGNED = re.compile("\u2014 (?P<name>[^\\s+]+) (?P<signature>[A-Za-z0-9+/]{91}=)\n")
+IN_TEXT = re.compile(f"(?m)^{NOTE.pattern}\n{SIGNED.pattern}")
 
 
 def checkpoint(note: str, pin: Pin) -> dict[str, Any]:
@@ -194,11 +188,10 @@ def checkpoint(note: str, pin: Pin) -> dict[str, Any]:
     if said is None or signed is None or signed["name"] != said["instance"]:
         raise Invalid("This is no checkpoint.")
     blob = base64.b64decode(signed["signature"])
-    for key in pin.every():
-        raw = key.public_bytes_raw()
+    for raw in (unpadded(str(jwk["x"])) for jwk in pin.keys.values()):
         if blob[:4] == hashlib.sha256(signed["name"].encode() + b"\n\x01" + raw).digest()[:4]:
             try:
-                key.verify(blob[4:], (text + "\n").encode())
+                Ed25519PublicKey.from_public_bytes(raw).verify(blob[4:], (text + "\n").encode())
             except InvalidSignature:
                 raise Invalid("The checkpoint was changed.") from None
             numbers = {name: int(said[name]) for name in ("epoch", "size", "sequence")}
@@ -229,27 +222,27 @@ def certificate(token: str, pin: Pin, kind: str = TYPE) -> dict[str, Any]:
         raise Invalid("The signature does not match these words and this key.") from None
     logged = (document := parsed(payload)).get("ledger")
     if isinstance(logged, dict) and "checkpoint" in logged:
-        _check_logged(document, logged, pin)
+        about = document["record_metadata"] if kind == RECEIPT else document
+        _check_logged({about.get(one) for one in NAMED[kind]}, logged, pin)
     return document
 
 
-def _check_logged(document: dict[str, Any], logged: dict[str, Any], pin: Pin) -> None:
+def _check_logged(about: set[Any], logged: dict[str, Any], pin: Pin) -> None:
     point = checkpoint(str(logged["checkpoint"]), pin)
     entry = parsed(words := str(logged.get("entry")).encode())
     objects = entry.get("objects")
-    if not isinstance(objects, list) or not {document.get("request_ref"), document.get("id")} <= set(objects):
+    if not isinstance(objects, list) or not about <= set(objects):
         raise Invalid("The entry of the log is about something else.")
     if (entry.get("tenant"), entry.get("epoch")) != (point["tenant"], point["epoch"]):
         raise Invalid("The entry is of another log than the checkpoint.")
     if not isinstance(position := logged.get("position"), int):
-        raise Invalid("The certificate does not say where in the log it stands.")
+        raise Invalid("It does not say where in the log it stands.")
     check_inclusion(leaf_hash(words), position, point["size"], hashes(logged.get("proof")), point["root"])
 
 
 def plain(text: str) -> str:
     """A name or address without what two people write differently: spaces, capitals, the form of accents."""
-    folded = " ".join(unicodedata.normalize("NFC", text).split()).lower()
-    return unicodedata.normalize("NFC", folded)
+    return unicodedata.normalize("NFC", " ".join(unicodedata.normalize("NFC", text).split()).lower())
 
 
 def code_of(written: str) -> str:
@@ -285,6 +278,19 @@ def out_of_pdf(data: bytes) -> str:
         if re.fullmatch(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", text):
             return text
     raise Invalid("There is no signed text in this PDF.")
+
+
+def kept(data: bytes, pin: Pin) -> dict[str, Any]:
+    """What the checkpoint says in whatever its holder kept: a certificate, a receipt, a mail, a webhook's body, a note."""
+    if re.search(rb"(?im)^content-transfer-encoding:", data):
+        body = email.message_from_bytes(data, policy=email.policy.default).get_body(("plain",))
+        data = body.get_content().encode() if body else b""
+    text = (out_of_pdf(data) if data.startswith(b"%PDF") else data.decode()).replace("\r\n", "\n").strip() + "\n"
+    if re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", text):
+        text = str((certificate(text, pin, kind_of(text)).get("ledger") or {}).get("checkpoint"))
+    elif text.startswith("{"):
+        text = str(json.loads(text).get("checkpoint"))
+    return checkpoint((IN_TEXT.search(text) or [text])[0], pin)
 
 
 def check_log(lines: list[bytes], points: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
@@ -388,9 +394,16 @@ CHECKS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("certificate", "log", "entries", "extends", "vectors"))
+    parser.add_argument("file")
+    parser.add_argument("answer", nargs="?", help="extends: what the server answered")
+    parser.add_argument("--checkpoint", action="append", default=[], help="log: a receipt, mail, certificate or note")
+    for name in ("key", "fingerprint", "name", "email", "code"):
+        parser.add_argument(f"--{name}", default="")
     given = "\0".join(sys.argv[1:] if arguments is None else arguments)
     # A fingerprint may begin with a hyphen, and would be taken for another option.
-    options = _options().parse_args(given.replace("--fingerprint\0", "--fingerprint=").split("\0"))
+    options = parser.parse_args(given.replace("--fingerprint\0", "--fingerprint=").split("\0"))
     try:
         return _run(options)
     except Invalid as error:
@@ -409,8 +422,9 @@ def _run(options: argparse.Namespace) -> int:
     pin = Pin(json.loads(Path(options.key).read_bytes()) if options.key else None, options.fingerprint)
     if not options.key and not options.fingerprint:
         raise Invalid("Name the key that you pinned, with --key or --fingerprint.")
+    data = Path(options.file).read_bytes()
+    lines = [line for line in data.split(b"\n") if line]
     if options.what == "certificate":
-        data = Path(options.file).read_bytes()
         token = out_of_pdf(data) if data.startswith(b"%PDF") else data.decode("ascii")
         document = certificate(token, pin, kind_of(token))
         if options.code or options.name or options.email:
@@ -419,31 +433,17 @@ def _run(options: argparse.Namespace) -> int:
         whose = ", about this very person." if options.code else "; whose it is was not asked (--name, --email, --code)."
         print("VALID: signed with the key that you pinned, unchanged" + whose)
         return 0
-    if options.what == "extends":
-        old, answer = (Path(one).read_bytes().decode() for one in (options.file, options.answer))
-        print("VALID:", check_extends(checkpoint(old, pin), json.loads(answer), pin))
+    if options.what in ("entries", "extends"):
+        answer = Path(options.answer).read_bytes() if options.answer else b"{}"
+        extends = options.what == "extends"
+        print("VALID:", check_extends(kept(data, pin), json.loads(answer), pin) if extends else check_entries(lines, pin))
         return 0
-    lines = [line for line in Path(options.file).read_bytes().split(b"\n") if line]
-    if options.what == "entries":
-        print("VALID:", check_entries(lines, pin))
-        return 0
-    points = [checkpoint(Path(one).read_bytes().decode(), pin) for one in options.checkpoint]
+    points = [kept(Path(one).read_bytes(), pin) for one in options.checkpoint]
     good, bad = check_log(lines, points)
     print("\n".join([*good, *(f"NOT VALID: {one}" for one in bad)] or ["Nothing was checked."]))
     if not points:
         print("Without a checkpoint that you kept yourself nothing shows whether entries were cut or rewritten.")
     return 1 if bad or not points else 0
-
-
-def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("certificate", "log", "entries", "extends", "vectors"))
-    parser.add_argument("file")
-    parser.add_argument("answer", nargs="?", help="extends: what the server answered")
-    parser.add_argument("--checkpoint", action="append", default=[], help="log: one that you kept; may be repeated")
-    for name in ("key", "fingerprint", "name", "email", "code"):
-        parser.add_argument(f"--{name}", default="")
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 It is made by whoever holds that key, within a minute or two, kept with the answer, and fetched by the person; once they
 take their answer back it is made anew, and says so. It names them by their random id alone: their name stands in the
-mail, and sealed beside the answer.
+mail, and sealed beside the answer. It holds a checkpoint of the company's log and the proof that the answer is in it, so
+that whoever keeps their receipt can show that the log was changed afterwards.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from uuid import UUID
 
 import rfc8785
 from joserfc import jws
-from sqlalchemy import or_
+from sqlalchemy import Text, cast, or_
 from sqlmodel import Session, col, select
 
 from batch.models import Consent, Notice, Purpose
 from batch.visit import notices
 from compliance.proof import certificates, signing, verifier
+from likeness import checkpoints
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import NotFound
 from likeness.ground.lanes import Lane
 from likeness.ground.settings import Settings
 from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
+from likeness.ledger import LedgerEntry
 from tenants import tenants
 from tenants.models import Tenant
 
@@ -80,7 +83,8 @@ def _send(session: Session, consent_id: UUID, *, now: datetime) -> None:
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=3))
 def sign(attempt: jobs.Attempt, consent_id: str) -> None:
-    key = signing.key(attempt.kernel, utc_now())
+    now = utc_now()
+    key = signing.key(attempt.kernel, now)
     with attempt.finishing() as session:
         consent = session.exec(
             select(Consent)
@@ -91,6 +95,8 @@ def sign(attempt: jobs.Attempt, consent_id: str) -> None:
             return
         said = document(consent, notices.get(session, consent.notice_id), tenants.get(session),
                         attempt.kernel.settings)  # fmt: skip
+        if (placed := _place(session, attempt.kernel, consent, now)) is not None:
+            said["ledger"] = placed
         header = {
             "alg": certificates.ALGORITHM, "jwk": key.as_dict(private=False), "kid": key.thumbprint(),
             "typ": verifier.RECEIPT,
@@ -98,6 +104,30 @@ def sign(attempt: jobs.Attempt, consent_id: str) -> None:
         words = rfc8785.dumps(said)
         consent.signed_receipt = jws.serialize_compact(header, words, key, algorithms=[certificates.ALGORITHM])
         session.add(consent)
+
+
+def _place(session: Session, kernel: Kernel, consent: Consent, now: datetime) -> dict[str, Any] | None:
+    """The newest entry of the log that names this answer, and a checkpoint that covers it: the one that is known, if it
+    does, because several answer within the same minute. None where a restore lost the entry."""
+    entry = session.exec(
+        select(LedgerEntry)
+        .where(
+            col(LedgerEntry.tenant_id) == tenant_of(session),
+            col(LedgerEntry.subject) == str(consent.employee_id),
+            col(LedgerEntry.event).startswith("consent."),
+            cast(col(LedgerEntry.objects), Text).contains(str(consent.id)),
+        )
+        .order_by(col(LedgerEntry.sequence).desc())
+        .limit(1)
+    ).one_or_none()
+    if entry is None:
+        return None
+    point = checkpoints.newest(session, entry.epoch)
+    if point is None or point.size <= entry.position:
+        point = checkpoints.sign(session, signing.signer(kernel, now), now)
+    if point is None or point.epoch != entry.epoch or point.size <= entry.position:
+        return None
+    return checkpoints.place(session, entry, point)
 
 
 def document(consent: Consent, notice: Notice, company: Tenant, settings: Settings) -> dict[str, Any]:
@@ -177,6 +207,8 @@ def form(address: str) -> dict[str, Any]:
              "event_state": {"enum": ["consent given", "consent withdrawn"]}, "method": text}  # fmt: skip
     about = {"schema": text, "schema_version": {"const": STRUCTURE}, "record_id": uuid, "receipt_id": uuid,
              "pii_principal_id": uuid}  # fmt: skip
+    hashes = {"type": "array", "items": digest}
+    ledger = _whole({"checkpoint": text, "entry": text, "position": {"type": "integer"}, "proof": hashes})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{address}{PATH}",
@@ -189,7 +221,7 @@ def form(address: str) -> dict[str, Any]:
             }),
             "party_identification": {"type": "array", "items": _whole(party), "minItems": 2, "maxItems": 2},
             "events": {"type": "array", "items": _whole(event, validity_duration=text), "minItems": 1, "maxItems": 2},
-        }),
+        }, ledger=ledger),
     }  # fmt: skip
 
 

@@ -59,14 +59,16 @@ export async function certificate(token, keys) {
   const key = await publicKey(jwk);
   if (!(await crypto.subtle.verify({ name: "Ed25519" }, key, unpadded(parts[2]), words))) fail("changed");
   const document = JSON.parse(decoder.decode(unpadded(parts[1])));
-  if (document.ledger?.checkpoint) await logged(document, jwk, key);
-  return { document, fingerprint: header.kid, receipt: header.typ === RECEIPT };
+  const receipt = header.typ === RECEIPT;
+  const about = receipt ? [document.record_metadata.record_id] : [document.request_ref, document.id];
+  if (document.ledger?.checkpoint) await logged(document, about, jwk, key);
+  return { document, fingerprint: header.kid, receipt };
 }
 
-async function logged(document, jwk, key) {
+async function logged(document, about, jwk, key) {
   const { entry, position, proof, checkpoint } = document.ledger;
   const said = JSON.parse(entry);
-  if (![document.request_ref, document.id].every((one) => said.objects.includes(one))) fail("log");
+  if (!about.every((one) => said.objects.includes(one))) fail("log");
   const [text, signature] = checkpoint.split("\n\n");
   const [origin, size, root] = text.split("\n");
   const [, name, blob] = /^\u2014 (\S+) (\S+)\n?$/.exec(signature) ?? fail("log");

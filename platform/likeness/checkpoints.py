@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -139,6 +140,16 @@ def check(session: Session) -> None:
 def inclusion(session: Session, entry: LedgerEntry, point: Checkpoint) -> list[bytes]:
     """Proves that the entry is in the log that the checkpoint names."""
     return merkle.inclusion(ledger.leaves(session, point.epoch, point.size), entry.position)
+
+
+def place(session: Session, entry: LedgerEntry, point: Checkpoint) -> dict[str, Any]:
+    """What shows whoever holds it that the entry is in the log, without this program; `point` covers the entry."""
+    return {
+        "entry": entry.data().decode(),
+        "position": entry.position,
+        "proof": [one.hex() for one in inclusion(session, entry, point)],
+        "checkpoint": point.note,
+    }
 
 
 def grown(session: Session, epoch: int, size: int) -> Grown:

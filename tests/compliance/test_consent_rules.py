@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,25 +20,27 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from batch.models import Headshot, Photo, Purpose, Sitting, SittingState
+from batch.models import Employee, Headshot, Photo, Purpose, Sitting, SittingState
 from batch.photos import decisions, intake, photos
 from batch.sittings import headshots, narrowing
 from batch.sittings.runs import Weights
 from batch.visit import consents, notices
 from compliance import repeating
 from compliance.models import Hold
-from compliance.proof import signing, verifier
+from compliance.proof import checkpointing, signing, verifier
 from compliance.retention import retention
 from compliance.rights import attending, consent_receipts
+from likeness import ledger
 from likeness.cli.main import main
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.mail import mail
+from likeness.mail.mail import Mail, read
 from tenants import tenants
 from tenants.models import CUTOUT
 from tests.compliance.people import full_person, make_weights
 from tests.dashboard.markup import get, to_sign
-from tests.factories import give_consent, run_jobs, sign_in_employee
+from tests.factories import give_consent, make_employee, run_jobs, sign_in_employee
 from tests.handed_in import keep, make_headshots, make_person, make_photos
 
 BOTH = ["portrait-small", CUTOUT]
@@ -297,10 +300,12 @@ def test_each_answer_has_a_signed_receipt_that_names_nobody(
         assert said["pii_processing"]["privacy_notice"]["sha256"] == notice.digest
         assert said["events"][0]["event_time"]
         assert "Nadia" not in str(said)
+        assert json.loads(said["ledger"]["entry"])["event"] == "consent.given"
     assert "Signed receipt" in get(client, "/visit/face")
     file, key = tmp_path / "receipt.jws", tmp_path / "key.json"
     file.write_text(answer.text)
     key.write_text(json.dumps(signing.published(kernel)))
+    _witnessed(kernel, client, alice, file, ["--key", str(key)])
     good = CliRunner().invoke(main, ["verify", str(file), "--key", str(key)])
     assert (good.exit_code, "consent receipt is unchanged" in good.output) == (0, True)
     head, body, tail = answer.text.split(".")
@@ -316,6 +321,32 @@ def test_each_answer_has_a_signed_receipt_that_names_nobody(
         said = verifier.certificate(token, pin, verifier.RECEIPT)
         jsonschema.Draft202012Validator(form).validate(said)
         assert [one["event_state"] for one in said["events"]] == ["consent given", "consent withdrawn"]
+        assert json.loads(said["ledger"]["entry"])["event"] == "consent.withdrawn"
     sign_in_employee(client, kernel, bob)
     for start in ("", "/api/v1"):
         assert client.get(f"{start}/visit/consents/{given[0].id}/receipt").status_code == 404
+
+
+def _witnessed(kernel: Kernel, client: TestClient[Any], person: Employee, receipt: Path, pinned: list[str]) -> None:
+    """Whoever keeps a receipt, or the mail that came with it, notices a log that was cut or made anew."""
+    checkpointing.ask_for(kernel, person.tenant_id, utc_now() + timedelta(hours=2))
+    run_jobs(kernel, tenant=person.tenant_id)
+    with kernel.db.transaction(person.tenant_id) as session:
+        give_consent(session, kernel, make_employee(session, kernel))
+    with kernel.db.transaction(person.tenant_id) as session:
+        lines = [one.data() for one in ledger.entries(session)]
+        letters = [read(kernel.keys, one) for one in session.exec(select(Mail).where(col(Mail.template) == "receipt"))]
+    letter = EmailMessage()
+    letter.set_content(next(one.text for one in letters if one and "sequence" in one.text), cte="quoted-printable")
+    (saved := receipt.with_name("mail.eml")).write_bytes(bytes(letter))
+    log, forged = receipt.with_name("log.jsonl"), [lines[0].replace(b'"caller":"', b'"caller":"x'), *lines[1:]]
+    for kept in (receipt, saved):
+        for there, status in ((lines, 0), (forged, 1), (lines[:3], 1)):
+            log.write_bytes(b"\n".join(there) + b"\n")
+            assert verifier.main(["log", str(log), *pinned, "--checkpoint", str(kept)]) == status
+    point = verifier.kept(receipt.read_bytes(), verifier.Pin(signing.published(kernel)))
+    grown = client.get(f"/api/v1/logs/{point['tenant']}/{point['epoch']}/{point['size']}")
+    (answer := receipt.with_name("answer.json")).write_text(grown.text)
+    assert verifier.main(["extends", str(receipt), str(answer), *pinned]) == 0
+    answer.write_text(json.dumps(grown.json() | {"consistency": ["00" * 32]}))
+    assert verifier.main(["extends", str(receipt), str(answer), *pinned]) == 1

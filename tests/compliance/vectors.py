@@ -174,6 +174,18 @@ def _receipts() -> Any:
     said = {"record_metadata": {"record_id": "one"}, "events": [{"event_state": "consent given"}]}
     good = jws(said, typ=verifier.RECEIPT)
     yield {"what": "a consent receipt", "jws": good, "key": jwk(KEY), "holds": True}
+    lines = [entry(number, objects=["one"] if number == 3 else []) for number in range(1, 8)]
+    leaves = [merkle.leaf_hash(line) for line in lines]
+    logged = {"entry": lines[2].decode(), "position": 2, "proof": [one.hex() for one in merkle.inclusion(leaves, 2)],
+              "checkpoint": notes.sign(point(leaves), KEY)}  # fmt: skip
+    for what, change, holds in (
+        ("a consent receipt with its place in the log", {}, True),
+        ("an entry of the log about another answer", {"entry": lines[3].decode(), "position": 3}, False),
+        ("another log than the checkpoint's", {"checkpoint": notes.sign(point(leaves[:6]), KEY)}, False),
+        ("a checkpoint by a stranger", {"checkpoint": notes.sign(point(leaves), STRANGER)}, False),
+    ):
+        placed = jws(said | {"ledger": logged | change}, typ=verifier.RECEIPT)
+        yield {"what": what, "jws": placed, "key": jwk(KEY), "holds": holds}
     yield {"what": "another key is pinned", "jws": good, "key": jwk(STRANGER), "holds": False}
     yield {"what": "a certificate in its place", "jws": jws(document()), "key": jwk(KEY), "holds": False}
     head, _, tail = good.split(".")
