@@ -31,6 +31,8 @@ WITHIN_BUSINESS_DAYS = frozenset({RequestKind.OPT_OUT, RequestKind.LIMIT})
 class NotExtendable(Conflict):
     """The law gives no more time for this kind of request."""
 
+    title = "The law gives no more time for this"
+
 
 def due(kind: RequestKind, received: datetime, zone: str) -> datetime:
     if kind in WITHIN_BUSINESS_DAYS:

@@ -45,25 +45,37 @@ EVERYTHING = N_("everything that is held about you")
 class HoldMissing(NotFound):
     """The company has no such hold."""
 
+    title = "There is no such hold"
+
 
 class HoldRefused(Unprocessable):
     """A hold needs a warrant or a subpoena, its reference, a reason, and a day on which it ends."""
+
+    title = "Something is missing for a hold"
 
 
 class SamePerson(Conflict):
     """Who placed the hold cannot be the one who confirms it."""
 
+    title = "Somebody else has to confirm"
+
 
 class NotApart(Conflict):
     """The two could be one: one of them invited the other or gave them their role, directly or through others."""
+
+    title = "One of you brought the other in"
 
 
 class NotThereBefore(Conflict):
     """Who is to be the second of two did not work for legal yet when the first one asked."""
 
+    title = "You came to legal after this was asked"
+
 
 class HoldEnded(Conflict):
     """The hold was lifted or has run out."""
+
+    title = "This hold has ended"
 
 
 @dataclass(frozen=True)

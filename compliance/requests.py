@@ -46,33 +46,49 @@ FIELDS = ("date_of_request", "nature_of_request", "manner", "date_of_response", 
 class RequestMissing(NotFound):
     """The company has no such request."""
 
+    title = "There is no such request"
+
 
 class RequestRefused(Unprocessable):
     """A kind, a reason or a way that there is not."""
+
+    title = "Part of this request is not understood"
 
 
 class RequestOver(Conflict):
     """The request was answered or refused already."""
 
+    title = "This request is closed"
+
 
 class TooLate(Conflict):
     """More time is taken before the last day, not after it."""
+
+    title = "The last day for more time is over"
 
 
 class ExtendedAlready(Conflict):
     """More time is taken once."""
 
+    title = "More time was taken already"
+
 
 class NotVerified(Conflict):
     """Nobody has said how it is known who asks."""
+
+    title = "Say first how you know who asks"
 
 
 class NotApproved(Conflict):
     """A member of legal has to approve the answer first."""
 
+    title = "Legal has to approve this first"
+
 
 class RecipientsWaiting(Conflict):
     """Somebody who received headshots is neither informed nor excused."""
+
+    title = "Somebody is still to be informed"
 
 
 def receive(

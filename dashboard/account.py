@@ -27,6 +27,8 @@ MINE = [only(Kind.MEMBER, Kind.OPERATOR)]
 class SessionMissing(NotFound):
     """It is not one's own, or it has ended."""
 
+    title = "This sign-in has ended"
+
 
 @get("/account", sync_to_thread=True, guards=MINE)
 def show_account(request: Request[Any, Any, Any]) -> Response[str]:

@@ -32,6 +32,8 @@ VERSIONED = ("fonts/", "vendor/")
 class AssetMissing(NotFound):
     """There is no such file."""
 
+    title = "There is no such file"
+
 
 @dataclass(frozen=True)
 class Asset:

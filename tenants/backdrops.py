@@ -23,6 +23,8 @@ BEGUN = timedelta(days=8)
 class BackdropMissing(NotFound):
     """The company has no such picture."""
 
+    title = "There is no such picture"
+
 
 class TooManyBackdrops(Conflict):
     """A company keeps few pictures, because each travels with every order."""

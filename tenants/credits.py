@@ -33,6 +33,8 @@ class NoCredits(Conflict):
 class AmountRefused(Unprocessable):
     """Credits are granted in whole numbers above zero."""
 
+    title = "Credits are whole numbers above zero"
+
 
 def balance(session: Session) -> int:
     return int(

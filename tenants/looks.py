@@ -63,6 +63,8 @@ WALLS = {"light grey": "gradient:#c3cad2", "white": "#f3f4f5", "dark grey": "gra
 class LookMissing(NotFound):
     """The company has no such look, or retired it."""
 
+    title = "There is no such look"
+
 
 class WallRefused(Unprocessable):
     """What stands behind a studio portrait is a colour, a gradient of one, the drawn office, or a company's picture."""

@@ -24,6 +24,8 @@ class CompanySuspended(Conflict):
 class SuspendedAlready(Conflict):
     """The company is in the state that was asked for."""
 
+    title = "The company is in this state already"
+
 
 def check(session: Session) -> None:
     """Before anything new is begun. Raises `CompanySuspended`."""

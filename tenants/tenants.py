@@ -42,6 +42,8 @@ COLOUR = re.compile(r"#[0-9a-f]{6}")
 class TenantMissing(NotFound):
     """There is no such company, or it left."""
 
+    title = "There is no such company"
+
 
 def offers(base: str) -> list[str]:
     """What a new company offers where models are trained on this base, or there is none."""

@@ -25,6 +25,8 @@ class TooManyViews(Conflict):
 class ViewMissing(NotFound):
     """The member has no view of this name."""
 
+    title = "You have no such view"
+
 
 def of(keys: KeyFolder, member: Member) -> dict[str, str]:
     """What each view asks, as the end of an address, in the order in which they were kept."""

@@ -18,6 +18,8 @@ from tenants.plain import one_line
 class GroupMissing(NotFound):
     """The company's directory has no such group."""
 
+    title = "There is no such group"
+
 
 class DirectoryGroup(TenantRow, table=True):
     __tablename__ = "directory_group"

@@ -44,6 +44,8 @@ SOONEST = timedelta(minutes=15)
 class UserMissing(NotFound):
     """The company's directory has put no such person on the list, or they are gone."""
 
+    title = "There is no such user"
+
 
 class UserTaken(Conflict):
     """Another person has what must be one person's alone."""

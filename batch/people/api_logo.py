@@ -28,6 +28,8 @@ DESK = [only(Kind.MEMBER)]
 class LogoMissing(NotFound):
     """The company has none."""
 
+    title = "There is no logo"
+
 
 @dataclass
 class LogoShown:

@@ -43,9 +43,13 @@ INDEXED_AT_ONCE = 1000
 class EmployeeMissing(NotFound):
     """Nobody of this company has this id."""
 
+    title = "This person is not on the list"
+
 
 class LanguageUnknown(Unprocessable):
     """Nothing is written in this language."""
+
+    title = "Nothing is written in this language"
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ def counts(photo: Photo) -> bool:
 class PhotoMissing(NotFound):
     """There is no such photo, or it is somebody else's."""
 
+    title = "There is no such photo"
+
 
 def get(session: Session, employee_id: UUID, photo_id: UUID) -> Photo:
     """Raises `PhotoMissing`."""

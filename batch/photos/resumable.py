@@ -37,6 +37,8 @@ IDLE = timedelta(hours=1)
 class UploadMissing(NotFound):
     """There is no such upload, or it is somebody else's."""
 
+    title = "There is no such upload"
+
 
 class UploadExpired(Gone):
     title = "This upload was not finished within a day"

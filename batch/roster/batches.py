@@ -40,6 +40,8 @@ IN_ONE_GO = 500
 class BatchMissing(NotFound):
     """The company has no such batch."""
 
+    title = "There is no such batch"
+
 
 @dataclass(frozen=True)
 class RosterLine:

@@ -25,6 +25,8 @@ from tenants.webhooks.events import Event
 class CopyMissing(NotFound):
     """The company has no such request, or it was answered."""
 
+    title = "Nobody asks for this any more"
+
 
 @dataclass(frozen=True)
 class HeldCopies:

@@ -106,9 +106,13 @@ class EditRefused(Conflict):
 class EditMissing(NotFound):
     """Nothing is being changed."""
 
+    title = "Nothing is being changed"
+
 
 class EditGone(NotFound):
     """What an edit is made of is not there any more."""
+
+    title = "The photo behind this change is gone"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ MOST_RELEASED = 100
 class HeadshotMissing(NotFound):
     """There is no such headshot, or it is somebody else's, or it was not released."""
 
+    title = "There is no such headshot"
+
 
 def record(
     session: Session,

@@ -50,6 +50,8 @@ NOTHING: Mapping[UUID, str] = MappingProxyType({})
 class SittingMissing(NotFound):
     """There is no such sitting, or it is somebody else's."""
 
+    title = "No headshots are being made here"
+
 
 class RecipeNotOffered(Unprocessable):
     """The company does not offer this way of making headshots, or the person did not agree to it."""

@@ -43,6 +43,8 @@ ASKED, ANSWERED = "concern/asked", "concern/answered"
 class ConcernMissing(NotFound):
     """There is no such message, or it was answered already."""
 
+    title = "This message is not open any more"
+
 
 class WordsMissing(Unprocessable):
     """Nothing was written, or it is too long."""

@@ -33,6 +33,8 @@ keeps the digest of each language."""
 class NoticeMissing(NotFound):
     """The company has no such notice."""
 
+    title = "There is no such notice"
+
 
 def current(session: Session, language: str) -> Notice:
     """The notice as it is now, in the language or in English; stored when it is rendered for the first time."""

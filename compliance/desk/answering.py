@@ -30,13 +30,19 @@ from tenants import tenants
 class NotForTheDesk(Unprocessable):
     """Only the person themselves asks signed in."""
 
+    title = "Only the person themselves can ask for this"
+
 
 class AnswersItself(Conflict):
     """A package or a certificate is the answer to this request, and closes it."""
 
+    title = "This request closes by itself"
+
 
 class ErasureUnderWay(Conflict):
     """Everything of the person is being deleted."""
+
+    title = "Everything is being deleted already"
 
 
 def ask(session: Session, kernel: Kernel, employee_id: UUID, kind: str, now: datetime) -> tuple[Request, str | None]:

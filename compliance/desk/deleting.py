@@ -27,6 +27,8 @@ from likeness.kernel import Kernel
 class NotAsCounted(Conflict):
     """Something came or went between the preview and the deletion."""
 
+    title = "Something came or went since you looked"
+
 
 @dataclass
 class DeletionPreview:

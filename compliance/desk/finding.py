@@ -44,6 +44,8 @@ class Why(StrEnum):
 class SearchRefused(Unprocessable):
     """So few letters would list the company, and without a reason it would be curiosity."""
 
+    title = "Say more about whom you look for"
+
 
 @dataclass(frozen=True)
 class FoundPerson:

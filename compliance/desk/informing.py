@@ -55,6 +55,8 @@ LONGEST_ON_ITS_WAY = timedelta(days=7)
 class NobodyWaits(Conflict):
     """No recipient of this deletion has to be told by hand."""
 
+    title = "Nobody has to be told by hand"
+
 
 def write(session: Session, kernel: Kernel, case: Request) -> None:
     """Writes to everybody who was not told of this case yet and can be reached."""

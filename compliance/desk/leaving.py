@@ -57,21 +57,31 @@ AT_ONCE = 100
 class NotTheName(Unprocessable):
     """Who destroys a company types its name."""
 
+    title = "This is not the company's name"
+
 
 class LeavingAlready(Conflict):
     """The company has asked to leave."""
+
+    title = "Your company is leaving already"
 
 
 class NotLeaving(NotFound):
     """Nobody has asked that the company leaves."""
 
+    title = "Nobody has asked to leave"
+
 
 class LeavingBegun(Conflict):
     """People are being deleted already."""
 
+    title = "The deletion has begun"
+
 
 class DepartureUnknown(LeadsNowhere, NotFound):
     """No departure has this receipt."""
+
+    title = "This receipt is not known here"
 
 
 def open_of(session: Session) -> Departure | None:

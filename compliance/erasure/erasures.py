@@ -53,17 +53,25 @@ NARROWER = (*lines.LEFT_BY, Trigger.LEAVER)
 class ErasureMissing(NotFound):
     """The company has no such erasure."""
 
+    title = "There is no such deletion"
+
 
 class ReceiptUnknown(LeadsNowhere, NotFound):
     """No erasure has this receipt."""
+
+    title = "This receipt is not known here"
 
 
 class CertificateMissing(NotFound):
     """There is no such certificate, or not yet."""
 
+    title = "There is no certificate yet"
+
 
 class TriggerUnknown(Unprocessable):
     """An erasure has one of a few causes."""
+
+    title = "There is no such cause of a deletion"
 
 
 def request(

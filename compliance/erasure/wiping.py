@@ -43,6 +43,8 @@ ANY_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"
 class WipeIncomplete(Unavailable):
     """Something outside the database could not be deleted; everything else was, and a repetition may do the rest."""
 
+    title = "Not everything is deleted yet"
+
 
 def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
     """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects.

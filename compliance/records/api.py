@@ -52,6 +52,8 @@ DOCUMENTS: Mapping[str, tuple[str, Maker]] = {
 class DocumentMissing(NotFound):
     """There is no document of this name."""
 
+    title = "There is no such document"
+
 
 def made(request: Request[Any, Any, Any], name: str) -> Document:
     """Raises `DocumentMissing`. That it was read is in the log."""

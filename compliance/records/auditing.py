@@ -40,9 +40,13 @@ PROVED = ("entry", "tree_size", "tree_root", "proof")
 class FormUnknown(Unprocessable):
     """There is no such form of the log."""
 
+    title = "The log has no such form"
+
 
 class PartRefused(Unprocessable):
     """A day or a person that cannot be read."""
+
+    title = "This day or person cannot be read"
 
 
 @dataclass(frozen=True)

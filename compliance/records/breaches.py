@@ -52,9 +52,13 @@ CAME: Mapping[str, str] = {"photo": "photo.added", "headshot": "headshot.kept"}
 class BreachMissing(NotFound):
     """The company was told of no such breach."""
 
+    title = "There is no such breach"
+
 
 class BreachRefused(Unprocessable):
     """Times that do not follow each other, or a class that there is not."""
+
+    title = "This report of a breach does not add up"
 
 
 def declare(

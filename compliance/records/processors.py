@@ -27,13 +27,19 @@ TOLD = frozenset({Role.OWNER, Role.LEGAL})
 class AnnouncedAlready(Conflict):
     """There is a sub-processor of this name."""
 
+    title = "This sub-processor was announced already"
+
 
 class TooSoon(Unprocessable):
     """Companies have to be told thirty days before."""
 
+    title = "Companies have to be told thirty days before"
+
 
 class ProcessorMissing(NotFound):
     """There is no such sub-processor."""
+
+    title = "There is no such sub-processor"
 
 
 def announce(

@@ -48,6 +48,8 @@ PURPOSES: dict[str, dict[str, Any]] = {
 class ReceiptMissing(NotFound):
     """It is not made yet, or the answer is somebody else's."""
 
+    title = "There is no receipt yet"
+
 
 def get(session: Session, employee_id: UUID, consent_id: UUID) -> str:
     """Raises `ReceiptMissing`."""

@@ -53,6 +53,8 @@ ON_A_PAGE = 100
 class FieldRefused(Unprocessable):
     """A field of a form that cannot be read."""
 
+    title = "A field cannot be read"
+
 
 @get("/legal/requests", sync_to_thread=True, guards=DESK)
 def show_requests(request: Request[Any, Any, Any]) -> Response[str]:

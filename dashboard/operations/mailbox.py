@@ -29,6 +29,8 @@ LINK = re.compile(r"https?://[^\s<>]+/(?:i|sign-in)/[^\s<>]+")
 class MailboxClosed(NotFound):
     """Mails go out through a server here, and their text is not kept."""
 
+    title = "There is no mailbox here"
+
 
 @dataclass(frozen=True)
 class ShownMail:

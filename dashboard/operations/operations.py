@@ -57,6 +57,8 @@ WIDE, HIGH = 320, 48
 class NumberRefused(Unprocessable):
     """Not a whole number."""
 
+    title = "This is not a whole number"
+
 
 @dataclass(frozen=True)
 class LateLine:

@@ -33,6 +33,8 @@ MOST = 2**31 - 1
 class CheckpointMissing(NotFound):
     """No such checkpoint of this log was ever signed."""
 
+    title = "There is no such checkpoint"
+
 
 class Checkpoint(TenantRow, table=True):
     __table_args__ = (UniqueConstraint("tenant_id", "epoch", "size"), of_tenant())

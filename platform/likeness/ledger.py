@@ -62,6 +62,8 @@ DETAILS: Mapping[str, Mapping[str, type]] = {
 class LedgerBroken(Conflict):
     """The log is not what it was: an entry was changed, added in between, or taken away."""
 
+    title = "The log is not what it was"
+
 
 class LedgerEntry(TenantRow, table=True):
     __tablename__ = "ledger_entry"

@@ -25,6 +25,8 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 class KeyMissing(NotFound):
     """The company has no such key, or it was revoked, or its last day is over."""
 
+    title = "There is no such key"
+
 
 class MachineKey(TenantRow, table=True):
     __tablename__ = "machine_key"

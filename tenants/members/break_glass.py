@@ -54,17 +54,25 @@ class BreakGlass(TenantRow, table=True):
 class QuestionMissing(NotFound):
     """There is no such question, or its fifteen minutes are over."""
 
+    title = "This question is not open any more"
+
 
 class SecondOperatorNeeded(Conflict):
     """Who asked cannot be the one who confirms, nor somebody who came in for it."""
+
+    title = "A second operator has to confirm"
 
 
 class ReasonMissing(Unprocessable):
     """The company reads the reason."""
 
+    title = "The company reads why"
+
 
 class NobodyToTell(Conflict):
     """The company has nobody who would learn of it."""
+
+    title = "Nobody at the company would learn of it"
 
 
 class ReturnAsked(Conflict):

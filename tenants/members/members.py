@@ -31,6 +31,8 @@ CONTEXT = "member/profile"
 class MemberMissing(NotFound):
     """There is no such member."""
 
+    title = "This person is not on your team"
+
 
 class MemberKnown(Conflict):
     """A member has this address."""

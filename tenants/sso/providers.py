@@ -25,13 +25,19 @@ from likeness.sso.tokens import Proof, SignInRefused
 class ProviderMissing(NotFound):
     """There is no such sign-in, or it was switched off."""
 
+    title = "There is no such sign-in"
+
 
 class DomainRefused(Unprocessable):
     """It is no domain, or one that anybody may have an address of."""
 
+    title = "This domain cannot be used"
+
 
 class DomainTaken(Conflict):
     """Another company has this domain, or this one has a sign-in already."""
+
+    title = "This domain is in use already"
 
 
 class AccountNeeded(Forbidden):

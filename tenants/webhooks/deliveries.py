@@ -43,6 +43,8 @@ TRIES_KEPT = 30
 class DeliveryMissing(NotFound):
     """There is no such message, it is older than a week, or it went to another member's endpoint."""
 
+    title = "There is no such message"
+
 
 @dataclass
 class Try:

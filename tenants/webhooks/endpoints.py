@@ -37,6 +37,8 @@ CONTEXT = "webhook endpoint"
 class EndpointMissing(NotFound):
     """The company has no such endpoint, or it is another member's."""
 
+    title = "There is no such endpoint"
+
 
 class EndpointRefused(Unprocessable):
     """No endpoint can be made like this."""

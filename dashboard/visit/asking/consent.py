@@ -49,6 +49,8 @@ class NotAnswered(Unprocessable):
 class QuestionUnknown(NotFound):
     """This company asks nothing of this name."""
 
+    title = "This question is not asked here"
+
 
 @dataclass(frozen=True)
 class Asking:

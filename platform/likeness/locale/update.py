@@ -52,11 +52,16 @@ NOT_FOR_EMPLOYEES = (
 )  # fmt: skip
 
 
-# Raised there as well, but read by operators and programs.
+# Raised there as well, but read by the desk, operators and programs alone.
 NEVER_SHOWN = frozenset(
-    {"AnswerTooLarge", "CursorWrong", "KeyRefused", "KeyReused", "LedgerBroken", "LogoMissing", "LogoRefused",
-     "LogoUnread", "MasterKeyForeign", "MasterKeyMissing", "StillRunning", "TooManyDownloads", "TriggerUnknown",
-     "UnknownSchema", "UnsafeRole"}
+    {"AmountRefused", "AnnouncedAlready", "AnswerTooLarge", "BreachMissing", "BreachRefused", "CopyMissing",
+     "CursorWrong", "DomainRefused", "DomainTaken", "ExtendedAlready", "FormUnknown", "GroupMissing", "HoldEnded",
+     "HoldMissing", "HoldRefused", "KeyMissing", "KeyRefused", "KeyReused", "LeavingAlready", "LeavingBegun",
+     "LedgerBroken", "LogoMissing", "LogoRefused", "LogoUnread", "MasterKeyForeign", "MasterKeyMissing",
+     "NobodyWaits", "NotApart", "NotApproved", "NotAsCounted", "NotExtendable", "NotForTheDesk", "NotLeaving",
+     "NotTheName", "NotThereBefore", "NotVerified", "PartRefused", "ProcessorMissing", "ProviderMissing",
+     "RecipientsWaiting", "SamePerson", "SearchRefused", "SessionMissing", "StillRunning", "SuspendedAlready",
+     "TooLate", "TooManyDownloads", "TooSoon", "TriggerUnknown", "UnknownSchema", "UnsafeRole", "UserMissing"}
 )
 
 

@@ -18,6 +18,8 @@ GOOD_FOR = timedelta(days=180)
 class ContactMissing(NotFound):
     """The operator named nobody."""
 
+    title = "The operator has named nobody"
+
 
 @get("/.well-known/security.txt", media_type=MediaType.TEXT, opt={"public": True}, sync_to_thread=False,
      include_in_schema=False)  # fmt: skip
