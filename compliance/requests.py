@@ -39,8 +39,6 @@ from likeness.locale.marks import N_
 from tenants import tenants
 
 Code = TypeVar("Code", bound=StrEnum)
-FIELDS = ("date_of_request", "nature_of_request", "manner", "date_of_response", "nature_of_response", "basis_of_denial")
-"""What section 7101(b) has a business keep of each request."""
 
 
 class RequestMissing(NotFound):
@@ -375,21 +373,6 @@ def timeline(session: Session, case: Request) -> list[ledger.LedgerEntry]:
     """What happened about it, oldest first, as the log holds it."""
     entries = ledger.entries(session, subject=case.employee_id)
     return [one for one in entries if str(case.id) in one.objects]
-
-
-def record(session: Session) -> list[tuple[str, ...]]:
-    """One line a request, under `FIELDS`; it names nobody."""
-    return [
-        (
-            one.received_at.isoformat(timespec="seconds"),
-            one.kind,
-            one.method,
-            one.done_at.isoformat(timespec="seconds") if one.done_at else "",
-            ("refused" if one.refusal else "granted") if one.done_at else "open",
-            one.refusal or "",
-        )
-        for one in all_requests(session)
-    ]
 
 
 def unconfirmed(session: Session, now: datetime) -> list[Request]:

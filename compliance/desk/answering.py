@@ -160,3 +160,22 @@ def extend(session: Session, kernel: Kernel, request_id: UUID, reason: str, now:
     case = requests.extend(session, request_id, reason, now, caller=caller)
     letters.say_extended(session, kernel, case)
     return case
+
+
+FIELDS = ("date_of_request", "nature_of_request", "manner", "date_of_response", "nature_of_response", "basis_of_denial")
+"""What section 7101(b) has a business keep of each request."""
+
+
+def record(session: Session) -> list[tuple[str, ...]]:
+    """One line a request, under `FIELDS`; it names nobody."""
+    return [
+        (
+            one.received_at.isoformat(timespec="seconds"),
+            one.kind,
+            one.method,
+            one.done_at.isoformat(timespec="seconds") if one.done_at else "",
+            ("refused" if one.refusal else "granted") if one.done_at else "open",
+            one.refusal or "",
+        )
+        for one in requests.all_requests(session)
+    ]

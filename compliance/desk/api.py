@@ -289,9 +289,9 @@ def refuse(request: HttpRequest[Any, Any, Any], request_id: FromPath[UUID], data
 def show_record(request: HttpRequest[Any, Any, Any]) -> Response[str]:
     """The 24-month record with the six fields of section 7101, as CSV. It names nobody."""
     with desk(request, Permission.ACTS_READ) as (session, _):
-        lines = requests.record(session)
+        lines = answering.record(session)
     written = io.StringIO()
-    csv.writer(written).writerows([requests.FIELDS, *lines])
+    csv.writer(written).writerows([answering.FIELDS, *lines])
     return saved(written.getvalue(), "requests.csv", "text/csv")
 
 

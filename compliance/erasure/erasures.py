@@ -75,13 +75,7 @@ class TriggerUnknown(Unprocessable):
 
 
 def request(
-    session: Session,
-    employee_id: UUID,
-    *,
-    trigger: Trigger | str,
-    requested_by: str,
-    now: datetime,
-    begin: bool = True,
+    session: Session, employee_id: UUID, *, trigger: Trigger | str, requested_by: str, now: datetime, begin: bool = True
 ) -> Erasure:
     """Asking again while one is under way gives the same one. Without `begin` the caller sends its job.
 

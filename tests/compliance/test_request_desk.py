@@ -397,7 +397,7 @@ def test_a_refusal_has_a_code_and_says_where_to_complain(
     (letter,) = written(kernel, alice, "request-refused")
     assert all(one in plain(letter) for one in (court, authority, "too_many_requests", HOSTILE))
     record = client.get(f"{API}/requests/record")
-    assert record.text.splitlines()[0] == ",".join(requests.FIELDS)
+    assert record.text.splitlines()[0] == ",".join(answering.FIELDS)
     assert ",access,letter," in record.text
     assert record.text.rstrip().endswith(",refused,too_many_requests")
     assert "Ünal" not in record.text
