@@ -55,12 +55,9 @@ class Employee(TenantRow, table=True):
     """A person. Who they are is sealed under their own profile key; the indexes only allow to find them again."""
 
     __table_args__ = (
-        UniqueConstraint("tenant_id", "email_index"),
-        UniqueConstraint("tenant_id", "key_index"),
-        UniqueConstraint("tenant_id", "roster_id"),
-        UniqueConstraint("tenant_id", "user_name_index"),
+        *(UniqueConstraint("tenant_id", one) for one in ("email_index", "key_index", "roster_id", "user_name_index")),
         Index("employee_leaving", "tenant_id", "leaves_at"),
-        Index("employee_department", "tenant_id", "department_index"),
+        *(Index(f"employee_{one}", "tenant_id", f"{one}_index") for one in ("department", "site", "manager")),
         belongs_to("batch", "batch_id"),
         of_tenant(),
     )
@@ -74,6 +71,9 @@ class Employee(TenantRow, table=True):
     key_index: bytes | None = None
     department_index: bytes | None = None
     """None until it was looked at: nobody who is bound to a department sees the line then."""
+    site_index: bytes | None = None
+    manager_index: bytes | None = None
+    """Of the manager's address. Both None until they were looked at: the line is found by neither then."""
     user_name_index: bytes | None = None
     """Stands for the person's name in the company's directory; None for who is none of its users."""
     external_index: bytes | None = None

@@ -38,7 +38,7 @@ from likeness.migrations import migrate
 from likeness.run.postgres import EmbeddedPostgres
 from likeness.run.serving import server
 from likeness.web.guards import cookie_name
-from tenants import bounds, tenants
+from tenants import tenants
 from tenants.members import members
 from tenants.models import Role
 
@@ -119,7 +119,7 @@ def _person(kernel: Kernel, tenant: UUID, index: bytes, batch_id: UUID, number: 
     return Employee(
         id=person, tenant_id=tenant, batch_id=batch_id, row=number + 2,
         email_index=employees.email_index(index, who.email),
-        department_index=bounds.index(index, who.department),
+        **employees.digests(index, who),
         profile=who.sealed(kernel.keys.open_or_create(employees.profile_ref(tenant, person))),
     )  # fmt: skip
 

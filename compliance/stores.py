@@ -60,7 +60,8 @@ TABLES: Mapping[str, Table] = {
     for table in (
         # What hangs under the person and goes with their row.
         _table("employee", Fate.ERASED, person="id",
-               identifying="email_index key_index department_index user_name_index external_index profile reads",
+               identifying="email_index key_index department_index site_index manager_index user_name_index external_index"
+               " profile reads",
                technical="tenant_id roster_id batch_id row created_at pilot_at leaves_at opted_out_at restricted_at"),
         _table("invitation", Fate.ERASED, person="employee_id",
                technical="id tenant_id created_at expires_at delivered_at opened_at revoked_at bounced_at mails reminders"

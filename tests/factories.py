@@ -19,7 +19,7 @@ from likeness.identity import Kind, start_session
 from likeness.jobs import claims, held, jobs
 from likeness.kernel import Kernel
 from likeness.web.guards import cookie_name
-from tenants import bounds, credits, tenants
+from tenants import credits, tenants
 from tenants.members import members
 from tenants.models import CUTOUT, Member, Role
 
@@ -69,7 +69,7 @@ def make_employee(session: Session, kernel: Kernel, *, batch: Batch | None = Non
         batch_id=batch.id,
         row=2,
         email_index=employees.email_index(kernel.keys.index_key(tenant), profile.email),
-        department_index=bounds.index(kernel.keys.index_key(tenant), profile.department),
+        **employees.digests(kernel.keys.index_key(tenant), profile),
         profile=profile.sealed(kernel.keys.open_or_create(employees.profile_ref(tenant, employee_id))),
     )
     session.add(employee)

@@ -34,7 +34,6 @@ from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder, blind_index
 from likeness.mail import letters, mail
 from tenants import credits, quotas, suspension, tenants
-from tenants.bounds import index
 
 NAME, DIGEST = "Your directory", "directory"
 SOONEST = timedelta(minutes=15)
@@ -128,7 +127,7 @@ def join(session: Session, keys: KeyFolder, user: User[Any], now: datetime, *, c
         row=0,
         email_index=employees.email_index(index_key, profile.email),
         key_index=blind_index(index_key, profile.employee_key) if profile.employee_key else None,
-        department_index=index(index_key, profile.department),
+        **employees.digests(index_key, profile),
         profile=profile.sealed(key),
         created_at=now,
         user_name_index=user_name_index(keys, tenant, str(user.user_name)),
@@ -260,7 +259,7 @@ def settle_departments(session: Session, keys: KeyFolder, lines: Iterable[str]) 
         wanted = profile_in(user, profile, profile.directory or "", groups.department_of(session, employee.roster_id))
         if wanted.department != profile.department:
             values: dict[str, Any] = {
-                "department_index": index(keys.index_key(employee.tenant_id), wanted.department),
+                **employees.digests(keys.index_key(employee.tenant_id), replace(profile, department=wanted.department)),
                 "profile": replace(profile, department=wanted.department).sealed(
                     keys.open(employees.profile_ref(employee.tenant_id, employee.id))
                 ),

@@ -11,8 +11,9 @@ from litestar import Request, Response, get, post, put
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
-from batch.people import department_looks
+from batch.people import department_looks, employees
 from batch.people.department_looks import Effect, LookGroup
+from batch.people.departments import Grouping
 from batch.vision import backdrops as pictures
 from likeness.identity import Kind
 from likeness.web import threads
@@ -95,7 +96,7 @@ def show_backdrop(request: Request[Any, Any, Any], backdrop_id: FromPath[UUID]) 
 def list_departments(request: Request[Any, Any, Any]) -> list[DepartmentShown]:
     """The departments on the list of people, by name."""
     with desk(request, Permission.LOOKS_BIND) as (session, _):
-        found = department_looks.listed(session, kernel_of(request).keys)
+        found = employees.groups(session, kernel_of(request).keys, Grouping.DEPARTMENT)
     return [DepartmentShown(one.name, one.people) for one in found]
 
 

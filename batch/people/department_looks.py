@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlmodel import Session, col, func, select
 
 from batch.models import ACTIVE, Employee, Sitting, SittingState
-from batch.people import departments, employees
-from batch.people.queries import DEPARTMENTS
+from batch.people import employees
+from batch.people.departments import Grouping
+from batch.people.employees import PeopleGroup
 from likeness.ground.db import tenant_of
-from likeness.ground.errors import Gone
 from likeness.keys.keys import KeyFolder
 from tenants import looks
 
 BEGUN = (*ACTIVE, SittingState.DONE)
-
-
-@dataclass(frozen=True)
-class Department:
-    """As the list of people has it; `name` is empty for those of whom it names none."""
-
-    index: bytes | None
-    name: str
-    people: int
 
 
 @dataclass(frozen=True)
@@ -54,24 +44,6 @@ class Coming:
     begun: bool
 
 
-def listed(session: Session, keys: KeyFolder) -> list[Department]:
-    """The departments whose people this transaction may see, by name. Names are sealed, so one line of each is opened, the
-    first that still can be."""
-    asked = {"tenant": tenant_of(session)} | departments.values(session)
-    found = [
-        Department(one.department_index, _name(session, keys, one.some), one.people)
-        for one in session.execute(DEPARTMENTS, asked)
-    ]
-    return sorted(found, key=lambda one: one.name.casefold())
-
-
-def _name(session: Session, keys: KeyFolder, some: Sequence[UUID]) -> str:
-    for one in some:
-        with suppress(Gone, employees.EmployeeMissing):
-            return employees.profile(keys, employees.get(session, one)).department or ""
-    return ""
-
-
 def of_person(session: Session, employee: Employee) -> Coming:
     """Of who has said no only what is true of everybody of their department."""
     sitting = session.exec(
@@ -91,12 +63,12 @@ def give_to(
     session: Session, keys: KeyFolder, look_id: UUID, named: Collection[str] | None, *, caller: str
 ) -> Effect:
     """Raises what `looks.give_to` does."""
-    everywhere = listed(session, keys)
+    everywhere = employees.groups(session, keys, Grouping.DEPARTMENT)
     before = _by_department(session, everywhere)
     looks.give_to(session, keys, look_id, named, caller=caller)
     session.flush()
     after = _by_department(session, everywhere)
-    grouped: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Department]] = {}
+    grouped: dict[tuple[tuple[str, ...], tuple[str, ...]], list[PeopleGroup]] = {}
     for one in everywhere:
         if (then := before[one.index]) != (now := after[one.index]):
             grouped.setdefault((then, now), []).append(one)
@@ -116,7 +88,7 @@ def preview(
     return effect
 
 
-def _by_department(session: Session, everywhere: Sequence[Department]) -> dict[bytes | None, tuple[str, ...]]:
+def _by_department(session: Session, everywhere: Sequence[PeopleGroup]) -> dict[bytes | None, tuple[str, ...]]:
     known = looks.list_looks(session)
     return {one.index: tuple(look.name for look in looks.meant_for(known, one.index)) for one in everywhere}
 

@@ -81,9 +81,9 @@ class StageTally:
 
 def about(session: Session, now: datetime, **asked: Any) -> dict[str, Any]:
     """The parameters of a query: about whom it is, and what places people."""
-    names = ("batch", "employee", "after", "after_row", "from_batch", "from_row", "from_id", "stage", "most")
+    names = "batch employee site manager after after_row from_batch from_row from_id stage most"
     return (
-        dict.fromkeys(names)
+        dict.fromkeys(names.split())
         | {"tenant": tenant_of(session), "now": now, "skip": 0, "slow": SLOW, "also": []}
         | {"enough_for_a_portrait": ways.PORTRAIT.asked, "enough_for_a_model": ways.MODEL.needed}
         | {"queued_too_long": QUEUED_TOO_LONG, "step_too_long": STEP_TOO_LONG}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import TextClause, text
 
 from batch.people import departments
+from batch.people.departments import Grouping
 
 # Whom a query is about: a company, a batch, one person, or one page of a roster, or of all of them, after its last line.
 PEOPLE = f"""
@@ -12,6 +13,8 @@ PEOPLE = f"""
     where e.tenant_id = :tenant
       and (cast(:batch as uuid) is null or e.batch_id = :batch)
       and (cast(:employee as uuid) is null or e.id = :employee)
+      and (cast(:site as bytea) is null or e.site_index = :site)
+      and (cast(:manager as bytea) is null or e.manager_index = :manager)
       and (cast(:after as uuid) is null or (e.row, e.roster_id) > (cast(:after_row as integer), cast(:after as uuid)))
       and (cast(:from_id as uuid) is null or (e.batch_id, e.row, e.roster_id)
            > (cast(:from_batch as uuid), cast(:from_row as integer), cast(:from_id as uuid)))
@@ -130,11 +133,17 @@ ATTENTION = _query(
     """
 )
 
-# Each department with how many work there, and a few of them, whose lines say what it is called.
-DEPARTMENTS = _query(f"""
-    select e.department_index, count(*) as people, (array_agg(e.id order by e.created_at desc, e.id))[1:3] as some
-    from employee e where e.tenant_id = :tenant and {departments.BOUND} group by e.department_index
-""")
+# Each department, site or manager with how many people that are, the largest first, and a few of them, whose lines say
+# what it is called.
+GROUPED = {
+    by: _query(f"""
+        select e.{by.column} as digest, count(*) as people, (array_agg(e.id order by e.created_at desc, e.id))[1:3] as some
+        from employee e
+        where e.tenant_id = :tenant and (cast(:batch as uuid) is null or e.batch_id = :batch) and {departments.BOUND}
+        group by e.{by.column} order by people desc, digest limit cast(:most as bigint)
+    """)
+    for by in Grouping
+}
 
 # People of all batches. Who opted out stands behind everybody else where time decides, and is of no age: the order alone
 # would tell when they did.

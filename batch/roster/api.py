@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from batch.models import Batch
 from batch.people import department_looks, employees, funnel, lines, notes, pace
+from batch.people.departments import Grouping
 from batch.people.funnel import FunnelLine, Stage
 from batch.roster import batches, imports, listings, naming, person, searching
 from batch.roster.batches import RosterLine
@@ -293,6 +294,23 @@ def find_people(
     return sorted_by.answer(request, people, lambda _: place, _found_line, **question)
 
 
+@dataclass
+class GroupShown:
+    name: str
+    people: int
+
+
+@get("/employees/groups", guards=DESK, sync_to_thread=True)
+def list_groups(
+    request: Request[Any, Any, Any], by: FromQuery[Grouping], batch: FromQuery[UUID | None] = None
+) -> list[GroupShown]:
+    """The departments, sites or managers' addresses that the lists name, with how many people each has, of everybody or of
+    one batch; by name."""
+    with desk(request, Permission.PEOPLE_READ) as (session, _):
+        found = employees.groups(session, kernel_of(request).keys, by, batch_id=batch)
+    return [GroupShown(one.name, one.people) for one in found if one.name]
+
+
 def _found_line(one: tuple[UUID, RosterLine]) -> FoundLine:
     return FoundLine(*one)
 
@@ -413,23 +431,7 @@ def later(send_at: datetime | None, now: datetime) -> datetime | None:
 
 
 routes: list[Any] = [
-    list_batches,
-    show_batch,
-    change_batch,
-    invite,
-    revoke,
-    list_people,
-    show_funnel,
-    list_attention,
-    download_status,
-    find_people,
-    show_person,
-    correct_person,
-    list_steps,
-    list_views,
-    keep_view,
-    forget_view,
-    invite_person,
-    resend_link,
-    revoke_person,
-]
+    list_batches, show_batch, change_batch, invite, revoke, list_people, show_funnel, list_attention, download_status,
+    find_people, list_groups, show_person, correct_person, list_steps, list_views, keep_view, forget_view, invite_person,
+    resend_link, revoke_person,
+]  # fmt: skip

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from batch.models import Employee
 from batch.people import departments, employees
+from batch.people.departments import Grouping
 from batch.people.employees import EmployeeProfile
 from batch.people.funnel import FunnelLine, Stage, about, lines_of
 from batch.people.queries import FOUND, FOUND_AT_ONCE
@@ -80,11 +81,12 @@ class PeopleSearch:
     @property
     def opens(self) -> bool:
         """Whether it can only be answered by opening what is sealed."""
-        return bool(self.words or self.site or self.manager)
+        return bool(self.words)
 
     @property
     def narrows(self) -> bool:
-        return self.opens or bool(self.stages or self.department or self.batch_id or self.waiting)
+        said = (self.stages, self.department, self.site, self.manager, self.batch_id, self.waiting)
+        return self.opens or any(said)
 
     def names(self, who: EmployeeProfile) -> bool:
         """Whether the words are a part of their name, number or address."""
@@ -92,11 +94,7 @@ class PeopleSearch:
 
     def fits(self, line: RosterLine) -> bool:
         words = " ".join((line.name, line.email, line.employee_key or "")).casefold()
-        return (
-            self.words.casefold() in words
-            and self.site.casefold() in ("", (line.site or "").casefold())
-            and self.manager.casefold() in ("", (line.manager_email or "").casefold())
-        )
+        return self.words.casefold() in words
 
 
 def count(session: Session) -> int:
@@ -160,8 +158,7 @@ def _named(
     session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, after: tuple[UUID, int, UUID] | None
 ) -> list[FunnelLine]:
     found, skip = list[FunnelLine](), 0
-    alone = not asked.site and not asked.manager
-    if alone and "@" in asked.words and (one := employees.find(session, keys, asked.words)) is not None:
+    if "@" in asked.words and (one := employees.find(session, keys, asked.words)) is not None:
         return _page(session, keys, asked, now, 1, 0, one.id, after)
     while len(found) < most:
         part = _page(session, keys, asked, now, IN_ONE_GO, skip, after=after)
@@ -184,6 +181,10 @@ def _page(
         values |= dict(zip(("from_batch", "from_row", "from_id"), after, strict=True))
     if asked.department:
         values["departments"] = _narrowed(session, keys, asked.department)
+    index_key = keys.index_key(tenant_of(session))
+    for by, words in ((Grouping.SITE, asked.site), (Grouping.MANAGER, asked.manager)):
+        if words:
+            values[str(by)] = departments.digest(index_key, by, words)
     # Without a question about stages the page is cut before anybody's place is looked up.
     plain = not asked.stages and asked.waiting is None and asked.order == SortOrder.LIST
     if not plain:

@@ -37,7 +37,6 @@ from likeness.keys.keys import KeyFolder, blind_index
 from likeness.ledger import LedgerEntry
 from likeness.mail import letters, mail
 from tenants import tenants
-from tenants.bounds import index
 
 PATIENCE = timedelta(days=14)
 """As long as an invitation lasts: somebody on holiday comes back to a mail that still works."""
@@ -228,7 +227,7 @@ def _write(session: Session, keys: KeyFolder, employee: Employee, profile: Emplo
     index_key = keys.index_key(employee.tenant_id)
     values: dict[str, Any] = {
         "email_index": employees.email_index(index_key, profile.email),
-        "department_index": index(index_key, profile.department),
+        **employees.digests(index_key, profile),
         "profile": profile.sealed(keys.open(employees.profile_ref(employee.tenant_id, employee.id))),
     }
     if profile.employee_key is not None:

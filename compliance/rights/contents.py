@@ -79,7 +79,7 @@ CONTENTS: Mapping[str, Contents] = {
     "employee": _of(
         PackageSection.YOU, N_("You on your employer's list"),
         "id profile reads created_at pilot_at leaves_at opted_out_at restricted_at", portable="reads",
-        index="email_index key_index department_index user_name_index external_index",
+        index="email_index key_index department_index site_index manager_index user_name_index external_index",
         inside="roster_id batch_id row",
     ),
     "correction": _of(

@@ -13,8 +13,9 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from batch.models import Purpose
-from batch.people import department_looks, ways
+from batch.people import department_looks, employees, ways
 from batch.people.api_looks import told
+from batch.people.departments import Grouping
 from batch.vision import backdrops as pictures
 from dashboard.desk.desk import DESK, Form, Ticks, show
 from dashboard.walls import Wall, wall
@@ -181,7 +182,7 @@ def _departments_page(
     with desk(request, Permission.LOOKS_BIND) as (session, member):
         look = looks.get(session, look_id)
         key = keys.index_key(look.tenant_id)
-        known = [one for one in department_looks.listed(session, keys) if one.name]
+        known = [one for one in employees.groups(session, keys, Grouping.DEPARTMENT) if one.name]
         mine = members.profile(keys, member).departments
     listed = {one.index for one in known}
     others = {bounds.index(key, one): one for one in (*mine, *(chosen or []))}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID, uuid4
@@ -23,12 +23,13 @@ from batch.photos import decisions
 from batch.roster import batches, listings, naming, person, searching, undoing
 from batch.roster.batches import RosterLine
 from batch.roster.person import CorrectedFields
-from batch.roster.searching import PeopleSearch, SortOrder, TooManyToSort
+from batch.roster.searching import SortOrder, TooManyToSort
 from batch.sittings import headshots, retakes
 from batch.visit import reminders
 from compliance.desk import deleting
 from dashboard.desk import people as desk_people
 from dashboard.desk.desk import DESK, REMINDABLE, TONES, Form, Ticks, Tried, act_in, show
+from dashboard.desk.finding import filters, question
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
 from likeness.jobs import held
@@ -69,48 +70,6 @@ SAID = {
 }
 
 
-ORDERS = {
-    SortOrder.LIST: "place in the list",
-    SortOrder.NAME: "name, A to Z",
-    SortOrder.NAME_DOWN: "name, Z to A",
-    SortOrder.DEPARTMENT: "department, A to Z",
-    SortOrder.DEPARTMENT_DOWN: "department, Z to A",
-    SortOrder.SITE: "site, A to Z",
-    SortOrder.SITE_DOWN: "site, Z to A",
-    SortOrder.STAGE: "stage, first to last",
-    SortOrder.STAGE_DOWN: "stage, last to first",
-    SortOrder.NEWEST: "newest in their stage",
-    SortOrder.LONGEST: "longest in their stage",
-}
-HEADINGS: tuple[tuple[str, SortOrder | None, SortOrder | None], ...] = (
-    ("Name", SortOrder.NAME, SortOrder.NAME_DOWN),
-    ("E-mail", None, None),
-    ("Department", SortOrder.DEPARTMENT, SortOrder.DEPARTMENT_DOWN),
-    ("Site", SortOrder.SITE, SortOrder.SITE_DOWN),
-    ("Batch", None, None),
-    ("Stage", SortOrder.STAGE, SortOrder.STAGE_DOWN),
-    ("Since", SortOrder.NEWEST, SortOrder.LONGEST),
-)
-"""Of the table, each with the order in which what it shows goes up, and the one in which it goes down."""
-
-
-@dataclass(frozen=True)
-class Heading:
-    name: str
-    sort: str = ""
-    """As `aria-sort` has it, of the column that the page is sorted by."""
-    order: SortOrder | None = None
-    """What a click on it asks for: up, then down, then the order of the lists."""
-    opens: bool = False
-
-
-def _heading(asked: PeopleSearch, name: str, up: SortOrder | None, down: SortOrder | None) -> Heading:
-    if up is None or down is None:
-        return Heading(name)
-    following = {up: ("ascending", down), down: ("descending", SortOrder.LIST)}
-    return Heading(name, *following.get(asked.order, ("", up)), opens=up.opens)
-
-
 @get("/desk/people", sync_to_thread=True, guards=DESK)
 def show_people(request: Request[Any, Any, Any]) -> Response[str]:
     return _people_page(request)
@@ -118,10 +77,11 @@ def show_people(request: Request[Any, Any, Any]) -> Response[str]:
 
 def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None = None) -> Response[str]:
     kernel, now = kernel_of(request), utc_now()
-    asked, at = _asked(request.query_params)
+    asked, at = question.asked_by(request.query_params)
     # The numbers on the chips count everybody, which takes longer than a page of people: they are fetched after it.
     part = request.headers.get("hx-target")
-    counting = part in ("chips", "matching")
+    menu = filters.wanted(str(request.query_params.get("choose", "")))
+    counting = part in ("chips", "matching") or (menu is not None and part == f"pick_{menu}")
     with desk(request, Permission.PEOPLE_READ) as (session, member):
         named = {batch.id: naming.of(kernel.keys, batch) for batch in batches.list_batches(session)}
         tallies = funnel.tallies(session, now, batch_id=asked.batch_id) if part == "chips" else []
@@ -137,6 +97,7 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         listings.note(session, shown, now, caller=str(signed_in(request)))
         everybody = searching.count(session)
         kept = views.of(kernel.keys, member)
+        opened = filters.opened(session, kernel.keys, asked, menu) if menu else None
         waiting = _acts_waiting(request, session, now)
     context = {
         "views": kept,
@@ -148,13 +109,14 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "matching": matching,
         "named": named,
         "asked": asked,
-        "orders": ORDERS,
-        "headings": [_heading(asked, *one) for one in HEADINGS],
+        "filters": filters.of_page(asked, named, opened),
+        "headings": [question.heading(asked, *one) for one in question.HEADINGS],
         "sortable": everybody <= searching.MOST_SORTED or asked.narrows,
         "most_sorted": searching.MOST_SORTED,
         "stages": list(Stage),
         "counts": {stage: sum(one.people for one in tallies if one.stage == stage) for stage in Stage} if tallies else {},
-        "query": lambda **changes: _query(asked, **changes),
+        "query": lambda **changes: question.address(asked, **changes),
+        "parts": parse_qsl(question.address(asked)),
         "tones": TONES,
         "problem": problem,
     } | waiting
@@ -175,38 +137,6 @@ def _acts_waiting(request: Request[Any, Any, Any], session: Session, now: dateti
         "again": urlencode(_counted(request) | {"act": act or ""}),
         "deleting": "deleted" in request.query_params,
     }
-
-
-def _asked(values: MultiDict[Any]) -> tuple[PeopleSearch, int]:
-    """What the address asks for. Anything odd in it means everybody, as an old bookmark may hold it."""
-    batch = None
-    with suppress(ValueError):
-        batch = UUID(str(values.get("batch", "")))
-    days = whole_number(str(values.get("days", "")), 999)
-    order = str(values.get("order", ""))
-    return PeopleSearch(
-        words=str(values.get("q", "")).strip()[:200],
-        stages=tuple(Stage(one) for one in dict.fromkeys(values.getall("stage", [])) if one in set(Stage)),
-        department=str(values.get("department", "")).strip()[:200],
-        site=str(values.get("site", "")).strip()[:200],
-        manager=str(values.get("manager", "")).strip()[:254],
-        batch_id=batch,
-        waiting=timedelta(days=days) if days else None,
-        order=SortOrder(order) if order in set(SortOrder) else SortOrder.LIST,
-    ), max(1, whole_number(str(values.get("page", "1")), 9_999) or 1)
-
-
-def _query(asked: PeopleSearch, **changes: Any) -> str:
-    """The address of the same question with some of it changed."""
-    values: dict[str, Any] = {
-        "q": asked.words, "stage": [str(one) for one in asked.stages], "department": asked.department,
-        "site": asked.site, "manager": asked.manager, "batch": asked.batch_id or "",
-        "days": asked.waiting.days if asked.waiting else "",
-        "order": asked.order,
-    } | changes  # fmt: skip
-    if values["order"] == SortOrder.LIST:
-        values["order"] = ""
-    return urlencode({name: value for name, value in values.items() if value}, doseq=True)
 
 
 def _said(request: Request[Any, Any, Any]) -> str:
@@ -276,7 +206,7 @@ def _ask_all(request: Request[Any, Any, Any], data: dict[str, Any], act: str, wo
     """With everybody who matches: first a page that says with how many, then the act with just so many."""
     keys, now, caller = kernel_of(request).keys, utc_now(), str(signed_in(request))
     query = str(data.get("query", ""))[:1000]
-    asked, _ = _asked(MultiDict(parse_qsl(query)))
+    asked, _ = question.asked_by(MultiDict(parse_qsl(query)))
     sure = whole_number(str(data.get("sure", "")), 10**9)
     problem = None
     with desk(request, Permission.PEOPLE_CHANGE) as (session, member):
@@ -294,7 +224,8 @@ def _ask_all(request: Request[Any, Any, Any], data: dict[str, Any], act: str, wo
     people = f"{len(able):,} {'person' if len(able) == 1 else 'people'}"
     context = {
         "heading": ACTS[act][0].format(people), "follows": ACTS[act][1], "danger": act == "revoke",
-        "path": request.url.path, "when": data.get("when", ""), "query": query, "back": f"/desk/people?{_query(asked)}",
+        "path": request.url.path, "when": data.get("when", ""), "query": query,
+        "back": f"/desk/people?{question.address(asked)}",
         "matching": len(found), "able": len(able), "changed": sure is not None, "problem": problem,
         "filters": [*asked.stages, *(one for one in (asked.department, asked.site, asked.manager, batch) if one),
                     *([f"“{asked.words}”"] if asked.words else []),

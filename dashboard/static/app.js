@@ -68,6 +68,7 @@ on(document, "change", ".drop input[type=file]", (_, input) => {
 // Live parts are fetched again while somebody works in them: what they had ticked, where they stood and how far a part was
 // scrolled stays as it was. Several parts may be on their way at once, and each has what was held of it.
 const held = new Map();
+const sideways = (part) => [part, ...part.querySelectorAll(".scroll")];
 // What leads to an element again after its part was fetched: its id, or where it leads and which of those it is.
 const spelled = (part, one) => {
   const to = (name, element) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`;
@@ -84,7 +85,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
     focus: inside ? spelled(target, document.activeElement) : null,
     ticked: [...target.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id),
     open: [...target.querySelectorAll("details[open]")].map((one) => one.id),
-    scrolled: [...target.querySelectorAll(".scroll")].map((one) => one.scrollLeft),
+    scrolled: sideways(target).map((one) => one.scrollLeft),
     at: scrollY,
   });
 });
@@ -96,7 +97,7 @@ document.addEventListener("htmx:afterSettle", ({ target }) => {
     held.delete(part.id);
     for (const id of was.ticked) if (id && part.querySelector(`#${CSS.escape(id)}`)) document.getElementById(id).checked = true;
     for (const id of was.open) if (id) document.getElementById(id)?.setAttribute("open", "");
-    part.querySelectorAll(".scroll").forEach((one, place) => { one.scrollLeft = was.scrolled[place] ?? 0; });
+    sideways(part).forEach((one, place) => { one.scrollLeft = was.scrolled[place] ?? 0; });
     const again = was.focus && part.querySelectorAll(was.focus.way)[was.focus.place];
     // Whoever has moved on meanwhile stays where they are.
     if (again && [null, document.body].includes(document.activeElement)) again.focus({ preventScroll: true });
@@ -175,6 +176,11 @@ const dress = () => {
 };
 dress();
 document.addEventListener("htmx:afterSettle", dress);
+// On a phone chips stand in one line that scrolls: it begins where the chosen one is.
+for (const chosen of document.querySelectorAll(".chips-line [aria-current]")) {
+  const line = chosen.parentElement;
+  line.scrollLeft = chosen.offsetLeft - line.offsetLeft - (line.clientWidth - chosen.offsetWidth) / 2;
+}
 // HTMX shows nothing for an error by itself; the server names the message area for it.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status >= 400 && event.detail.xhr.getResponseHeader("hx-retarget")) event.detail.shouldSwap = true;

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from batch.delivery.downloads import Download
 from batch.models import Batch, Employee
-from batch.people import employees
+from batch.people import departments, employees
+from batch.people.departments import Grouping
 from batch.sittings import headshots
 from batch.visit import concerns
 from likeness.ground.db import utc_now
@@ -238,7 +239,32 @@ def test_the_column_says_nothing_and_follows_every_change(kernel: Kernel, compan
         assert len(set(rows)) == 2
         assert all(b"esign" not in row and len(row) == 32 for row in rows)
         assert bounds.index(key, " DESIGN ") == bounds.index(key, "Design") != bounds.index(key, None)
-        session.execute(text("update employee set department_index = null"))
-    employees.index_departments(kernel, utc_now())
+        session.execute(text("update employee set department_index = null, site_index = null"))
+        one, same = (departments.digest(key, Grouping.MANAGER, mail) for mail in ("Max@X.example", "max@x.example"))
+        assert one == same
+        assert len({departments.digest(key, by, None) for by in Grouping}) == 3, "nothing of one is nothing of that one"
+    employees.index_groups(kernel, utc_now())
     with kernel.db.transaction(company.tenant) as session:
         assert sorted(session.execute(text("select department_index from employee")).scalars()) == sorted(rows)
+        assert None not in session.execute(text("select site_index from employee")).scalars().all()
+
+
+def test_who_is_bound_narrows_by_what_their_own_people_have(
+    company: Company, kernel: Kernel, client: TestClient[Any]
+) -> None:
+    with kernel.db.transaction(company.tenant) as session:
+        for name, department, site in (("Dean", "Design", "Bern"), ("Sven", "Sales", "Oslo"), ("Sara", "Sales", "Bern")):
+            make_employee(session, kernel, batch=company.both, full_name=name, department=department, site=site)
+    company.bound(client, Role.HR, "design")
+    assert client.get(f"{API}/employees/groups?by=site").json() == [{"name": "Bern", "people": 1}]
+    assert [one["line"]["name"] for one in client.get(f"{API}/employees?site=bern").json()] == ["Dean"]
+    for by in Grouping:
+        part = {"hx-request": "true", "hx-target": f"pick_{by}"}
+        menu = client.get(f"/desk/people?choose={by}", headers=part).text
+        assert "Sales" not in menu
+        assert "Oslo" not in menu
+    sign_in_member(client, kernel, company.tenant, Role.HR)
+    assert [one["people"] for one in client.get(f"{API}/employees/groups?by=site").json()] == [2, 1]
+    sign_in_member(client, kernel, make_tenant(kernel), Role.HR)
+    assert client.get(f"{API}/employees/groups?by=site").json() == []
+    assert client.get(f"{API}/employees/groups?by=face").status_code == 400

@@ -144,7 +144,13 @@ def people_states(world: World, page: Page) -> Iterator[str]:
     page.locator("#rows tbody th a").first.click()
     page.locator("#drawer[open] #person-name").wait_for()
     yield "people-drawer"
+    page.goto(f"{world.address}/desk/people?stage=added&stage=uploading")
+    page.locator("#pick-department-name").click()
+    page.locator("#pick_department[open] a").nth(1).wait_for()
+    yield "people-menu"
     listed()
+    page.locator("#more-acts").click()
+    yield "people-acts"
     page.get_by_role("button", name="Delete", exact=True).click()
     page.wait_for_url("**/preview-deletion")
     yield "people-preview-deletion"

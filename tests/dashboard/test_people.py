@@ -101,6 +101,16 @@ def test_people_of_all_batches_are_found_and_sorted(
     assert sorted(names("manager=M@x.example")) == ["Eve", "Finn"]
     assert names("manager=m@x.example&site=Bern&q=finn") == ["Finn"]
     assert names("manager=m@x") == [], "a whole address"
+    menu = client.get("/desk/people?stage=added&choose=site", headers={"hx-request": "true", "hx-target": "pick_site"}).text
+    assert re.findall(r"<bdi>([^<]+)</bdi>(?:<span class=\"soft\">([^<]+))?", menu) == [
+        ("Every site", ""), ("Bern", "1"), ("Zürich", "1"),
+    ]  # fmt: skip
+    assert "stage=added&amp;site=Bern" in menu, "what is chosen otherwise stays"
+    whole = get(client, "/desk/people?manager=M%40X.example&choose=manager")
+    assert 'aria-current="true"><bdi>m@x.example</bdi><span class="soft">2</span>' in whole
+    assert "Show everybody" in whole
+    groups = client.get(f"/api/v1/employees/groups?by=department&batch={people['Ada'].batch_id}").json()
+    assert groups == [{"name": "Design", "people": 1}, {"name": "Sales", "people": 1}]
     found = client.get("/api/v1/employees?manager=m@x.example&most=1")
     following = client.get(found.headers["link"].partition(">")[0].removeprefix("<"))
     assert sorted(one["line"]["name"] for one in found.json() + following.json()) == ["Eve", "Finn"]
