@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_
@@ -260,7 +261,7 @@ def enter_again(
     session.flush()
 
 
-def digests(index_key: bytes, who: EmployeeProfile) -> dict[str, bytes]:
+def digests(index_key: bytes, who: EmployeeProfile) -> dict[str, Any]:
     """The columns by which somebody is found without being opened."""
     return departments.digests(index_key, who.department, who.site, who.manager_email)
 

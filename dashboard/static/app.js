@@ -176,8 +176,8 @@ const dress = () => {
 };
 dress();
 document.addEventListener("htmx:afterSettle", dress);
-// On a phone chips stand in one line that scrolls: it begins where the chosen one is.
-for (const chosen of document.querySelectorAll(".chips-line [aria-current]")) {
+// On a phone chips and the names of pages stand in one line that scrolls: it begins where the chosen one is.
+for (const chosen of document.querySelectorAll(":is(.chips-line, .bar nav) [aria-current]")) {
   const line = chosen.parentElement;
   line.scrollLeft = chosen.offsetLeft - line.offsetLeft - (line.clientWidth - chosen.offsetWidth) / 2;
 }
