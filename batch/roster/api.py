@@ -302,7 +302,9 @@ class GroupShown:
 
 @get("/employees/groups", guards=DESK, sync_to_thread=True)
 def list_groups(
-    request: Request[Any, Any, Any], by: FromQuery[Grouping], batch: FromQuery[UUID | None] = None
+    request: Request[Any, Any, Any],
+    by: FromQuery[Grouping] = Grouping.DEPARTMENT,
+    batch: FromQuery[UUID | None] = None,
 ) -> list[GroupShown]:
     """The departments, sites or managers' addresses that the lists name, with how many people each has, of everybody or of
     one batch; by name."""

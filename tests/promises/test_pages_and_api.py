@@ -191,7 +191,7 @@ SHOWN = {
     "/desk/headshots/disclosure": ["/headshots/disclosure", "/headshots/disclosure/kit"],
     "/desk/looks": ["/looks", "/looks/backdrops/{backdrop_id}", "/tenant"],
     "/desk/looks/{look_id}/departments": ["/looks", "/looks/departments", "POST /looks/{look_id}/departments/preview"],
-    "/desk/people": ["/employees", "/views"],
+    "/desk/people": ["/employees", "/employees/groups", "/views"],
     "/desk/people/{person_id}": [
         "/employees/{person_id}", "/employees/{person_id}/history", "/employees/{person_id}/credit",
         "/people/{person_id}/photos", "/headshots",
