@@ -22,7 +22,7 @@ from likeness.ground.errors import Conflict
 
 CALIFORNIA = ZoneInfo("America/Los_Angeles")
 DAYS, DAYS_EXTENDED = 45, 90
-CONFIRM_WITHIN, ALARM_AFTER, OPT_OUT_WITHIN = 10, 8, 15
+ALARM_AFTER, OPT_OUT_WITHIN = 8, 15
 """Business days."""
 RECORD_MONTHS, RECORD_GRACE = 24, timedelta(days=30)
 WITHIN_BUSINESS_DAYS = frozenset({RequestKind.OPT_OUT, RequestKind.LIMIT})
@@ -45,10 +45,6 @@ def extended(kind: RequestKind, received: datetime, zone: str) -> datetime:
     if kind in WITHIN_BUSINESS_DAYS:
         raise NotExtendable("The law gives no more time for an opt-out or a limit: 15 business days are all there is.")
     return days_after(received, DAYS_EXTENDED, zone) if kind in CALIFORNIAN else months_after(received, 3, zone)
-
-
-def confirm_by(received: datetime) -> datetime:
-    return business_days_after(received, CONFIRM_WITHIN)
 
 
 def alarm_at(received: datetime) -> datetime:

@@ -114,22 +114,21 @@ class Class:
     purpose: str
     last_day: str
     erased: str
-    probed: str
 
 
 def classes(*, source_days: int, headshot_days: int, names_days: int) -> list[Class]:
     """Everything that is kept, from the registry: one line a store, in English, under these terms."""
     terms = {"source": source_days, "headshots": headshot_days, "names": names_days}
 
-    def line(store: str, place: str, holds: str, category: str, erased: str, probed: str) -> Class:
+    def line(store: str, place: str, holds: str, category: str, erased: str) -> Class:
         purpose, last = KEPT[store]
-        return Class(store, place, holds, category, str(purpose), last.format(**terms), erased, probed)
+        return Class(store, place, holds, category, str(purpose), last.format(**terms), erased)
 
     tables = [
-        line(f"table:{one.name}", "database", ", ".join(one.columns), _category(one), ERASED[one.fate], PROBED)
+        line(f"table:{one.name}", "database", ", ".join(one.columns), _category(one), ERASED[one.fate])
         for one in stores.TABLES.values()
     ]
-    places = [line(one.name, _place(one), one.holds, _kind(one), one.nist, PROBED_PLACE) for one in stores.PLACES]
+    places = [line(one.name, _place(one), one.holds, _kind(one), one.nist) for one in stores.PLACES]
     return [*tables, *places]
 
 
@@ -139,8 +138,6 @@ ERASED = {
     Fate.NOBODY: "the rows name no employee",
 }
 NOBODYS = "nothing of an employee"
-PROBED = "each row and column is searched for the random number, and for name and address by keyed digests"
-PROBED_PLACE = "listed anew, and searched for the random number"
 
 
 def _category(table: Table) -> str:

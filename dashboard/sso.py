@@ -296,7 +296,7 @@ def end_from_there(request: Request[Any, Any, Any], data: Form) -> Response[None
         log.warning("a logout token was refused", extra={"why": problem.why})
         return Response(None, status_code=400, headers={"cache-control": "no-store"})
     ended = sessions.end(kernel.db, said)
-    log.info("sessions ended with those at the issuer", extra={"sessions": ended})
+    log.info("sessions ended with those at the issuer", extra={"count": ended})
     return Response(None, headers={"cache-control": "no-store"})
 
 

@@ -119,17 +119,6 @@ def hand_over(session: Session, employee_id: UUID, again: UUID) -> None:
             )
 
 
-def held(session: Session, employee_id: UUID) -> bool:
-    return bool(_open(session, [employee_id]))
-
-
-def movements(session: Session) -> list[Credit]:
-    """Newest first."""
-    return list(
-        session.exec(select(Credit).where(col(Credit.tenant_id) == tenant_of(session)).order_by(col(Credit.at).desc()))
-    )
-
-
 class CreditState(StrEnum):
     NONE = "none"
     RESERVED = "reserved"

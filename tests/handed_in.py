@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from PIL import Image, ImageChops
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from batch.marks import iptc
 from batch.models import Employee, Headshot, Photo, PhotoState, Sitting, SittingState
+from batch.people import ways
 from batch.photos import intake, photos
 from batch.sittings import headshots, sittings
 from batch.vision import inspection
@@ -50,11 +51,15 @@ def make_photos(
     return made
 
 
+def get_sitting(session: Session, sitting_id: UUID) -> Sitting:
+    return session.exec(select(Sitting).where(Sitting.id == sitting_id)).one()
+
+
 def make_sitting(kernel: Kernel, person: Employee) -> Sitting:
     """Handed in with six photos, waiting for the cluster."""
     with kernel.db.transaction(person.tenant_id) as session:
         count = len(photos.accepted(session, person.id))
-    if count < photos.NEEDED:
+    if count < ways.MODEL.needed:
         make_photos(kernel, person)
     with kernel.db.transaction(person.tenant_id) as session:
         return sittings.submit(session, person.id, utc_now())
@@ -67,7 +72,7 @@ def run_sitting(kernel: Kernel, sitting: Sitting, count: int = 3) -> list[Headsh
         assert fence is not None
         assert sittings.advance(session, sitting.id, fence, SittingState.TRAINING, SittingState.RENDERING)
     with kernel.db.transaction(sitting.tenant_id) as session:
-        made = [keep(session, kernel, sittings.get(session, sitting.id), number) for number in range(count)]
+        made = [keep(session, kernel, get_sitting(session, sitting.id), number) for number in range(count)]
         assert sittings.finish(session, sitting.id, fence)
     return made
 

@@ -180,7 +180,7 @@ def change(
     if user.active is False:
         leave(session, employee, now, caller=caller)
     else:
-        stay(session, employee, now, caller=caller)
+        stay(session, employee, caller=caller)
     return employee
 
 
@@ -208,7 +208,7 @@ def leave(session: Session, employee: Employee, now: datetime, *, caller: str) -
         jobs.send(session, tell, str(employee.roster_id), "leaver", key=f"{employee.roster_id}:{uuid4()}")
 
 
-def stay(session: Session, employee: Employee, now: datetime, *, caller: str) -> None:
+def stay(session: Session, employee: Employee, *, caller: str) -> None:
     """They are back in time: nothing is deleted because of it, and they are told. Raises `GoneAlready`.
 
     A deletion that waits is withdrawn by the floor above, which finds the person without a last day.

@@ -13,8 +13,6 @@ JFIF = b"\xff\xe0"
 HEADER = len(PNG) + 25
 """Where the first chunk of a PNG ends, which has to be its header."""
 NO_PICTURE = "this is no JPEG or PNG"
-LONGEST = 65_533
-"""Bytes that one segment of a JPEG holds."""
 LABELLED = 0x03
 """A box that may be asked for by its label."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -153,23 +151,6 @@ def facts(session: Session, employee_id: UUID, now: datetime) -> Facts:
     """What is on record of one person, for whoever decides what of it may be told."""
     found: Facts = session.execute(LINES, about(session, now, employee=employee_id)).one()  # type: ignore[assignment]
     return found
-
-
-def counts(all_lines: Iterable[FunnelLine]) -> dict[Stage, int]:
-    """Every stage with its number of people, zeros too."""
-    counted = Counter(line.stage for line in all_lines)
-    return {stage: counted[stage] for stage in Stage}
-
-
-def ages(all_lines: Sequence[FunnelLine], now: datetime) -> dict[Stage, Age]:
-    """For each stage that holds anybody: the median age and the oldest. Not for who opted out, as in `shown_since`."""
-    waiting: dict[Stage, list[float]] = {}
-    for line in all_lines:
-        if (since := shown_since(line)) is not None:
-            waiting.setdefault(line.stage, []).append(max(0.0, (now - since).total_seconds()))
-    return {
-        stage: Age(timedelta(seconds=median(ages)), timedelta(seconds=max(ages))) for stage, ages in waiting.items()
-    }
 
 
 def shown_since(line: FunnelLine) -> datetime | None:

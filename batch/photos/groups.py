@@ -38,7 +38,7 @@ def people(measured: Mapping[UUID, Measure], said: Mapping[UUID, bool | None]) -
         return []
     points = np.array([measured[photo_id].embedding for photo_id in ids])
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)
-    words = np.array([{True: 1, False: -1}.get(said.get(photo_id), 0) for photo_id in ids])  # type: ignore[arg-type]
+    words = np.array([{True: 1, False: -1, None: 0}[said.get(photo_id)] for photo_id in ids])
     ordered = sorted(_merged(apart, words), key=lambda group: (-len(group), group[0]))
     return [[ids[at] for at in group] for group in ordered]
 

@@ -39,7 +39,6 @@ from likeness.store.objects import person_path
 from likeness.store.storage import ObjectMissing
 from tenants import tenants
 
-NEEDED = ways.MODEL.needed
 CHECK_AGAIN = timedelta(minutes=2)
 
 

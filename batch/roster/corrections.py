@@ -48,21 +48,6 @@ def remember(session: Session, batch: Batch, before: Mapping[UUID, bytes], now: 
     session.flush()
 
 
-def of(session: Session, employee_id: UUID, now: datetime) -> list[Correction]:
-    """What is kept of one person's line as it was, oldest first."""
-    return list(
-        session.exec(
-            select(Correction)
-            .where(
-                col(Correction.tenant_id) == tenant_of(session),
-                col(Correction.employee_id) == employee_id,
-                col(Correction.due_at) > now,
-            )
-            .order_by(col(Correction.at))
-        )
-    )
-
-
 def before(keys: KeyFolder, one: Correction) -> EmployeeProfile:
     """Raises `Gone` once the person's key was destroyed."""
     return EmployeeProfile.opened(keys.open(employees.profile_ref(one.tenant_id, one.employee_id)), one.before)

@@ -26,7 +26,7 @@ from batch.visit import consents, invitations
 from batch.visit.consents import ConsentMissing
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
-from likeness.ground.errors import Conflict, NotFound, Unprocessable
+from likeness.ground.errors import Conflict, Unprocessable
 from likeness.locale.marks import N_
 from tenants import credits, looks, suspension
 from tenants.models import CUTOUT
@@ -45,12 +45,6 @@ RUNNING = (SittingState.TRAINING, SittingState.RENDERING)
 REASON_LENGTH = 300
 NOT_MADE_HERE = N_("The way of making headshots that you chose is not available here any more. Nothing was made.")
 NOTHING: Mapping[UUID, str] = MappingProxyType({})
-
-
-class SittingMissing(NotFound):
-    """There is no such sitting, or it is somebody else's."""
-
-    title = "No headshots are being made here"
 
 
 class RecipeNotOffered(Unprocessable):
@@ -149,16 +143,6 @@ def latest_of(session: Session, employee_id: UUID) -> Sitting | None:
         .order_by(col(Sitting.created_at).desc())
         .limit(1)
     ).first()
-
-
-def get(session: Session, sitting_id: UUID) -> Sitting:
-    """Raises `SittingMissing`."""
-    found = session.exec(
-        select(Sitting).where(col(Sitting.tenant_id) == tenant_of(session), col(Sitting.id) == sitting_id)
-    ).first()
-    if found is None:
-        raise SittingMissing("There is no such sitting.")
-    return found
 
 
 def ready(session: Session, limit: int, recipe: str) -> list[Sitting]:

@@ -12,14 +12,12 @@ from typing import Any, NamedTuple
 
 import dlib  # type: ignore[import-untyped]
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from batch.vision import landmarks
 from batch.vision.landmarks import LEFT_INNER, LEFT_OUTER, NOSE_BASE, RIGHT_INNER, RIGHT_OUTER, Detection
 from batch.vision.views import Floats, View, placed
 
-Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 # Larger pictures are looked at in a copy. Making it costs more than it saves below this: the detector works on 256 px.

@@ -22,9 +22,6 @@ Kind = Literal["reject", "advice", "mended", "set"]
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
 
-# What no installed model can judge; pages and reports say so instead of implying that it was checked.
-NOT_JUDGED = ("sunglasses", "hat", "filter", "nudity", "minor")
-
 
 class InspectorDown(Exception):
     """The photo was not judged; show "checking…" and ask again. Never a pass, never a fail."""
@@ -113,7 +110,6 @@ class Inspection:
     width: int = 0
     height: int = 0
     faces: int = 0
-    face_box: Box | None = None
     face_pixels: int = 0
     pose: str = ""
     embedding: tuple[float, ...] | None = None
@@ -169,7 +165,6 @@ def _inspection(facts: dict[str, Any], picture: bytes) -> Inspection:
         width=int(facts["width"]),
         height=int(facts["height"]),
         faces=len(boxes),
-        face_box=boxes[0] if len(boxes) == 1 else None,
         face_pixels=int(facts.get("face_pixels", 0)),
         pose=str(facts.get("pose", ""))[:10],
         embedding=embedding or None,

@@ -230,7 +230,7 @@ def second(attempt: jobs.Attempt, erasure_id: str) -> None:
         left, told = cases.residuals(session, kernel, erasure, now), cases.told(session, erasure)
     scan = rescan.scan(kernel, rescan.subject_of(erasure))
     if left or not issued or issued[-1].stage == 2 or scan.problems():
-        log.info("a second certificate is not possible yet", extra={"erasure": erasure_id, "left": len(left)})
+        log.info("a second certificate is not possible yet", extra={"erasure": erasure_id, "count": len(left)})
         with attempt.finishing():
             return
     with attempt.transaction() as session:

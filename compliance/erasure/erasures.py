@@ -136,7 +136,7 @@ def ask(
     by = caller or f"employee:{employee_id}"
     erasure = request(session, employee_id, trigger=trigger, requested_by=by, now=now, begin=False)
     receipt = receipts.issue(session, kernel.keys, erasure)
-    receipts.write(session, kernel, erasure, receipt, now)
+    receipts.write(session, kernel, erasure, receipt)
     send(session, erasure.id)
     return erasure, receipt
 
@@ -287,7 +287,7 @@ def _freeze(attempt: jobs.Attempt, begun: Erasure) -> Erasure | None:
             _stop(session, person, erasure, now)
             erasure.traces = cases.traces(session, attempt.kernel, person)
             erasure.language = cases.language(session, attempt.kernel, person)
-            receipts.hand_to_leaver(session, attempt.kernel, erasure, now)
+            receipts.hand_to_leaver(session, attempt.kernel, erasure)
         erasure.counts = inventory.counts(session, attempt.kernel, erasure.employee_id)
         erasure.recipients = cases.inform(session, attempt.kernel, erasure)
         erasure.settled_at = now + STUDIO_STOPS if _runs(session, erasure.employee_id) else now

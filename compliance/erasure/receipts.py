@@ -58,22 +58,22 @@ def issue(session: Session, keys: KeyFolder, erasure: Erasure) -> str:
     return token
 
 
-def hand_to_leaver(session: Session, kernel: Kernel, erasure: Erasure, now: datetime) -> None:
+def hand_to_leaver(session: Session, kernel: Kernel, erasure: Erasure) -> None:
     """Who left gets the way to their certificate, and with it the code, when nothing calls the deletion off any more. Who
     was never invited is not written to, here either."""
     if erasure.trigger != Trigger.LEAVER or erasure.receipt_hash is not None:
         return
     if directory.knows_us(session, employees.get(session, erasure.employee_id)):
-        write(session, kernel, erasure, issue(session, kernel.keys, erasure), now)
+        write(session, kernel, erasure, issue(session, kernel.keys, erasure))
 
 
-def write(session: Session, kernel: Kernel, erasure: Erasure, token: str, now: datetime) -> None:
+def write(session: Session, kernel: Kernel, erasure: Erasure, token: str) -> None:
     """Nobody's erasure hangs on a mail: without the person's keys, or with damaged ones, it goes on without."""
     with suppress(Gone, SealBroken, KeyBroken, KeyUnavailable):
-        _write(session, kernel, erasure, token, now)
+        _write(session, kernel, erasure, token)
 
 
-def _write(session: Session, kernel: Kernel, erasure: Erasure, token: str, now: datetime) -> None:
+def _write(session: Session, kernel: Kernel, erasure: Erasure, token: str) -> None:
     person, tenant = employees.get(session, erasure.employee_id), tenants.get(session)
     who, reads = employees.profile(kernel.keys, person), employees.words(kernel.keys, person, tenant)
     others = erasure.trigger in (Trigger.EMPLOYER, Trigger.LEAVER, Trigger.TENANT_EXIT)

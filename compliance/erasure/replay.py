@@ -9,7 +9,6 @@ database does not know of is carried out again.
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -29,8 +28,6 @@ from likeness.jobs import jobs
 from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from tenants import tenants
-
-log = logging.getLogger(__name__)
 
 ONE_AT_A_TIME = 7465751
 """Several processes may start together over a restored database."""

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from uuid import UUID
 
-from compliance.proof import verifier
 from likeness import ledger
 from likeness.kernel import Kernel
-from likeness.ledger import LedgerBroken
 
 LINES = 500
 
@@ -26,11 +24,3 @@ def jsonl(kernel: Kernel, tenant: UUID) -> Iterator[bytes]:
             page = ledger.page(session, after=last, until=end, limit=LINES)
         yield b"".join(entry.data() + b"\n" for entry in page)
         last = page[-1].sequence
-
-
-def verify(lines: Iterable[bytes], checkpoints: Iterable[dict[str, object]]) -> list[str]:
-    """What holds of an exported log and of the checkpoints that somebody kept of it. Raises `LedgerBroken`."""
-    good, bad = verifier.check_log([line for line in lines if line.strip()], list(checkpoints))
-    if bad:
-        raise LedgerBroken(" ".join(bad))
-    return good

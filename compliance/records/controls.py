@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, select
 
 from batch.models import Consent, Notice
@@ -16,7 +16,7 @@ from compliance.records import breaches
 from compliance.records.documents import Document, DocumentSection
 from compliance.retention import lateness
 from likeness import checkpoints, ledger
-from likeness.ground.db import tenant_of
+from likeness.ground.db import TenantRow, tenant_of
 from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from tenants.members import members
@@ -41,13 +41,15 @@ def document(session: Session, kernel: Kernel, now: datetime) -> Document:
     )  # fmt: skip
 
 
-def _count(session: Session, table: type, *where: object) -> int:
-    mine = select(func.count()).select_from(table).where(table.tenant_id == tenant_of(session), *where)  # type: ignore[attr-defined, arg-type]
+def _count(session: Session, table: type[TenantRow], *where: ColumnElement[bool]) -> int:
+    mine = select(func.count()).select_from(table).where(col(table.tenant_id) == tenant_of(session), *where)
     return session.exec(mine).one()
 
 
-def _last(session: Session, column: object, table: type, *where: object) -> datetime | None:
-    mine = select(func.max(column)).select_from(table).where(table.tenant_id == tenant_of(session), *where)  # type: ignore[attr-defined, arg-type]
+def _last(
+    session: Session, column: datetime, table: type[TenantRow], *where: ColumnElement[bool]
+) -> datetime | None:
+    mine = select(func.max(col(column))).select_from(table).where(col(table.tenant_id) == tenant_of(session), *where)
     found: datetime | None = session.execute(mine).scalar_one()
     return found
 

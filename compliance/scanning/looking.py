@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +87,7 @@ def outside_tables(kernel: Kernel, subject: Subject, traces: Traces) -> list[Sto
     return [
         *files.objects(kernel, subject.tenant, traces, subject.workbooks),
         *files.home(kernel),
-        *(asked(place.name, lambda cls=cls: _key(kernel, subject, cls)) for cls, place in stores.KEYS.items()),  # type: ignore[misc]
+        *(asked(place.name, partial(_key, kernel, subject, cls)) for cls, place in stores.KEYS.items()),
         _samples(kernel, subject),
         *files.logs(kernel, traces),
         *files.scratch(traces),

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from uuid import UUID, uuid4
@@ -110,11 +111,11 @@ def _objects(site: Site) -> Iterator[Plant]:
     )  # fmt: skip
     yield Plant("a link out of the objects' folder", strange, _link)
     for cls, place in stores.OBJECTS.items():
-        yield Plant(f"an object of the class {cls}", (place.name,), lambda site, cls=cls: _object(site, cls))  # type: ignore[misc]
+        yield Plant(f"an object of the class {cls}", (place.name,), partial(_object, cls=cls))
     yield Plant("the raw workbook", (stores.WORKBOOKS.name,), _raw)
     yield Plant("a key from a backup", (stores.KEYS[KeyClass.PROFILE].name, stores.SAMPLES.name), _restored_key)
     for cls in (KeyClass.SOURCE, KeyClass.HEADSHOT, KeyClass.LOG_DETAIL):
-        yield Plant(f"a key of the class {cls}", (stores.KEYS[cls].name,), lambda site, cls=cls: _live_key(site, cls))  # type: ignore[misc]
+        yield Plant(f"a key of the class {cls}", (stores.KEYS[cls].name,), partial(_live_key, cls=cls))
     yield Plant("a key that lives", (stores.KEYS[KeyClass.MODEL].name,), lambda site: _live_key(site, KeyClass.MODEL))
     yield Plant(
         "a picture in the folder of keys", (stores.HOME.name,),
@@ -261,7 +262,7 @@ def _schema() -> Iterator[Plant]:
          "drop materialized view kept"),
         ("a large object", "table:pg_largeobject", "select lo_create(424242)", "select lo_unlink(424242)"),
     ):  # fmt: skip
-        yield Plant(says, (store,), lambda site, make=make, drop=drop: _run(site, make, drop), "*")  # type: ignore[misc]
+        yield Plant(says, (store,), partial(_run, make=make, drop=drop), "*")
 
 
 def _run(site: Site, make: str, drop: str) -> Callable[[], object]:
@@ -298,7 +299,7 @@ def _sealed(site: Site, table: str) -> Iterator[Plant]:
         for said in (f"for {NAME.upper()}", EMAIL, str(site.employee)):
             yield Plant(
                 f"{said} in {table}.{column}, sealed", (f"table:{table}",),
-                lambda site, facts=(table, column, context, said): _put_sealed(site, *facts), table,  # type: ignore[misc]
+                partial(_put_sealed, table=table, column=column, context=context, said=said), table,
             )  # fmt: skip
 
 

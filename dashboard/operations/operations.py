@@ -178,13 +178,13 @@ def _trends(history: Sequence[Hour], now: datetime) -> list[Trend]:
     found = []
     for lane in Lane:
         waited = [hours[place].waited.get(lane) if place in hours else None for place in places]
-        found.append(_trend(f"{lane.capitalize()}: the oldest job waited", waited, history, LATE_SECONDS))
+        found.append(_trend(f"{lane.capitalize()}: the oldest job waited", waited, LATE_SECONDS))
     late = [hours[place].late if place in hours else None for place in places]
-    found.append(_trend("Deletions: the oldest was late", late, history, lateness.TOLD_AFTER.total_seconds()))
+    found.append(_trend("Deletions: the oldest was late", late, lateness.TOLD_AFTER.total_seconds()))
     return found
 
 
-def _trend(name: str, values: Sequence[float | None], history: Sequence[Hour], bad: float) -> Trend:
+def _trend(name: str, values: Sequence[float | None], bad: float) -> Trend:
     most = max((value for value in values if value is not None), default=0.0)
     words = f"at most {_span(most)}"
     return Trend(name, words, path(values, WIDE, HIGH, at_least=bad), most > bad)

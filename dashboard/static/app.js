@@ -39,11 +39,6 @@ on(document, "submit", "form[data-sure]", (event, form) => {
   if (!confirm(form.dataset.sure)) event.preventDefault();
 });
 
-on(document, "click", "[data-copy]", async (_, button) => {
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.textContent = button.dataset.done ?? "Copied";
-});
-
 // Files may be dropped wherever a drop area holds a file input.
 for (const kind of ["dragenter", "dragover"]) {
   on(document, kind, ".drop", (event, area) => { event.preventDefault(); area.classList.add("over"); });

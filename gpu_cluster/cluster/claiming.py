@@ -64,14 +64,7 @@ def take(kernel: Kernel, working: Sequence[Order], now: datetime, *, portraits: 
             together = _pack(session, ready, most)
             people = [p for sitting in together if (p := _claim(session, sitting, recipe, len(together), now))]
         if people:
-            return Order(
-                id=uuid4(),
-                tenant=tenant,
-                people=tuple(people),
-                looks=shots,
-                recipe=recipe,
-                licences=tuple(sorted(settings.licences)),
-            )
+            return Order(id=uuid4(), tenant=tenant, people=tuple(people), looks=shots, recipe=recipe)
     return None
 
 
@@ -116,7 +109,7 @@ def _edit(kernel: Kernel, session: Session, now: datetime) -> Order | None:
     seen = tuple(dict.fromkeys((*paths, photo.path)))
     person = PersonOrder(edit.id, edit.employee_id, fence, 0, seen, cut_from=photo.path)
     shots = _shots(session, [edit.look_id], portraits=True)
-    return Order(uuid4(), tenant_of(session), (person,), shots, {"name": CUTOUT}, ())
+    return Order(uuid4(), tenant_of(session), (person,), shots, {"name": CUTOUT})
 
 
 def _reachable(kernel: Kernel, sitting: Sitting | Edit) -> bool:

@@ -58,9 +58,6 @@ class PackedConv(nn.Module):
         return both
 
 
-Packed = PackedLinear | PackedConv
-
-
 class Pack:
     """The adapters of E people as one matrix `theta` (E, numbers); the layers' A and B are windows into it.
 

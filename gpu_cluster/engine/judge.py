@@ -82,22 +82,10 @@ PHOTOGRAPHS = Calibration(impostor_distance=0.867, genuine_distance=0.408, false
 class JudgeVerdict:
     passed: bool
     likeness_ratio: float
-    similarity: float
     reasons: tuple[str, ...] = ()
     """Why it did not pass: names of `doubts.DOUBTS`."""
     advice: tuple[str, ...] = ()
     """What is odd, by the same names, and no reason to refuse it: others of the same look are shown first."""
-    faces: int = 0
-    face_size: float = 0.0
-    """Width of the face as a part of the picture's."""
-    sharpness: float = 0.0
-    """As a part of the selfies' own."""
-    brightness: float = 0.0
-    """Mean of the face, 0 to 1."""
-    skin_drift: float = 0.0
-    """CIE76 units to the nearest selfie's skin."""
-    copying: float = 0.0
-    """Largest correlation with a training picture."""
 
 
 def split_held_out(photos: Sequence[Image.Image], held_out: int = 2) -> tuple[list[int], list[int]]:
@@ -153,14 +141,16 @@ class Judge:
         """Judges one headshot of at least 256 pixels; smaller faces are not found."""
         found = self.faces.find(image)
         if not found:
-            return JudgeVerdict(False, 0.0, 0.0, ("no_face",))
+            return JudgeVerdict(False, 0.0, ("no_face",))
         face = found[0]
         similarity = self._likeness(self.faces.embed(image, face))
         ratio = similarity / self.genuine
         size = face.width / image.width
-        sharpness = _sharpness(image, face) / max(self._sharp, 1e-6)
+        sharpness = _sharpness(image, face) / max(self._sharp, 1e-6)  # As a part of the selfies' own.
         brightness = _brightness(image, face)
+        # CIE76 units to the nearest selfie's skin.
         drift = min(float(np.linalg.norm(skin(image, face) - kept)) for kept in self._skins)
+        # Correlation with the nearest training picture.
         copying = max((float(np.mean(thumb(image) * kept)) for kept in self._thumbs), default=0.0)
         doubted = {
             "more_faces": len(found) > 1,
@@ -176,9 +166,7 @@ class Judge:
         }
         reasons = tuple(name for name, holds in doubted.items() if holds)
         advice = ("skin",) if drift > ODD_DRIFT else ()
-        return JudgeVerdict(
-            not reasons, ratio, similarity, reasons, advice, len(found), size, sharpness, brightness, drift, copying
-        )
+        return JudgeVerdict(not reasons, ratio, reasons, advice)
 
     def _likeness(self, embedding: Embedding) -> float:
         return float(np.mean([self.similarity(embedding, kept) for kept in self.held_out]))

@@ -56,7 +56,6 @@ class Order:
     people: tuple[PersonOrder, ...]
     looks: tuple[LookShot, ...]
     recipe: dict[str, Any]
-    licences: tuple[str, ...]
 
     @property
     def edits(self) -> bool:

@@ -15,7 +15,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from likeness import ledger
 from likeness.evidence import merkle, notes
@@ -72,17 +72,17 @@ class Grown:
 
 
 def newest(session: Session, epoch: int | None = None) -> Checkpoint | None:
-    query = select(Checkpoint).where(Checkpoint.tenant_id == tenant_of(session))  # type: ignore[arg-type]
+    query = select(Checkpoint).where(col(Checkpoint.tenant_id) == tenant_of(session))
     if epoch is not None:
-        query = query.where(Checkpoint.epoch == epoch)  # type: ignore[arg-type]
-    by_place = (Checkpoint.epoch.desc(), Checkpoint.size.desc())  # type: ignore[attr-defined]
+        query = query.where(col(Checkpoint.epoch) == epoch)
+    by_place = (col(Checkpoint.epoch).desc(), col(Checkpoint.size).desc())
     return session.execute(query.order_by(*by_place).limit(1)).scalar_one_or_none()
 
 
 def of(session: Session) -> list[Checkpoint]:
     """All of them, oldest first."""
-    query = select(Checkpoint).where(Checkpoint.tenant_id == tenant_of(session))  # type: ignore[arg-type]
-    return list(session.execute(query.order_by(Checkpoint.epoch, Checkpoint.size)).scalars())  # type: ignore[arg-type]
+    query = select(Checkpoint).where(col(Checkpoint.tenant_id) == tenant_of(session))
+    return list(session.execute(query.order_by(col(Checkpoint.epoch), col(Checkpoint.size))).scalars())
 
 
 def is_due(session: Session) -> bool:
@@ -163,9 +163,9 @@ def grown(session: Session, epoch: int, size: int) -> Grown:
         raise CheckpointMissing("This log knows of no such checkpoint. Its numbers are larger than any log.")
     known = session.execute(
         select(Checkpoint).where(
-            Checkpoint.tenant_id == tenant_of(session),  # type: ignore[arg-type]
-            Checkpoint.epoch == epoch,  # type: ignore[arg-type]
-            Checkpoint.size == size,  # type: ignore[arg-type]
+            col(Checkpoint.tenant_id) == tenant_of(session),
+            col(Checkpoint.epoch) == epoch,
+            col(Checkpoint.size) == size,
         )
     ).scalar_one_or_none()
     last = newest(session, epoch)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select, update
-from sqlmodel import Field, Session
+from sqlmodel import Field, Session, col
 
 from likeness.ground.db import Database, Moment, TenantRow, of_tenant, tenant_of
 from likeness.ground.errors import Forbidden, Gone, LikenessError
@@ -172,11 +172,11 @@ def keep_link(
 def promised(session: Session, token: str, now: datetime) -> tuple[Kind, UUID] | None:
     """Whom a link would sign in; None for one that signs nobody in. Consumes nothing."""
     found = session.execute(
-        select(SignInLink.kind, SignInLink.subject_id).where(  # type: ignore[call-overload]
-            SignInLink.tenant_id == tenant_of(session),
-            SignInLink.token_hash == token_hash(token),
-            SignInLink.used_at.is_(None),  # type: ignore[union-attr]
-            SignInLink.expires_at > now,
+        select(col(SignInLink.kind), col(SignInLink.subject_id)).where(
+            col(SignInLink.tenant_id) == tenant_of(session),
+            col(SignInLink.token_hash) == token_hash(token),
+            col(SignInLink.used_at).is_(None),
+            col(SignInLink.expires_at) > now,
         )
     ).first()
     return (Kind(found.kind), found.subject_id) if found else None
@@ -184,8 +184,8 @@ def promised(session: Session, token: str, now: datetime) -> tuple[Kind, UUID] |
 
 def link_id(session: Session, token: str) -> UUID | None:
     found = session.execute(
-        select(SignInLink.id).where(  # type: ignore[call-overload]
-            SignInLink.tenant_id == tenant_of(session), SignInLink.token_hash == token_hash(token)
+        select(col(SignInLink.id)).where(
+            col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.token_hash) == token_hash(token)
         )
     ).scalar()
     return UUID(str(found)) if found else None
@@ -196,18 +196,18 @@ def redeem(session: Session, token: str, now: datetime) -> tuple[Kind, UUID]:
     used = session.execute(
         update(SignInLink)
         .where(
-            SignInLink.tenant_id == tenant_of(session),  # type: ignore[arg-type]
-            SignInLink.token_hash == token_hash(token),  # type: ignore[arg-type]
-            SignInLink.used_at.is_(None),  # type: ignore[union-attr]
-            SignInLink.expires_at > now,  # type: ignore[arg-type]
+            col(SignInLink.tenant_id) == tenant_of(session),
+            col(SignInLink.token_hash) == token_hash(token),
+            col(SignInLink.used_at).is_(None),
+            col(SignInLink.expires_at) > now,
         )
         .values(used_at=now)
-        .returning(SignInLink.kind, SignInLink.subject_id)  # type: ignore[call-overload]
+        .returning(col(SignInLink.kind), col(SignInLink.subject_id))
     ).first()
     if used is None:
         known = session.execute(
-            select(SignInLink.id).where(  # type: ignore[call-overload]
-                SignInLink.tenant_id == tenant_of(session), SignInLink.token_hash == token_hash(token)
+            select(col(SignInLink.id)).where(
+                col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.token_hash) == token_hash(token)
             )
         ).first()
         if known is None:
@@ -255,9 +255,9 @@ def caller_of(db: Database, cookie: str | None, now: datetime, *, by_itself: boo
     with db.transaction(tenant) as session:
         row = session.execute(
             select(WebSession).where(
-                WebSession.tenant_id == tenant,  # type: ignore[arg-type]
-                WebSession.token_hash == token_hash(cookie),  # type: ignore[arg-type]
-                WebSession.expires_at > now,  # type: ignore[arg-type]
+                col(WebSession.tenant_id) == tenant,
+                col(WebSession.token_hash) == token_hash(cookie),
+                col(WebSession.expires_at) > now,
             )
         ).scalar_one_or_none()
         if row is None or _asleep(row, now):
@@ -275,11 +275,11 @@ def _asleep(row: WebSession, now: datetime) -> bool:
 
 def sessions_of(session: Session, subject_id: UUID, now: datetime) -> list[WebSession]:
     """Where somebody is signed in right now, the last used first."""
-    mine = (WebSession.subject_id == subject_id) | (WebSession.other_id == subject_id)
+    mine = (col(WebSession.subject_id) == subject_id) | (col(WebSession.other_id) == subject_id)
     rows = session.execute(
         select(WebSession)
-        .where(WebSession.tenant_id == tenant_of(session), WebSession.expires_at > now, mine)  # type: ignore[arg-type]
-        .order_by(WebSession.seen_at.desc())  # type: ignore[attr-defined]
+        .where(col(WebSession.tenant_id) == tenant_of(session), col(WebSession.expires_at) > now, mine)
+        .order_by(col(WebSession.seen_at).desc())
     )
     return [row for row in rows.scalars() if not _asleep(row, now)]
 
@@ -287,10 +287,10 @@ def sessions_of(session: Session, subject_id: UUID, now: datetime) -> list[WebSe
 def stands(session: Session, caller: Caller) -> bool:
     """Whether the caller's session is still theirs, as this transaction sees it."""
     found = session.execute(
-        select(WebSession.id).where(  # type: ignore[call-overload]
-            WebSession.tenant_id == tenant_of(session),
-            WebSession.id == caller.session,
-            WebSession.subject_id == caller.id,
+        select(col(WebSession.id)).where(
+            col(WebSession.tenant_id) == tenant_of(session),
+            col(WebSession.id) == caller.session,
+            col(WebSession.subject_id) == caller.id,
         )
     ).first()
     return found is not None
@@ -298,27 +298,27 @@ def stands(session: Session, caller: Caller) -> bool:
 
 def end_session(session: Session, session_id: UUID) -> None:
     session.execute(
-        delete(WebSession).where(WebSession.tenant_id == tenant_of(session), WebSession.id == session_id)  # type: ignore[arg-type]
+        delete(WebSession).where(col(WebSession.tenant_id) == tenant_of(session), col(WebSession.id) == session_id)
     )
 
 
 def end_sessions_of(session: Session, subject_id: UUID, *, keep: UUID | None = None) -> None:
     """Signs somebody out everywhere but in the session `keep`, and voids the links they have not used."""
     for table in (WebSession, SignInLink):
-        statement = delete(table).where(table.tenant_id == tenant_of(session), table.subject_id == subject_id)  # type: ignore[arg-type]
-        session.execute(statement if keep is None else statement.where(table.id != keep))  # type: ignore[arg-type]
+        statement = delete(table).where(col(table.tenant_id) == tenant_of(session), col(table.subject_id) == subject_id)
+        session.execute(statement if keep is None else statement.where(col(table.id) != keep))
     # A session of their other part goes on without this one.
-    part = update(WebSession).where(WebSession.tenant_id == tenant_of(session), WebSession.other_id == subject_id)  # type: ignore[arg-type]
-    part = part if keep is None else part.where(WebSession.id != keep)  # type: ignore[arg-type]
+    part = update(WebSession).where(col(WebSession.tenant_id) == tenant_of(session), col(WebSession.other_id) == subject_id)
+    part = part if keep is None else part.where(col(WebSession.id) != keep)
     session.execute(part.values(other_kind=None, other_id=None))
 
 
 def hand_over_sessions(session: Session, before: UUID, after: UUID) -> None:
     """Whoever is signed in as `before` goes on as `after`."""
-    for column in (WebSession.subject_id, WebSession.other_id):
+    for column in (col(WebSession.subject_id), col(WebSession.other_id)):
         session.execute(
             update(WebSession)
-            .where(WebSession.tenant_id == tenant_of(session), column == before)  # type: ignore[arg-type]
+            .where(col(WebSession.tenant_id) == tenant_of(session), column == before)
             .values({column: after})
         )
 
@@ -326,4 +326,4 @@ def hand_over_sessions(session: Session, before: UUID, after: UUID) -> None:
 def forget_ended(session: Session, now: datetime) -> None:
     """Deletes the tenant's sessions and links that ran out."""
     for table in (WebSession, SignInLink):
-        session.execute(delete(table).where(table.tenant_id == tenant_of(session), table.expires_at < now))  # type: ignore[arg-type]
+        session.execute(delete(table).where(col(table.tenant_id) == tenant_of(session), col(table.expires_at) < now))

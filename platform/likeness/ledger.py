@@ -11,7 +11,6 @@ the gap, and no number is used twice.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from uuid import UUID
 
 import rfc8785
 from sqlalchemy import JSON, Column, Index, UniqueConstraint, select, text
-from sqlmodel import Field, Session
+from sqlmodel import Field, Session, col
 
 from likeness.evidence.merkle import leaf_hash
 from likeness.evidence.outside import NARROWING, Act, LogHead, Outside
@@ -183,25 +182,6 @@ def _told(
     return sha256(salt + words).digest(), key.seal(salt + words, CONTEXT)
 
 
-def detail_of(keys: KeyFolder, entry: LedgerEntry, detail: LedgerDetail) -> dict[str, Any]:
-    """Raises `LedgerBroken` when it is not the detail that the entry commits to, and `KeyDestroyed`."""
-    key = keys.open(KeyRef(detail.tenant_id, detail.employee_id, KeyClass.LOG_DETAIL))
-    opened = key.open(detail.sealed, CONTEXT)
-    if sha256(opened).digest() != entry.detail_commit:
-        raise LedgerBroken(f"The detail of entry {entry.sequence} is not the one that it was recorded with.")
-    said: dict[str, Any] = json.loads(opened[32:])
-    return said
-
-
-def details(session: Session, subject: UUID) -> dict[int, LedgerDetail]:
-    """By number of the entry."""
-    query = select(LedgerDetail).where(
-        LedgerDetail.tenant_id == tenant_of(session),  # type: ignore[arg-type]
-        LedgerDetail.employee_id == subject,  # type: ignore[arg-type]
-    )
-    return {one.sequence: one for one in session.execute(query).scalars()}
-
-
 def _append(session: Session, entry: LedgerEntry, sealed: bytes | None, facts: Mapping[str, str]) -> None:
     lock(session)
     last = head(session)
@@ -254,17 +234,17 @@ def _lay(session: Session, outside: Outside, entry: LedgerEntry, facts: Mapping[
 def head(session: Session) -> LedgerEntry | None:
     return session.execute(
         select(LedgerEntry)
-        .where(LedgerEntry.tenant_id == tenant_of(session))  # type: ignore[arg-type]
-        .order_by(LedgerEntry.sequence.desc())  # type: ignore[attr-defined]
+        .where(col(LedgerEntry.tenant_id) == tenant_of(session))
+        .order_by(col(LedgerEntry.sequence).desc())
         .limit(1)
     ).scalar_one_or_none()
 
 
 def entries(session: Session, *, subject: UUID | None = None) -> Iterator[LedgerEntry]:
     """The tenant's entries in order, streamed; only those about one employee when `subject` is given."""
-    query = select(LedgerEntry).where(LedgerEntry.tenant_id == tenant_of(session)).order_by(LedgerEntry.sequence)  # type: ignore[arg-type]
+    query = select(LedgerEntry).where(col(LedgerEntry.tenant_id) == tenant_of(session)).order_by(col(LedgerEntry.sequence))
     if subject is not None:
-        query = query.where(LedgerEntry.subject == str(subject))  # type: ignore[arg-type]
+        query = query.where(col(LedgerEntry.subject) == str(subject))
     yield from session.execute(query.execution_options(yield_per=1000)).scalars()
 
 
@@ -280,33 +260,35 @@ def page(
 ) -> list[LedgerEntry]:
     """The next entries in order: for readers that may be slow, and between whose pages no transaction stays open."""
     query = select(LedgerEntry).where(
-        LedgerEntry.tenant_id == tenant_of(session),  # type: ignore[arg-type]
-        LedgerEntry.sequence > after,  # type: ignore[arg-type]
-        LedgerEntry.sequence <= until,  # type: ignore[arg-type]
+        col(LedgerEntry.tenant_id) == tenant_of(session),
+        col(LedgerEntry.sequence) > after,
+        col(LedgerEntry.sequence) <= until,
     )
     if subject is not None:
-        query = query.where(LedgerEntry.subject == str(subject))  # type: ignore[arg-type]
+        query = query.where(col(LedgerEntry.subject) == str(subject))
     if since is not None:
-        query = query.where(LedgerEntry.at >= since)  # type: ignore[arg-type]
+        query = query.where(col(LedgerEntry.at) >= since)
     if before is not None:
-        query = query.where(LedgerEntry.at < before)  # type: ignore[arg-type]
-    return list(session.execute(query.order_by(LedgerEntry.sequence).limit(limit)).scalars())  # type: ignore[arg-type]
+        query = query.where(col(LedgerEntry.at) < before)
+    return list(session.execute(query.order_by(col(LedgerEntry.sequence)).limit(limit)).scalars())
 
 
 def leaves(session: Session, epoch: int, size: int | None = None) -> list[bytes]:
     """The hashes of an epoch's leaves in order, the first `size` of them."""
-    query = select(LedgerEntry.leaf).where(LedgerEntry.tenant_id == tenant_of(session), LedgerEntry.epoch == epoch)  # type: ignore[call-overload]
+    query = select(col(LedgerEntry.leaf)).where(
+        col(LedgerEntry.tenant_id) == tenant_of(session), col(LedgerEntry.epoch) == epoch
+    )
     if size is not None:
-        query = query.where(LedgerEntry.position < size)
-    return list(session.execute(query.order_by(LedgerEntry.position)).scalars())
+        query = query.where(col(LedgerEntry.position) < size)
+    return list(session.execute(query.order_by(col(LedgerEntry.position))).scalars())
 
 
 def streamed_leaves(session: Session, epoch: int, size: int) -> Iterator[bytes]:
     """As `leaves`, a few thousand in memory at a time."""
-    query = select(LedgerEntry.leaf).where(  # type: ignore[call-overload]
-        LedgerEntry.tenant_id == tenant_of(session), LedgerEntry.epoch == epoch, LedgerEntry.position < size
+    query = select(col(LedgerEntry.leaf)).where(
+        col(LedgerEntry.tenant_id) == tenant_of(session), col(LedgerEntry.epoch) == epoch, col(LedgerEntry.position) < size
     )
-    yield from session.execute(query.order_by(LedgerEntry.position).execution_options(yield_per=5000)).scalars()
+    yield from session.execute(query.order_by(col(LedgerEntry.position)).execution_options(yield_per=5000)).scalars()
 
 
 def verify(session: Session) -> int:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import JSON, Column, ColumnElement, select, update
-from sqlmodel import Field, Session
+from sqlmodel import Field, Session, col
 
 from likeness.ground.db import Database, Moment, TenantRow, newest_first, of_tenant, tenant_of
 from likeness.ground.errors import NotFound
@@ -71,15 +71,15 @@ def standing(
 ) -> list[MachineKey]:  # fmt: skip
     """The keys that work, newest first: everybody's, or those that one member made; at most so many, those `before` the
     moment and the id of one."""
-    query = select(MachineKey).where(MachineKey.tenant_id == tenant_of(session), *_works(now))  # type: ignore[arg-type]
+    query = select(MachineKey).where(col(MachineKey.tenant_id) == tenant_of(session), *_works(now))
     if member_id is not None:
-        query = query.where(MachineKey.member_id == member_id)  # type: ignore[arg-type]
+        query = query.where(col(MachineKey.member_id) == member_id)
     return list(session.execute(newest_first(query, MachineKey.created_at, MachineKey.id, most, before)).scalars())
 
 
 def _works(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    still = MachineKey.expires_at.is_(None) | (MachineKey.expires_at > now)  # type: ignore[union-attr,operator]
-    return MachineKey.revoked_at.is_(None), still  # type: ignore[union-attr]
+    still = col(MachineKey.expires_at).is_(None) | (col(MachineKey.expires_at) > now)
+    return col(MachineKey.revoked_at).is_(None), still
 
 
 def get(session: Session, key_id: UUID, now: datetime) -> MachineKey:
@@ -93,21 +93,21 @@ def get(session: Session, key_id: UUID, now: datetime) -> MachineKey:
 def maker_of(session: Session, key_id: UUID) -> UUID | None:
     """The member who made a key, also one that was revoked."""
     return session.execute(
-        select(MachineKey.member_id).where(  # type: ignore[call-overload]
-            MachineKey.tenant_id == tenant_of(session), MachineKey.id == key_id
+        select(col(MachineKey.member_id)).where(
+            col(MachineKey.tenant_id) == tenant_of(session), col(MachineKey.id) == key_id
         )
     ).scalar_one_or_none()
 
 
 def revoke(session: Session, now: datetime, *, key_id: UUID | None = None, member_id: UUID | None = None) -> None:
     """One key, or all that a member made."""
-    column, value = (MachineKey.id, key_id) if key_id is not None else (MachineKey.member_id, member_id)
+    column, value = (col(MachineKey.id), key_id) if key_id is not None else (col(MachineKey.member_id), member_id)
     session.execute(
         update(MachineKey)
         .where(
-            MachineKey.tenant_id == tenant_of(session),  # type: ignore[arg-type]
-            column == value,  # type: ignore[arg-type]
-            MachineKey.revoked_at.is_(None),  # type: ignore[union-attr]
+            col(MachineKey.tenant_id) == tenant_of(session),
+            column == value,
+            col(MachineKey.revoked_at).is_(None),
         )
         .values(revoked_at=now)
     )
@@ -121,8 +121,8 @@ def caller_with(db: Database, token: str, now: datetime) -> Caller | None:
     with db.transaction(tenant) as session:
         key = session.execute(
             select(MachineKey).where(
-                MachineKey.tenant_id == tenant,  # type: ignore[arg-type]
-                MachineKey.token_hash == token_hash(token),  # type: ignore[arg-type]
+                col(MachineKey.tenant_id) == tenant,
+                col(MachineKey.token_hash) == token_hash(token),
                 *_works(now),
             )
         ).scalar_one_or_none()

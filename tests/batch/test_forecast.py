@@ -18,7 +18,7 @@ from batch.sittings.runs import Run, RunState
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tests.factories import give_consent, make_employee
-from tests.handed_in import make_person, make_sitting
+from tests.handed_in import get_sitting, make_person, make_sitting
 
 START = datetime(2026, 11, 28, 8, tzinfo=UTC)
 WITHIN, FIRST = 0.2, 0.1
@@ -150,7 +150,7 @@ def test_a_recorded_order_is_right_within_a_fifth_from_its_first_tenth_on_for_bo
         for number, run in enumerate(runs):
             drawing = TRAIN * slower + number * DRAW * slower
             with kernel.db.transaction(tenant) as session:
-                sitting = sittings.get(session, run.sitting_id)
+                sitting = get_sitting(session, run.sitting_id)
                 session.add(run)
                 run.step = round(600 * min(1.0, gone / (TRAIN * slower)))
                 if gone >= drawing:
@@ -158,7 +158,7 @@ def test_a_recorded_order_is_right_within_a_fifth_from_its_first_tenth_on_for_bo
                 session.add(sitting)
         for run in runs:
             with kernel.db.transaction(tenant) as session:
-                sitting = sittings.get(session, run.sitting_id)
+                sitting = get_sitting(session, run.sitting_id)
                 left = forecast.of_sitting(session, sitting, now + timedelta(seconds=gone))
             assert left is not None
             off.append(abs(gone + left - whole * slower) / (whole * slower))
@@ -167,7 +167,7 @@ def test_a_recorded_order_is_right_within_a_fifth_from_its_first_tenth_on_for_bo
     waiting = [make_sitting(kernel, make_employee_of(kernel, tenant)).id for _ in range(3)]
     moment = now + timedelta(seconds=0.5 * whole)
     with kernel.db.transaction(tenant) as session:
-        last = max((sittings.get(session, one) for one in waiting), key=lambda one: one.created_at)
+        last = max((get_sitting(session, one) for one in waiting), key=lambda one: one.created_at)
         told = forecast.of_sitting(session, last, moment)
         assert told is not None
         assert forecast.of_line(session, moment) == told

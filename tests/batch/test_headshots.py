@@ -10,7 +10,7 @@ from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tests.factories import make_employee
-from tests.handed_in import keep, make_headshots, make_person, make_sitting, run_sitting, shows
+from tests.handed_in import get_sitting, keep, make_headshots, make_person, make_sitting, run_sitting, shows
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_owner_sees_them_once_the_sitting_is_done_likest_first(kernel: Kerne
     with kernel.db.transaction(alice.tenant_id) as session:
         fence = sittings.claim(session, sitting.id, utc_now())
         assert fence is not None
-        kept = [keep(session, kernel, sittings.get(session, sitting.id), number).id for number in (2, 0)]
+        kept = [keep(session, kernel, get_sitting(session, sitting.id), number).id for number in (2, 0)]
         assert headshots.of(session, alice.id, utc_now()) == []
         sittings.advance(session, sitting.id, fence, SittingState.TRAINING, SittingState.RENDERING)
         sittings.finish(session, sitting.id, fence)

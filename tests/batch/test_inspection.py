@@ -79,8 +79,7 @@ def test_a_good_photo_is_accepted_in_a_child() -> None:
     assert 450 < seen.face_pixels < 700
     assert seen.embedding is not None
     assert len(seen.embedding) == 128
-    assert seen.face_box is not None
-    left, top, right, bottom = seen.face_box
+    [(left, top, right, bottom)] = seen.boxes
     assert left < 550 < right
     assert top < 480 < bottom
 

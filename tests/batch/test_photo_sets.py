@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from batch.models import Employee
+from batch.people import ways
 from batch.photos import groups, photos
 from batch.photos.measures import KNOWN
 from likeness.kernel import Kernel
@@ -87,7 +88,7 @@ def test_one_strangers_photo_first_costs_one_tap(client: TestClient[Any], kernel
     states = phone.states()
     assert states.pop(stranger) == "aside"
     counted = [photo_id for photo_id, state in states.items() if state == "accepted"]
-    assert len(counted) >= photos.NEEDED
+    assert len(counted) >= ways.MODEL.needed
     shown = phone.set()
     assert shown["progress"]["who"]
     assert sorted(len(one["photos"]) for one in shown["who"])[0] == 1

@@ -43,7 +43,7 @@ from tests.browser.turns import (
     withdrawn,
 )
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant, run_jobs
-from tests.handed_in import kept
+from tests.handed_in import get_sitting, kept
 from tests.pictures import beside as side_by_side
 from tests.pictures import drawn
 
@@ -223,7 +223,7 @@ def _headshots(kernel: Kernel, person: Employee) -> list[Headshot]:
         fence = sittings.claim(session, sitting.id, utc_now())
         assert fence is not None
     with kernel.db.transaction(person.tenant_id) as session:
-        held = sittings.get(session, sitting.id)
+        held = get_sitting(session, sitting.id)
         allowed = looks.list_looks(session)
         made = [
             kept(session, kernel, held, allowed[number % len(allowed)].id, number, data, 1.2 - number / 20)

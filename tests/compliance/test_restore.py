@@ -261,7 +261,7 @@ def test_what_narrowed_stays_away_when_the_database_comes_back(site: Site) -> No
         start_session(session, Kind.EMPLOYEE, alice.id, now)
     with kernel.db.transaction(tenant) as session:
         consents.decline(session, alice.id, now)
-        people.stay(session, employees.get(session, fred.id), now, caller="test")
+        people.stay(session, employees.get(session, fred.id), caller="test")
     after = numbers(kernel, tenant)
     later = site.checkpoint(tenant)
 

@@ -157,7 +157,7 @@ def test_two_checkpoints_show_that_the_log_only_grew() -> None:
 
 def test_a_note_is_signed_as_others_read_it() -> None:
     note = notes.sign(vectors.point(leaves(3)), vectors.KEY)
-    assert notes.verify(note, vectors.KEY.public_key()).size == 3
+    assert verifier.checkpoint(note, verifier.Pin(PUBLIC))["size"] == notes.read(note).size == 3
     text, _, last = note.partition("\n\n")
     assert text.splitlines()[:2] == [f"likeness.example/{vectors.TENANT}/1", "3"]
     assert last.startswith("\u2014 likeness.example ")
@@ -165,7 +165,8 @@ def test_a_note_is_signed_as_others_read_it() -> None:
     named = sha256(b"likeness.example\n\x01" + raw).digest()[:4]
     assert notes.key_id("likeness.example", vectors.KEY.public_key()) == named
     for broken in (note.replace("\n3\n", "\n4\n"), note[:-3], "", note.replace("\n\n", "\n")):
+        with pytest.raises(verifier.Invalid):
+            verifier.checkpoint(broken, verifier.Pin(PUBLIC))
+    for broken in (note[:-3], "", note.replace("\n\n", "\n"), note.replace("\n3\n", "\n-3\n")):
         with pytest.raises(notes.NoteInvalid):
-            notes.verify(broken, vectors.KEY.public_key())
-    with pytest.raises(notes.NoteInvalid):
-        notes.verify(note, vectors.STRANGER.public_key())
+            notes.read(broken)

@@ -13,7 +13,6 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from batch.models import Sitting
-from batch.sittings import sittings
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
@@ -30,7 +29,7 @@ from tests.factories import (
     sign_in_employee,
     sign_in_member,
 )
-from tests.handed_in import make_sitting
+from tests.handed_in import get_sitting, make_sitting
 
 WORDS = {"backdrop": "light grey", "dress": "navy suit", "framing": "close-up", "light": "soft light"}
 
@@ -167,7 +166,7 @@ class Locked:
 
     def named(self, sitting: Sitting) -> list[str]:
         with self.kernel.db.transaction(self.tenant) as session:
-            return [looks.get(session, one).name for one in sittings.get(session, sitting.id).looks]
+            return [looks.get(session, one).name for one in get_sitting(session, sitting.id).looks]
 
     def bound(self, client: TestClient[Any], *departments: str) -> None:
         """Brand for these departments is signed in."""

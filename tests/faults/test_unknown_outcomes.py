@@ -330,4 +330,4 @@ def made(kernel: Kernel, alice: Employee) -> tuple[Order, PersonOrder, Outcome]:
     shots = [Picture(look, number, path, 6, 1.1) for number, path in enumerate(paths[1:])]
     outcome = Outcome(sitting=sitting.id, pictures=shots, adapter_path=paths[0], adapter_bytes=6)
     person = PersonOrder(sitting.id, alice.id, fence, 1, ())
-    return Order(uuid4(), alice.tenant_id, (person,), (), {}, ()), person, outcome
+    return Order(uuid4(), alice.tenant_id, (person,), (), {}), person, outcome

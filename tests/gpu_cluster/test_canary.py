@@ -72,7 +72,7 @@ class Company:
             paths.append(path)
         person = PersonOrder(uuid4(), employee, 1, number, tuple(paths))
         looks = (LookShot(uuid4(), "light grey", "navy suit", "close-up", "soft light"),)
-        return Order(uuid4(), self.tenant, (person,), looks, RECIPE.as_dict(), ())
+        return Order(uuid4(), self.tenant, (person,), looks, RECIPE.as_dict())
 
     def grant(self, order: Order, public: bytes) -> bytes:
         lasts = timedelta(hours=1)

@@ -24,7 +24,7 @@ ALICE, BOB = uuid4(), uuid4()
 
 
 def order(tenant: UUID) -> Order:
-    return Order(uuid4(), tenant, (), (), RECIPE.as_dict(), ())
+    return Order(uuid4(), tenant, (), (), RECIPE.as_dict())
 
 
 @pytest.fixture(scope="module")

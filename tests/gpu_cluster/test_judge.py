@@ -23,7 +23,7 @@ from gpu_cluster.engine.judge import (
 )
 
 DRAWN = Calibration(impostor_distance=0.55, genuine_distance=0.24, false_match_distance=0.30)
-GOOD, BAD = JudgeVerdict(True, 1.0, 0.6), JudgeVerdict(False, 0.2, 0.1, ("blurred",))
+GOOD, BAD = JudgeVerdict(True, 1.0), JudgeVerdict(False, 0.2, ("blurred",))
 
 
 @pytest.fixture(scope="module")

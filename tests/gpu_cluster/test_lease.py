@@ -74,7 +74,7 @@ def company(request: pytest.FixtureRequest, tmp_path: Path) -> Company:
 
 
 def order_of(*people: PersonOrder, recipe: dict[str, Any] = PORTRAITS, tenant: UUID = TENANT) -> Order:
-    return Order(uuid4(), tenant, people, (), recipe, ())
+    return Order(uuid4(), tenant, people, (), recipe)
 
 
 def test_a_lease_reads_the_photos_and_writes_what_the_keys_of_the_company_open(company: Company) -> None:

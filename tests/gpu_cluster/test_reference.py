@@ -52,7 +52,7 @@ def drawn_from(monkeypatch: pytest.MonkeyPatch) -> list[list[Image.Image]]:
         return generate(base, asked)
 
     monkeypatch.setattr(Flux2Klein, "generate", watched)
-    monkeypatch.setattr(Judge, "look", lambda judge, image: JudgeVerdict(True, 0.9, 0.9))
+    monkeypatch.setattr(Judge, "look", lambda judge, image: JudgeVerdict(True, 0.9))
     return seen
 
 

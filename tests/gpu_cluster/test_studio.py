@@ -71,7 +71,7 @@ class Stores:
 
     def order(self, tenant: UUID, *people: PersonOrder) -> Order:
         looks = (LookShot(uuid4(), *LOOK),)
-        return Order(uuid4(), tenant, people, looks, RECIPE.as_dict(), ())
+        return Order(uuid4(), tenant, people, looks, RECIPE.as_dict())
 
     def lend(self, order: Order, public: bytes, lasts: timedelta = timedelta(hours=1)) -> bytes:
         """The order's lease, sealed to whoever has this public key."""
@@ -274,7 +274,7 @@ GREY, WHITE, DARK = (LookShot(uuid4(), backdrop, *LOOK[1:]) for backdrop in ("li
 
 
 def passed(look: LookShot, ratio: float, image: Image.Image | None = None, advice: tuple[str, ...] = ()) -> JudgedPicture:
-    return JudgedPicture(JudgeVerdict(True, ratio, ratio, advice=advice), look, image or Image.new("RGB", (8, 8)))
+    return JudgedPicture(JudgeVerdict(True, ratio, advice=advice), look, image or Image.new("RGB", (8, 8)))
 
 
 def test_no_look_is_crowded_out_by_another() -> None:
@@ -315,7 +315,7 @@ def test_a_second_training_that_fails_keeps_what_has_passed(
     looked: list[JudgeVerdict] = []
 
     def two_pass(judge: Judge, image: Image.Image) -> JudgeVerdict:
-        looked.append(JudgeVerdict(len(looked) < 2, 0.9, 0.9))
+        looked.append(JudgeVerdict(len(looked) < 2, 0.9))
         return looked[-1]
 
     monkeypatch.setattr(Making, "_train_on", diverges)
@@ -333,7 +333,7 @@ def test_each_persons_own_bar_is_theirs_alone_and_they_are_told_what_it_kept_awa
     studio: Studio, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def as_told(judge: Judge, image: Image.Image) -> JudgeVerdict:
-        return JudgeVerdict(False, 0.8, 0.8, ("not_me",)) if judge.least_ratio > 0.8 else JudgeVerdict(True, 0.8, 0.8)
+        return JudgeVerdict(False, 0.8, ("not_me",)) if judge.least_ratio > 0.8 else JudgeVerdict(True, 0.8)
 
     monkeypatch.setattr(Judge, "look", as_told)
     monkeypatch.setattr(Making, "_train_on", lambda making, person, lora: lora)
@@ -448,10 +448,10 @@ def test_a_studio_that_met_one_companys_faces_refuses_another_companys(studio: S
 def test_a_look_of_which_nothing_passed_says_what_most_of_its_pictures_were_refused_for() -> None:
     contest = Contest((GREY, WHITE, DARK))
     for look, reasons in ((GREY, ()), (GREY, ("blurred",)), (WHITE, ("unlike", "blurred")), (WHITE, ("unlike",))):
-        contest.enter(JudgedPicture(JudgeVerdict(not reasons, 0.9, 0.9, reasons), look, Image.new("RGB", (8, 8))))
+        contest.enter(JudgedPicture(JudgeVerdict(not reasons, 0.9, reasons), look, Image.new("RGB", (8, 8))))
     assert contest.missed() == {WHITE.look: "unlike"}
     assert not contest.rejected_alone()
-    contest.enter(JudgedPicture(JudgeVerdict(False, 0.8, 0.8, ("not_me",)), DARK, Image.new("RGB", (8, 8))))
+    contest.enter(JudgedPicture(JudgeVerdict(False, 0.8, ("not_me",)), DARK, Image.new("RGB", (8, 8))))
     assert contest.rejected_alone()
     assert contest.missed()[DARK.look] == "not_me"
     assert set(contest.missed().values()) <= set(DOUBTS)

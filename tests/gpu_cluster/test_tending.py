@@ -29,6 +29,7 @@ from likeness.store.objects import person_path
 from tenants import looks
 from tenants.models import CUTOUT
 from tests.factories import give_consent, make_employee, make_tenant
+from tests.handed_in import get_sitting
 
 # Nothing can pass after so little, so each person is trained twice; one picture a step makes nobody wait for that.
 QUICK = replace(
@@ -139,7 +140,7 @@ def test_an_order_is_of_people_with_the_same_looks_and_has_those_they_began_with
         general = looks.list_looks(session)[0]
         lobby = looks.add(session, "Lobby", "white", "navy suit", "close-up", "soft light")
         for sitting, look in zip(mine, (general, lobby, general), strict=True):
-            sittings.get(session, sitting).looks = [look.id]
+            get_sitting(session, sitting).looks = [look.id]
         looks.retire(session, general.id)
     orders: list[Order] = []
     while (order := claiming.take(kernel, orders, utc_now(), portraits=True)) is not None:
@@ -151,7 +152,7 @@ def test_an_order_is_of_people_with_the_same_looks_and_has_those_they_began_with
     assert made == [(sorted([mine[0], mine[2]]), [general.id]), ([mine[1]], [lobby.id])]
     with kernel.db.transaction(other) as session:
         now = [look.id for look in looks.list_looks(session)]
-        assert sittings.get(session, theirs).looks == now, "where an older version said none, those of this moment"
+        assert get_sitting(session, theirs).looks == now, "where an older version said none, those of this moment"
         assert [[look.look for look in one.looks] for one in orders if one.tenant == other] == [now]
 
 
@@ -229,7 +230,7 @@ def studio_in(stage: str, recipe: str, *, others: str = "loading") -> fleet.Work
     one, two = uuid4(), uuid4()
     people = tuple(PersonOrder(sitting, uuid4(), 1, 1, ()) for sitting in (one, two))
     about = named(recipe).as_dict() if recipe != CUTOUT else {"name": CUTOUT}
-    work = fleet.Working(Order(uuid4(), uuid4(), people, (), about, ()), None, None, None, result="handed over")
+    work = fleet.Working(Order(uuid4(), uuid4(), people, (), about), None, None, None, result="handed over")
     work.saw({one: Progress(others, signs=1), two: Progress("loading", signs=1)})
     work.saw({one: Progress(others, signs=1), two: Progress(stage, signs=2)})
     return work

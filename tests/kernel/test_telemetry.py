@@ -1,3 +1,4 @@
+import ast
 import io
 import json
 import logging
@@ -90,3 +91,14 @@ def test_what_other_libraries_say_is_not_kept() -> None:
     (line,) = logged(lambda: logging.getLogger("httpx").error("GET https://x/i/canary-token"))
     assert "canary" not in json.dumps(line)
     assert line["logger"] == "httpx"
+
+
+def test_each_field_that_is_logged_is_one_that_is_written() -> None:
+    """A field that is not allowed is left out without a word."""
+    root = Path(telemetry.__file__).parents[3]
+    floors = [root / ("platform/likeness" if floor == "likeness" else floor) for floor in telemetry.OURS]
+    for path in (path for floor in floors for path in floor.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+                named = {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
+                assert named <= telemetry.ALLOWED, f"{path}:{node.value.lineno}"

@@ -189,10 +189,10 @@ def _paint_eye(canvas: Canvas, head: Head, side: float, inside: Field) -> None:
         canvas.paint(
             frame, box, lid(-lower * 1.2, -0.06, 0.008), crease, alpha=0.5 * person.age, soft=0.02, clip=inside
         )
-    _paint_brow(canvas, head, side, crease)
+    _paint_brow(canvas, head, side)
 
 
-def _paint_brow(canvas: Canvas, head: Head, side: float, crease: Colour) -> None:
+def _paint_brow(canvas: Canvas, head: Head, side: float) -> None:
     person, frame = head.person, head.frame
     lift, _, _ = EXPRESSIONS[head.scene.expression]
     x, y = head.at(side * (person.eye_gap + 0.01), person.eye_line - person.brow_height + 0.04 * min(0, -lift), 0.25)

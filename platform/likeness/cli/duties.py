@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import click
-from rich.console import Console
 
 from likeness.cli.kernels import running_kernel
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.errors import LikenessError
 
-console = Console()
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 
 

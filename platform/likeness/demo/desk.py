@@ -111,7 +111,7 @@ def _invite_legal(company: DemoCompany, number: int) -> None:
             company.hr.call("POST", "/members", json={"name": name, "email": address, "roles": ["legal"]})
 
 
-def import_rosters(kernel: Kernel, companies: list[DemoCompany], players: dict[str, list[Player]], folder: Path) -> None:
+def import_rosters(companies: list[DemoCompany], players: dict[str, list[Player]], folder: Path) -> None:
     """Each HR drops an Excel sheet, looks at the dry run, and imports it with invitations. Twice changes nothing."""
     for company in companies:
         seed = players[company.name][0].key.split("-")[0]

@@ -141,7 +141,7 @@ def play(
         players[COMPANIES[0]].append(in_a_photograph(seed))
     with clock.stage("import"):
         companies = found_companies(kernel, list(players))
-        import_rosters(kernel, companies, players, folder)
+        import_rosters(companies, players, folder)
     for company in companies:
         console.print(
             f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited"

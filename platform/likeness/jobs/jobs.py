@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import Field, Session, SQLModel
+from sqlmodel import Field, Session, SQLModel, col
 
 from likeness.ground.db import PLATFORM, Moment, TenantRow, after_commit, of_tenant, tenant_of, utc_now
 from likeness.ground.errors import LikenessError, Unavailable
@@ -218,7 +218,7 @@ def send(
         "due": when,
         "created_at": utc_now(),
     }
-    new = session.execute(insert(Job).values(**values).on_conflict_do_nothing().returning(Job.id)).first()  # type: ignore[call-overload]
+    new = session.execute(insert(Job).values(**values).on_conflict_do_nothing().returning(col(Job.id))).first()
     if new is None:
         return None
     if due is None or due <= utc_now():
@@ -258,7 +258,7 @@ def send_all(
     ]
     if not rows:
         return 0
-    new = session.execute(insert(Job).on_conflict_do_nothing().returning(Job.id), rows)  # type: ignore[call-overload]
+    new = session.execute(insert(Job).on_conflict_do_nothing().returning(col(Job.id)), rows)
     if due is None or due <= now:
         notify: Callable[[str], None] = session.info["notify"]
         after_commit(session, lambda: notify(KINDS[kind].lane))
@@ -269,4 +269,4 @@ def send_all(
 def forget_finished(kernel: Kernel, now: datetime) -> None:
     """Finished rows go after a day; their keys are by then guarded by the rows they worked on."""
     with kernel.db.transaction(PLATFORM) as session:
-        session.execute(delete(Job).where(Job.finished_at < now - KEEP_DONE))  # type: ignore[arg-type, operator]
+        session.execute(delete(Job).where(col(Job.finished_at) < now - KEEP_DONE))

@@ -94,7 +94,7 @@ def post(
             created_at=utc_now(),
         )
         .on_conflict_do_nothing()
-        .returning(Mail.id)  # type: ignore[call-overload]
+        .returning(col(Mail.id))
     ).first()
     if new is None:
         return None
@@ -117,7 +117,7 @@ def mailbox(session: Session) -> list[Mail]:
     """The tenant's mails, newest first."""
     return list(
         session.execute(
-            select(Mail).where(Mail.tenant_id == tenant_of(session)).order_by(Mail.created_at.desc())  # type: ignore[arg-type, attr-defined]
+            select(Mail).where(col(Mail.tenant_id) == tenant_of(session)).order_by(col(Mail.created_at).desc())
         ).scalars()
     )
 
@@ -273,5 +273,5 @@ def _note(attempt: jobs.Attempt, mail: Mail, answer: SmtpAnswer, now: datetime, 
 
 def _mail(session: Session, mail_id: UUID) -> Mail | None:
     return session.execute(
-        select(Mail).where(Mail.tenant_id == tenant_of(session), Mail.id == mail_id)  # type: ignore[arg-type]
+        select(Mail).where(col(Mail.tenant_id) == tenant_of(session), col(Mail.id) == mail_id)
     ).scalar_one_or_none()

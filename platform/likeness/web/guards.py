@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +28,6 @@ from likeness.locale.marks import N_
 from likeness.locale.words import Words, words
 from likeness.machines import caller_with
 from likeness.web import threads
-
-log = logging.getLogger(__name__)
 
 # What HTTP calls these, for the catalogues.
 PHRASES = (N_("Bad Request"), N_("Not Found"), N_("Method Not Allowed"), N_("Internal Server Error"))

@@ -306,7 +306,7 @@ def cutter(tmp_path: Path) -> Callable[[list[list[bytes]], list[bytes]], list[Ou
                 stores.objects.put(paths[-1], data, key)
             persons.append(replace(person, photos=tuple(paths)))
         shots = tuple(LookShot(uuid4(), "", "", "", "", "#c8ccd0", data) for data in pictures)
-        order = Order(uuid4(), tenant, tuple(persons), shots, {"name": "cutout"}, ())
+        order = Order(uuid4(), tenant, tuple(persons), shots, {"name": "cutout"})
         return Darkroom()._all(order, stores.lease(order))
 
     return cut
