@@ -1,4 +1,4 @@
-# The image of web, worker, tend and migrations, and of Ray's pods, so that both sides of Ray run the same versions.
+# The image of web, worker, scheduler and migrations, and of Ray's pods, so that both sides of Ray run the same versions.
 FROM python:3.11-slim
 
 # Index of CPU builds of torch, for a cluster without GPUs; empty takes the CUDA build that Linux gets by default.

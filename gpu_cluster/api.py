@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sqlmodel import Session, col, select
 
 from batch.sittings.runs import Run, RunState
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from gpu_cluster.cluster.fleet import Loss
 from likeness.ground.db import newest_first, tenant_of
 from likeness.identity import Kind
@@ -22,7 +22,7 @@ from tenants import tenants
 from tenants.members import access
 from tenants.members.permissions import Permission
 
-__all__ = ["router", "tending"]
+__all__ = ["router", "scheduling"]
 
 
 LATELY = timedelta(minutes=15)

@@ -30,7 +30,7 @@ FIRST = (
     "compliance/test_lateness.py", "compliance/test_retention.py", "compliance/test_restore.py", "compliance/test_holds.py",
     "compliance/test_consent_rules.py",
     "compliance/test_whose.py", "dashboard/test_answering.py", "batch/test_addresses.py", "dashboard/test_undelivered.py",
-    "gpu_cluster/test_tending.py", "gpu_cluster/test_studio.py", "journey/test_demo.py", "gpu_cluster/test_train.py",
+    "gpu_cluster/test_scheduling.py", "gpu_cluster/test_studio.py", "journey/test_demo.py", "gpu_cluster/test_train.py",
     "journey/test_docs.py", "gpu_cluster/cutout/test_product.py", "kernel/test_first_minutes.py",
     "gpu_cluster/test_fleet.py", "journey/test_demo_photos.py", "kernel/test_keys_away.py",
     "kernel/test_first_admin.py", "kernel/test_clock.py",

@@ -45,7 +45,7 @@ HOURS = text("""
 
 
 def hours(session: Session, since: datetime) -> list[Hour]:
-    """Oldest first; an hour in which `tend` did not run is not there."""
+    """Oldest first; an hour in which the scheduler did not run is not there."""
     found: dict[datetime, Hour] = {}
     for hour, lane, waited, late in session.execute(HOURS, {"tenant": PLATFORM, "since": since}):
         one = found.setdefault(hour, Hour(hour, {}, late))

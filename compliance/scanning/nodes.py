@@ -58,7 +58,7 @@ def look(employee: str, since: float | None) -> int:
 
 
 def main() -> None:
-    # Ray reads these when it is imported; the program that tends the cluster sets them alike.
+    # Ray reads these when it is imported; the scheduler sets them alike.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray

@@ -20,7 +20,7 @@ from compliance import holds
 from compliance.erasure import erasures
 from compliance.proof import certificates, signing
 from compliance.rights import attending
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.jobs.jobs import Job
@@ -194,7 +194,7 @@ def test_whose_headshots_cannot_be_made_any_more_is_mailed_so_in_their_language(
                 sitting.recipe = CUTOUT
     without = replace(kernel, settings=kernel.settings.model_copy(update={"recipe": CUTOUT}))
     try:
-        tending.turn_away(without, utc_now())
+        scheduling.turn_away(without, utc_now())
         with kernel.db.transaction(again.tenant_id) as session:
             session.add(Sitting(tenant_id=again.tenant_id, employee_id=again.id, seed=1, recipe=CUTOUT))
         (letter,) = to(kernel, person, "not-made")

@@ -19,7 +19,7 @@ from batch.vision import presets
 from batch.vision.presets import PRESETS, Crop
 from batch.visit import consents, notices
 from compliance.rights import reading
-from gpu_cluster.cluster import claiming, tending
+from gpu_cluster.cluster import claiming, scheduling
 from gpu_cluster.cluster.fleet import Loss
 from gpu_cluster.engine.orders import Order, Outcome, PersonOrder, Picture
 from likeness.ground.db import utc_now
@@ -145,15 +145,15 @@ def test_another_backdrop_is_made_by_the_cluster_of_the_same_photo(client: TestC
     assert (person.employee, person.cut_from, order.looks[0].look) == (alice.id, photo.path, grey.id)
     # A studio that dies is not her doing at once; a claim that was lost writes nothing.
     lost = outcome(kernel, order, person)
-    tending.settle(kernel, order, person, Loss.NODE_LOST)
+    scheduling.settle(kernel, order, person, Loss.NODE_LOST)
     again, person = taken(kernel)
-    tending.settle(kernel, order, order.people[0], lost)
+    scheduling.settle(kernel, order, order.people[0], lost)
     assert not kernel.objects.exists(lost.pictures[0].path)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert edits.under_way(session, alice.id)
         # Nothing of it is a sitting: no credit, no retake, no mail.
         assert len(session.exec(select(sittings.Sitting)).all()) == 1
-    tending.settle(kernel, again, person, outcome(kernel, again, person))
+    scheduling.settle(kernel, again, person, outcome(kernel, again, person))
     page = get(client, "/visit/edit")
     assert "The edge of your hair is not clear." in page
     client.post("/visit/edit/keep")
@@ -171,7 +171,7 @@ def test_another_backdrop_is_made_by_the_cluster_of_the_same_photo(client: TestC
     with kernel.db.transaction(bob.tenant_id) as session:
         assert theirs.photo_id is not None
         decisions.remove(session, kernel.objects, bob.id, theirs.photo_id)
-    tending.settle(kernel, order, person, made)
+    scheduling.settle(kernel, order, person, made)
     assert "is not there any more" in get(client, "/visit/edit")
     assert not kernel.objects.exists(made.pictures[0].path)
     assert "cannot be had any more" in get(client, f"/visit/headshots/{theirs.id}/edit")
@@ -189,7 +189,7 @@ def test_who_withdrew_or_asked_for_a_stop_gets_nothing_made(client: TestClient[A
     made = outcome(kernel, order, person)
     with kernel.db.transaction(alice.tenant_id) as session:
         sittings.withdraw(session, alice.id, utc_now())
-    tending.settle(kernel, order, person, made)
+    scheduling.settle(kernel, order, person, made)
     assert not kernel.objects.exists(made.pictures[0].path)
     with kernel.db.transaction(alice.tenant_id) as session:
         (edit,) = session.exec(select(Edit).where(Edit.employee_id == alice.id)).all()

@@ -20,7 +20,7 @@ from batch.sittings import headshots, narrowing, resemblance, sittings
 from compliance.models import Hold
 from compliance.retention import retention
 from compliance.rights import reading
-from gpu_cluster.cluster import claiming, tending
+from gpu_cluster.cluster import claiming, scheduling
 from gpu_cluster.engine.orders import Order, Outcome, PersonOrder, Picture
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -139,7 +139,7 @@ def test_what_is_said_not_to_be_them_is_gone_and_raises_their_own_bar_alone(
     for person in (alice, colleague):
         order, one = orders[person.id]
         made = drawn(kernel, person, [0.77, 0.81, 0.9])
-        tending.settle(kernel, order, one, Outcome(one.sitting, pictures=made, made=3, passed=3))
+        scheduling.settle(kernel, order, one, Outcome(one.sitting, pictures=made, made=3, passed=3))
         with kernel.db.transaction(person.tenant_id) as session:
             shown = [shot.likeness_ratio for shot in headshots.of(session, person.id, utc_now())]
         assert shown == ([0.9, 0.95] if person is alice else [0.9, 0.81, 0.77, 0.74])
@@ -222,13 +222,13 @@ def test_what_is_said_while_a_result_is_written_counts_for_it(kernel: Kernel) ->
     with ThreadPoolExecutor(1) as pool:
         with kernel.db.transaction(person.tenant_id) as session:
             resemblance.reject(session, kernel.objects, kernel.keys, person.id, unlike.id, utc_now())
-            written = pool.submit(tending.settle, kernel, *orders[person.id], outcomes[person.id])
+            written = pool.submit(scheduling.settle, kernel, *orders[person.id], outcomes[person.id])
             with kernel.db.engine.connect() as looking:
                 while not looking.execute(text("select 1 from pg_stat_activity where wait_event_type = 'Lock'")).all():
                     assert not written.done(), "it did not wait"
                     looking.rollback()
         written.result()
-    tending.settle(kernel, *orders[stranger.id], outcomes[stranger.id])
+    scheduling.settle(kernel, *orders[stranger.id], outcomes[stranger.id])
     for one, ratios in ((person, [0.9]), (stranger, [0.9, 0.75, 0.74])):
         with kernel.db.transaction(one.tenant_id) as session:
             assert [shot.likeness_ratio for shot in headshots.of(session, one.id, utc_now())] == ratios
@@ -245,7 +245,7 @@ def test_where_nothing_is_left_of_what_was_made_the_person_is_told_and_the_old_s
     client.post(f"/visit/headshots/{one.id}/not-me")
     begin_held(kernel, person.tenant_id)
     made = drawn(kernel, person, [0.8, 0.86])
-    tending.settle(kernel, order, claim, Outcome(claim.sitting, pictures=made, made=2, passed=2))
+    scheduling.settle(kernel, order, claim, Outcome(claim.sitting, pictures=made, made=2, passed=2))
     page = get(client, "/visit/making")
     assert "you said of headshots as little like you that they are not you" in page
     assert not any(kernel.objects.exists(shot.path) for shot in made)

@@ -18,7 +18,7 @@ from batch.sittings import headshots, sittings
 from batch.sittings.runs import Run, RunState
 from batch.visit import consents, invitations, notices
 from compliance.models import Hold
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from gpu_cluster.engine.doubts import DOUBTS
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -526,7 +526,7 @@ def test_what_cannot_be_made_any_more_is_not_offered_and_who_waits_for_it_reads_
             assert sittings.submit(session, one.id, utc_now()).recipe == base
     without = replace(kernel, settings=kernel.settings.model_copy(update={"recipe": CUTOUT}))
     try:
-        tending.turn_away(without, utc_now())
+        scheduling.turn_away(without, utc_now())
         for one in (person, other):
             sign_in_employee(client, kernel, one)
             assert get(client, "/visit", 303) == "/visit/making"

@@ -20,7 +20,7 @@ from batch.sittings import headshots, sittings
 from batch.sittings.runs import Run, RunState
 from compliance.erasure import certifying
 from compliance.models import ErasureState
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from gpu_cluster.engine.orders import Order, Outcome, PersonOrder, Picture
 from likeness import ledger
 from likeness.ground.db import FailureSwallowed, after_commit, on_rollback, utc_now
@@ -297,7 +297,7 @@ def test_headshots_whose_answer_was_lost_are_written_once_and_stay(
     unsure, proxy = lossy
     order, person, outcome = made(kernel, alice)
     loss = lose(proxy, "insert into headshot", committed)
-    tending.settle(unsure, order, person, outcome)
+    scheduling.settle(unsure, order, person, outcome)
     assert loss.happened.is_set()
     assert stored(kernel, alice, "headshot") == sorted(picture.path for picture in outcome.pictures)
     assert stored(kernel, alice, "model") == [outcome.adapter_path]
@@ -308,7 +308,7 @@ def test_headshots_whose_answer_was_lost_are_written_once_and_stay(
 
 def test_headshots_of_a_sitting_that_was_taken_over_are_removed(kernel: Kernel, alice: Employee) -> None:
     order, person, outcome = made(kernel, alice)
-    tending.settle(kernel, order, replace(person, fence=person.fence + 1), outcome)
+    scheduling.settle(kernel, order, replace(person, fence=person.fence + 1), outcome)
     assert stored(kernel, alice, "headshot") == stored(kernel, alice, "model") == []
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from batch.sittings import sittings
-from gpu_cluster.cluster import claiming, fleet, tending
+from gpu_cluster.cluster import claiming, fleet, scheduling
 from gpu_cluster.cluster.granting import grant
 from gpu_cluster.engine.lease import Lease, OutsideLease
 from gpu_cluster.engine.orders import Order
@@ -25,7 +25,7 @@ from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.keys.recipient import Recipient
 from tests.factories import make_tenant
-from tests.gpu_cluster.test_tending import ENDED, OWN, sit, state, tend_until
+from tests.gpu_cluster.test_scheduling import ENDED, OWN, sit, state, tend_until
 
 CLASSES = (KeyClass.SOURCE, KeyClass.HEADSHOT)
 
@@ -71,7 +71,7 @@ def test_an_order_leaves_no_open_key_in_ray(portraits: Kernel) -> None:
         return handed[-1][1]
 
     patched = pytest.MonkeyPatch()
-    patched.setattr(tending, "grant", lambda kernel, order, public: noted(order, public))
+    patched.setattr(scheduling, "grant", lambda kernel, order, public: noted(order, public))
     try:
         tend_until(portraits, lambda: all(state(portraits, t, s) in ENDED for t, _, s in sat), seconds=200)
     finally:

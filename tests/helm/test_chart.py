@@ -292,7 +292,7 @@ def collect(name: str, described: dict[str, Any], needed: dict[str, Any]) -> Non
 
 def test_the_installed_release_comes_up(cluster: Cluster, installed: None) -> None:
     deployments = {item["metadata"]["name"]: item for item in cluster.get("deployments")["items"]}
-    assert set(deployments) == {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "tend")}
+    assert set(deployments) == {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "scheduler")}
     for deployment in deployments.values():
         conditions = {item["type"]: item["status"] for item in deployment["status"]["conditions"]}
         assert conditions["Available"] == "True"
@@ -385,7 +385,7 @@ def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: lis
         "acme-likeness-web": program | {"likeness-keycloak"},
         "acme-likeness-worker": backstage,
         "acme-likeness-privacy": backstage,
-        "acme-likeness-tend": backstage,
+        "acme-likeness-scheduler": backstage,
         "acme-likeness-migrate": {"likeness-database-owner"},
         "head": {"likeness-ray"},
         "l40s": {"likeness-ray"},
@@ -453,7 +453,7 @@ def test_another_key_store_is_told_to_the_program_and_not_to_ray(
     assert settings["LIKENESS_KEY_STORE"] == chosen[0].partition("=")[2]
     assert told.items() <= settings.items()
     mounted = {name for name, pod in pods(rendered).items() if any("secret" in v for v in pod["spec"]["volumes"])}
-    program = {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "tend")}
+    program = {f"acme-likeness-{part}" for part in ("web", "worker", "privacy", "scheduler")}
     assert mounted == (program if "vault" in chosen[0] else set())
 
 
@@ -469,7 +469,7 @@ def test_the_chart_sets_only_settings_that_exist(rendered: list[dict[str, Any]])
 
 def test_every_pod_runs_a_command_that_exists(rendered: list[dict[str, Any]]) -> None:
     arguments = {item for pod in pods(rendered).values() for item in pod["spec"]["containers"][0].get("args", [])}
-    assert arguments == {"web", "worker", "tend", "migrate"}
+    assert arguments == {"web", "worker", "scheduler", "migrate"}
     assert arguments <= set(main.commands)
 
 
@@ -549,7 +549,7 @@ def test_names_are_asked_of_the_clusters_own_service_and_of_nobody_else(
     place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}
     said = {"dns": {"to": [place], "port": 5353}, "app": {"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}}
     elsewhere = render(cluster, *(f"--set-json=networkPolicy.{name}={json.dumps(one)}" for name, one in said.items()))
-    bound = {f"acme-likeness-{name}" for name in ("privacy", "ray-head", "ray-worker", "tend", "web", "worker")}
+    bound = {f"acme-likeness-{name}" for name in ("privacy", "ray-head", "ray-worker", "scheduler", "web", "worker")}
     assert dict(asked(elsewhere, 5353)) == {name: [place] for name in bound}
 
 

@@ -183,7 +183,7 @@ def test_the_page_leads_from_empty_servers_to_a_certificate(machine: Machine) ->
             if left == 1 or not any("The Ray cluster" in line for line in wrong):
                 break
         assert wrong == []
-        apart = {"web": {"LIKENESS_SIGNER_FOLDER": ""}, "worker": {}, "tend": {"LIKENESS_SIGNER_FOLDER": ""}}
+        apart = {"web": {"LIKENESS_SIGNER_FOLDER": ""}, "worker": {}, "scheduler": {"LIKENESS_SIGNER_FOLDER": ""}}
         parts = [
             subprocess.Popen([LIKENESS, part], env=environment | own, stderr=subprocess.DEVNULL)
             for part, own in apart.items()

@@ -1,4 +1,4 @@
-"""The production processes as operators start them: migrate, web, worker and tend over RabbitMQ, stopped by SIGTERM."""
+"""The production processes as operators start them: migrate, web, worker, scheduler over RabbitMQ, stopped by SIGTERM."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
     assert migrated.returncode == 0, migrated.stderr
     processes = {
         part: subprocess.Popen([LIKENESS, part], env=environment, stderr=subprocess.PIPE, text=True)
-        for part in ("web", "worker", "tend")
+        for part in ("web", "worker", "scheduler")
     }
     try:
         address = f"http://127.0.0.1:{environment['LIKENESS_PORT']}"
@@ -115,7 +115,7 @@ def test_a_superuser_and_a_foreign_schema_are_refused_with_a_sentence(
     assert "likeness_app" in refused.stderr
     assert "Traceback" not in refused.stderr
     empty = environment | {"LIKENESS_DATABASE_URL": postgres.url("likeness_app").replace("@/likeness", "@/postgres")}
-    refused = run(empty, "tend")
+    refused = run(empty, "scheduler")
     assert refused.returncode == 1
     assert "likeness migrate" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -114,7 +114,7 @@ def test_an_answer_that_came_late_says_nothing(times: Times) -> None:
 # Whole processes under a clock that is set while they run
 
 
-TEND = """
+PROGRAM = """
 import sys, threading
 from datetime import timedelta
 import batch.sittings.runs
@@ -123,25 +123,25 @@ from likeness.ground.clock import CLOCK
 from likeness.ground.settings import Settings
 from likeness.jobs import jobs
 from likeness.kernel import assemble
-from likeness.run import sweeper
-from likeness.run.sweeper import Tending
+from likeness.run import scheduler
+from likeness.run.scheduler import Scheduler
 
 home, url = sys.argv[1:]
-sweeper.LEADER_LOCK += 1000  # Beside what other tests tend.
+scheduler.LEADER_LOCK += 1000  # Beside the schedulers of other tests.
 kernel = assemble(Settings(home=home, database_url=url, profile="embedded"))
 rounds = []
 jobs.SWEEPS.clear()
 jobs.every(timedelta(milliseconds=50), deletes=True)(retention.sweep)
 jobs.every(timedelta(milliseconds=50))(lambda kernel, now: rounds.append(now))
-tending = Tending(kernel)
-tending.start()
+running = Scheduler(kernel)
+running.start()
 print("up", flush=True)
 for line in sys.stdin:
     before = len(rounds)
     while len(rounds) < before + 6:
         threading.Event().wait(0.05)  # time.sleep does not work under a faked clock.
     print(CLOCK.doubt() or "sure", rounds[-1].isoformat(), sep="|", flush=True)
-tending.stop()
+running.stop()
 """
 
 
@@ -167,10 +167,10 @@ class Shifted:
         }  # fmt: skip
 
 
-class Tend:
+class SchedulerProcess:
     def __init__(self, kernel: Kernel, environment: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TEND, str(kernel.settings.home), kernel.settings.database_url],
+            [sys.executable, "-c", PROGRAM, str(kernel.settings.home), kernel.settings.database_url],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment,
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -187,8 +187,8 @@ class Tend:
 
 
 @contextmanager
-def tend(kernel: Kernel, environment: dict[str, str]) -> Iterator[Tend]:
-    running = Tend(kernel, environment)
+def scheduling(kernel: Kernel, environment: dict[str, str]) -> Iterator[SchedulerProcess]:
+    running = SchedulerProcess(kernel, environment)
     try:
         yield running
     finally:
@@ -227,7 +227,7 @@ def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(
         in_hours(kernel, person, hours)
     clock = Shifted(tmp_path)
     clock.set("+1d")
-    with tend(kernel, clock.environment) as running, TestClient(app=app) as client:
+    with scheduling(kernel, clock.environment) as running, TestClient(app=app) as client:
         doubt, at = running.rounds()
         assert "ahead" in doubt
         assert abs(at - datetime.now(UTC)) < timedelta(minutes=1)
@@ -271,7 +271,7 @@ def test_a_database_whose_clock_jumps_deletes_nothing_early(other: tuple[Kernel,
     for person in (alice, bob):
         make_photos(kernel, person, 2)
         in_hours(kernel, person, 20)
-    with tend(kernel, {}) as running:
+    with scheduling(kernel, {}) as running:
         assert running.rounds()[0] == "sure"
         url = kernel.settings.database_url
         assert list(check.clocks(url)) == []

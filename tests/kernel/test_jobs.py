@@ -129,7 +129,7 @@ def test_a_lost_message_is_rung_again_by_the_sweep(kernel: Kernel, tenant: UUID,
     kernel.db.notify = lambda lane: None
     job_id = send(kernel, tenant, note, "gamma")
     kernel.db.notify = notifier.notify
-    assert claims.ring_due(kernel, utc_now()) >= 1
+    assert claims.notify_due(kernel, utc_now()) >= 1
     until(lambda: job(kernel, job_id).state == JobState.DONE)
     assert seen == [("gamma", 1)]
 
@@ -148,7 +148,7 @@ def test_a_failure_is_tried_again_later_and_then_called_dead(kernel: Kernel, ten
     until(lambda: job(kernel, job_id).state == JobState.READY and job(kernel, job_id).attempt == 1)
     assert job(kernel, job_id).due > utc_now()  # type: ignore[operator]
     time.sleep(2.2)
-    claims.ring_due(kernel, utc_now())
+    claims.notify_due(kernel, utc_now())
     until(lambda: job(kernel, job_id).state == JobState.DEAD)
     assert [number for _, number in seen] == [1, 2]
     assert job(kernel, job_id).error == "RuntimeError"
@@ -286,7 +286,7 @@ def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID) -> None:
         deadline = time.monotonic() + 60
         while any(job(kernel, job_id).state != JobState.DONE for job_id in ids):
             assert time.monotonic() < deadline, "all jobs run within a minute of the broker's return"
-            claims.ring_due(kernel, utc_now())
+            claims.notify_due(kernel, utc_now())
             time.sleep(1)
         assert sorted(word for word, _ in seen if word[0] == "n") == sorted(f"n{number}" for number in range(40))
         notifier.stop(grace_seconds=5)

@@ -172,7 +172,7 @@ def _one_message(kernel: Kernel, tenant: UUID, url: str) -> None:
     send(kernel, tenant, look, "x", 60)
     until(lambda: sent)
     for _ in range(55):
-        claims.ring_due(kernel, utc_now())
+        claims.notify_due(kernel, utc_now())
         time.sleep(0.02)
     assert sent == [queue_of(Lane.PHOTOS)]
     notifier.answer({Lane.PHOTOS: 2})

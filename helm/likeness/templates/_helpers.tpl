@@ -110,7 +110,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
-{{/* Worker, privacy and tend verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
+{{/* Worker, privacy and scheduler verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
 {{- define "likeness.backstageEnv" -}}
 {{- if .Values.database.rescan.existingSecret }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" .Values.database.rescan.existingSecret "key" .Values.database.rescan.key) }}
@@ -136,7 +136,7 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end }}
 
-{{/* Everything in a pod that is the same for web, worker and tend: dict "root" "component". */}}
+{{/* Everything in a pod that is the same for web, worker and scheduler: dict "root" "component". */}}
 {{- define "likeness.podStart" -}}
 {{- $part := index .root.Values .component -}}
 serviceAccountName: {{ include "likeness.serviceAccount" .root }}

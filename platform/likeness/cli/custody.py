@@ -32,8 +32,8 @@ def rotate() -> None:
 def move(store: str) -> None:
     """Wrap the companies' keys anew by the key store of LIKENESS_KEY_STORE; STORE wraps them now.
 
-    Give this command the new settings. Stop web, worker, privacy and tend before, and start them afterwards with the new
-    settings too. On one machine leave `likeness up` running meanwhile, and start it anew afterwards.
+    Give this command the new settings. Stop web, worker, privacy and scheduler before, and start them afterwards with the
+    new settings too. On one machine leave `likeness up` running meanwhile, and start it anew afterwards.
     """
     kernel = running_kernel(settled=False)
     try:

@@ -41,7 +41,7 @@ def serving_kernel() -> Kernel:
 
 
 def seal_clear_text(settings: Settings) -> list[str]:
-    """What a migration leaves to the keys, where both are reached from here; `tend` does it otherwise."""
+    """What a migration leaves to the keys, where both are reached from here; the scheduler does it otherwise."""
     from compliance import clear_text
 
     if not settings.database_url or not settings.keys_path().is_dir():
@@ -52,7 +52,7 @@ def seal_clear_text(settings: Settings) -> list[str]:
         fingerprint.check(kernel.db, kernel.keys)
         return clear_text.seal_clear(kernel)
     except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
-        return [f"Words that an older version kept in clear are sealed by `likeness tend`: {error}"]
+        return [f"Words that an older version kept in clear are sealed by `likeness scheduler`: {error}"]
     finally:
         kernel.db.close()
 

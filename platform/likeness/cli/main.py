@@ -125,11 +125,11 @@ def worker() -> None:
 
 
 @main.command()
-def tend() -> None:
-    """The scheduler: notify of due jobs, run the sweeps, look after the cluster."""
-    from likeness.run.worker import tend
+def scheduler() -> None:
+    """Notify of due jobs, run the sweeps, look after the cluster."""
+    from likeness.run.worker import schedule
 
-    tend(serving_kernel())
+    schedule(serving_kernel())
 
 
 @main.command()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compliance.proof.certificates import verify
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from likeness.demo.account import DOMAIN, NAME, USER, DemoAccount, with_an_account
 from likeness.demo.cast import COMPANIES, cast, in_a_photograph, yourself
 from likeness.demo.desk import DemoFailed, found_companies, import_rosters
@@ -71,7 +71,7 @@ def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: P
         with clock.stage("start"), console.status(starting(settings.keycloak is not None)):
             kernel = running.start()
             running.serve()
-            tending.CLUSTER.warm_up()
+            scheduling.CLUSTER.warm_up()
         console.print(f"[green]✓[/] running at {kernel.settings.public_url}")
         result, ways_in, account = play(kernel, console, clock, employees, seed, photos, running.keycloak)
         result |= {"seconds": clock.seconds, "seconds_total": clock.total(), "peak_rss_mb": memory.peak_mb()}

@@ -207,7 +207,7 @@ def _write(kernel: Kernel, job: ClaimedJob, values: dict[str, Any]) -> None:
         write(session, job.id, job.tenant, job.attempt, values)
 
 
-def ring_due(kernel: Kernel, now: datetime) -> int:
+def notify_due(kernel: Kernel, now: datetime) -> int:
     """Notifies every lane that has something due; returns how many these are."""
     with kernel.db.transaction(PLATFORM) as session:
         due = [lane for lane in Lane if _oldest(session, lane, now) is not None]

@@ -173,7 +173,7 @@ def actor(
 def every(
     interval: timedelta, *, deletes: bool = False, let_go: Callable[[Kernel], None] | None = None
 ) -> Callable[[Callable[[Kernel, datetime], None]], Callable[[Kernel, datetime], None]]:
-    """Registers a floor's timed sweep; `tend` runs it in one process at a time, in a thread of its own.
+    """Registers a floor's timed sweep; the scheduler runs it in one process at a time, in a thread of its own.
 
     One that `deletes` because of the time pauses while the clocks disagree.
 

@@ -10,7 +10,7 @@ DOUBT_LOCK = 7465733
 
 
 WHERE_THE_SCHEDULER_RUNS = (
-    "The clock of the machine that runs `likeness tend` and the database's disagree, or one has jumped."
+    "The clock of the machine that runs `likeness scheduler` and the database's disagree, or one has jumped."
 )
 
 

@@ -18,8 +18,8 @@ from likeness.kernel import Kernel, assemble
 from likeness.keys import fingerprint
 from likeness.migrations import migrate
 from likeness.run.postgres import EmbeddedPostgres
+from likeness.run.scheduler import Scheduler
 from likeness.run.serving import server
-from likeness.run.sweeper import Tending
 from likeness.sso.running import ADDRESS, OwnKeycloak
 from tenants import tenants
 
@@ -67,8 +67,8 @@ class Embedded:
         self.notifier = Notifier(self.kernel, broker_for(self.settings.broker_url))
         self.notifier.start()
         self.notifier.answer(threads(self.settings))
-        self.tending = Tending(self.kernel)
-        self.tending.start()
+        self.scheduler = Scheduler(self.kernel)
+        self.scheduler.start()
         return self.kernel
 
     def serve(self) -> None:
@@ -85,9 +85,9 @@ class Embedded:
                 )
 
     def stop(self) -> None:
-        # Tending comes first: it would take Ray's end, if the same signal reached it, for a loss.
-        if hasattr(self, "tending"):
-            self.tending.stop()
+        # The scheduler comes first: it would take Ray's end, if the same signal reached it, for a loss.
+        if hasattr(self, "scheduler"):
+            self.scheduler.stop()
         if hasattr(self, "server"):
             self.server.should_exit = True
             self._web.join(15)

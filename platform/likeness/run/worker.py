@@ -10,7 +10,7 @@ from likeness.ground.lanes import threads
 from likeness.ground.stopping import until_told_to_stop
 from likeness.jobs.notify import Notifier, broker_for
 from likeness.kernel import Kernel
-from likeness.run.sweeper import Tending
+from likeness.run.scheduler import Scheduler
 
 FLOORS = (tenants.api, batch.api, gpu_cluster.api, compliance.api)
 """Imported for their actors and sweeps as well, which register themselves."""
@@ -26,13 +26,13 @@ def work(kernel: Kernel) -> None:
     notifier.stop()
 
 
-def tend(kernel: Kernel) -> None:
-    """Rings for due jobs and runs the sweeps, until told to stop. Of several replicas one leads."""
+def schedule(kernel: Kernel) -> None:
+    """Notifies of due jobs and runs the sweeps, until told to stop. Of several replicas one leads."""
     kernel.db.check()
     notifier = Notifier(kernel, broker_for(kernel.settings.broker_url))
     notifier.start()
-    tending = Tending(kernel)
-    tending.start()
+    scheduler = Scheduler(kernel)
+    scheduler.start()
     until_told_to_stop()
-    tending.stop()
+    scheduler.stop()
     notifier.stop()

@@ -15,7 +15,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from likeness.demo.cast import PHOTOGRAPH
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -27,7 +27,7 @@ from tenants.models import Role
 from tests.factories import make_member, make_tenant, run_jobs
 
 LIST = b"Employee ID,Full name,E-mail\n0001,Grace Hopper,grace@northlight.example\n"
-OWN = tending.Cluster()
+OWN = scheduling.Cluster()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_from_the_list_to_the_archive_without_a_page(studio: Kernel) -> None:
     deadline = time.monotonic() + 150
     while not (shots := done(grace.get("/api/v1/visit/headshots"))):
         assert time.monotonic() < deadline, "it did not happen in time"
-        OWN.tend(studio, utc_now())
+        OWN.run(studio, utc_now())
         time.sleep(0.3)
     assert [one["headshots"] for one in done(ours.get("/api/v1/headshots"))] == [[]], "not before the person says so"
     done(grace.post("/api/v1/visit/release", json={"headshot_ids": [shots[0]["id"]]}))

@@ -26,7 +26,7 @@ from batch.sittings import framing, headshots, sittings
 from batch.sittings.runs import Run, RunState, Weights
 from batch.vision import presets
 from batch.visit import consents, notices
-from gpu_cluster.cluster import tending
+from gpu_cluster.cluster import scheduling
 from gpu_cluster.cluster.darkroom import Darkroom, pairs
 from gpu_cluster.cutout import alpha, sight
 from gpu_cluster.engine.orders import PORTRAITS_SHOWN as SHOWN
@@ -43,7 +43,7 @@ from tests.gpu_cluster.test_studio import Stores
 ENDED = {SittingState.DONE, SittingState.FAILED, SittingState.CANCELLED}
 
 
-OWN = tending.Cluster()
+OWN = scheduling.Cluster()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def tend_until_ended(kernel: Kernel, people: list[Employee], seconds: float = 15
         if set(states) <= ENDED:
             return
         assert time.monotonic() < deadline, f"it did not happen in time: {states}"
-        OWN.tend(kernel, utc_now())
+        OWN.run(kernel, utc_now())
         time.sleep(0.3)
 
 
@@ -103,7 +103,7 @@ def edited(kernel: Kernel, client: TestClient[Any], seconds: float = 60) -> dict
     deadline = time.monotonic() + seconds
     while (found := client.get("/api/v1/visit/edit").json())["state"] in ("ready", "working"):
         assert time.monotonic() < deadline, f"it did not happen in time: {found}"
-        OWN.tend(kernel, utc_now())
+        OWN.run(kernel, utc_now())
         time.sleep(0.3)
     assert found["state"] == "draft", found
     draft: dict[str, Any] = found["draft"]

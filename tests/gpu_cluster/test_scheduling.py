@@ -18,7 +18,7 @@ from batch.models import Headshot, Photo, PhotoState, Sitting, SittingState
 from batch.sittings import sittings
 from batch.sittings.runs import Run, RunState, Weights
 from gpu_cluster.bases.recipe import named, recipes
-from gpu_cluster.cluster import claiming, fleet, tending
+from gpu_cluster.cluster import claiming, fleet, scheduling
 from gpu_cluster.cluster.fleet import Loss
 from gpu_cluster.drawn.people.draw import selfies
 from gpu_cluster.engine.orders import Order, Outcome, PersonOrder, Progress
@@ -48,7 +48,7 @@ QUICK = replace(
 
 
 DRAWN = "flux2-klein-4b-reference"
-OWN = tending.Cluster()
+OWN = scheduling.Cluster()
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def tend_until(kernel: Kernel, condition: object, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen in time"
-        OWN.tend(kernel, utc_now())
+        OWN.run(kernel, utc_now())
         time.sleep(0.3)
 
 
@@ -128,7 +128,7 @@ def end_all(kernel: Kernel, tenant: UUID, answer: Callable[[Order], Outcome | Lo
             sizes.append(len(order.people))
         for person in order.people:
             lost = answer(order) if order.tenant == tenant else Outcome(person.sitting)
-            tending.settle(kernel, order, person, lost if isinstance(lost, Loss) else Outcome(person.sitting))
+            scheduling.settle(kernel, order, person, lost if isinstance(lost, Loss) else Outcome(person.sitting))
         assert len(sizes) < 30, "it never ends"
     return sizes
 
@@ -214,10 +214,10 @@ def test_what_the_cluster_loses_is_nobodys_fault(kernel: Kernel, loss: Loss) -> 
 def test_keys_or_objects_that_are_away_cost_a_sitting_nothing(kernel: Kernel) -> None:
     tenant, other = make_tenant(kernel, recipes=[CUTOUT]), make_tenant(kernel, recipes=[CUTOUT])
     sitting, neighbour, answers = wait_for_cluster(kernel, tenant), wait_for_cluster(kernel, other), count()
-    while (order := tending.take(kernel, [], utc_now(), portraits=True)) is not None:
+    while (order := scheduling.take(kernel, [], utc_now(), portraits=True)) is not None:
         for person in order.people:
             away = person.sitting == sitting and next(answers) < 7
-            tending.settle(kernel, order, person, Outcome(person.sitting, away=away))
+            scheduling.settle(kernel, order, person, Outcome(person.sitting, away=away))
             if away:
                 assert state(kernel, tenant, sitting) == SittingState.READY
     assert state(kernel, tenant, sitting) == state(kernel, other, neighbour) == SittingState.DONE
@@ -261,7 +261,7 @@ def test_an_answer_that_is_written_twice_is_written_once(kernel: Kernel) -> None
         order = claiming.take(kernel, [], utc_now(), portraits=True)
     assert order is not None
     for _ in range(2):
-        tending.settle(kernel, order, order.people[0], Outcome(sitting))
+        scheduling.settle(kernel, order, order.people[0], Outcome(sitting))
     (run,) = runs(kernel, tenant, sitting)
     assert run.state == RunState.SUCCEEDED
 

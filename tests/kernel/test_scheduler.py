@@ -16,7 +16,7 @@ from likeness.ground.db import PLATFORM, Database
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
 from likeness.run.app import create_app
-from likeness.run.sweeper import Tending
+from likeness.run.scheduler import Scheduler
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_a_long_sweep_holds_up_no_other(kernel: Kernel, sweeps: dict[str, jobs.S
 
     sweeps["long"] = jobs.Sweep("long", long, timedelta(milliseconds=10))
     sweeps["short"] = jobs.Sweep("short", lambda _, now: rounds.append(now), timedelta(milliseconds=10))
-    tending = Tending(kernel)
-    tending.start()
+    scheduler = Scheduler(kernel)
+    scheduler.start()
     try:
         assert begun.wait(20)
         seen = len(rounds)
@@ -60,7 +60,7 @@ def test_a_long_sweep_holds_up_no_other(kernel: Kernel, sweeps: dict[str, jobs.S
         assert not over.is_set()
     finally:
         over.set()
-        tending.stop()
+        scheduler.stop()
 
 
 def test_one_thread_starts_and_lets_go_of_what_only_the_leader_may_hold(
@@ -76,10 +76,10 @@ def test_one_thread_starts_and_lets_go_of_what_only_the_leader_may_hold(
         "cluster", note, timedelta(milliseconds=10), let_go=lambda _: note() or threads.append("let go")
     )
     sweeps["failing"] = jobs.Sweep("failing", lambda _, now: 1 / 0, timedelta(milliseconds=10))  # type: ignore[arg-type, return-value]
-    tending = Tending(kernel)
-    tending.start()
+    scheduler = Scheduler(kernel)
+    scheduler.start()
     until(lambda: len(threads) > 3)
-    tending.stop()
+    scheduler.stop()
     assert threads[-1] == "let go"
     assert set(threads[:-1]) == {"cluster"}
 
@@ -87,11 +87,11 @@ def test_one_thread_starts_and_lets_go_of_what_only_the_leader_may_hold(
 def test_of_two_only_one_leads_and_the_other_follows(kernel: Kernel, sweeps: dict[str, jobs.Sweep]) -> None:
     swept: list[str] = []
     sweeps["one"] = jobs.Sweep("one", lambda _, now: swept.append("first"), timedelta(milliseconds=10))
-    first = Tending(kernel)
+    first = Scheduler(kernel)
     first.start()
     until(lambda: swept)
     sweeps["one"] = jobs.Sweep("one", lambda _, now: swept.append("second"), timedelta(milliseconds=10))
-    second = Tending(kernel)
+    second = Scheduler(kernel)
     second.start()
     seen = len(swept)
     until(lambda: len(swept) > seen + 20)
@@ -109,11 +109,11 @@ def test_a_used_up_pool_is_503_and_the_sweeps_go_on(small: Kernel, sweeps: dict[
             rounds.append(now)
 
     sweeps["look"] = jobs.Sweep("look", look, timedelta(milliseconds=10))
-    tending = Tending(small)
+    scheduler = Scheduler(small)
     with ExitStack() as held, TestClient(app=create_app(small)) as client:
         for _ in range(2):
             held.enter_context(small.db.transaction(PLATFORM))
-        tending.start()
+        scheduler.start()
         try:
             until(lambda: len(rounds) > 3)
             # Who watches the program has connections of their own, and sees it in its worst hour.
@@ -122,7 +122,7 @@ def test_a_used_up_pool_is_503_and_the_sweeps_go_on(small: Kernel, sweeps: dict[
             answer = client.get("/sign-in/none", headers=page)
             assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5")
         finally:
-            tending.stop()
+            scheduler.stop()
 
 
 def test_the_server_ends_what_the_program_forgot(kernel: Kernel) -> None:

@@ -71,7 +71,7 @@ class Cluster:
         if fleet:
             fleet.close()
 
-    def tend(self, kernel: Kernel, now: datetime) -> None:
+    def run(self, kernel: Kernel, now: datetime) -> None:
         """One round: write results, watch, cancel, and start what fits. Ray starts with the first sitting."""
         try:
             self._round(kernel, now)
@@ -117,8 +117,8 @@ class Cluster:
 
 
 CLUSTER = Cluster()
-"""This program's own. One process leads, and one thread of it tends."""
-jobs.every(timedelta(seconds=1), let_go=CLUSTER.close)(CLUSTER.tend)
+"""This program's own. One process leads, and one of its threads runs the rounds."""
+jobs.every(timedelta(seconds=1), let_go=CLUSTER.close)(CLUSTER.run)
 
 
 @jobs.every(timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""The one clock of the house: rings for due jobs and runs every floor's sweeps, each in a thread of its own.
+"""The scheduler: notifies of due jobs and runs every floor's sweeps, each in a thread of its own.
 
 A sweep that takes minutes delays no other: erasures are attended to and the cluster is looked after meanwhile. Their
 connections are their own as well, so that a rush of requests cannot stop them.
@@ -22,11 +22,11 @@ from likeness.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
-RING_EVERY = timedelta(seconds=2)
+NOTIFY_EVERY = timedelta(seconds=2)
 ASK_AGAIN_SECONDS = 1.0
 """How often the leading process makes sure that it still leads, and a spare asks whether it may."""
 LEADER_LOCK = 7465732
-"""Only the process that holds this advisory lock tends; a second replica waits for it as a spare."""
+"""Only the process that holds this advisory lock is the scheduler; a second replica waits for it as a spare."""
 
 
 def _tell(connection: Connection, doubt: str, told: str) -> str:
@@ -39,8 +39,8 @@ def _tell(connection: Connection, doubt: str, told: str) -> str:
     return doubt
 
 
-class Tending:
-    """One thread leads, one rings, and each sweep has one: Ray's processes end with the thread that started them."""
+class Scheduler:
+    """One thread leads, one notifies, and each sweep has one: Ray's processes end with the thread that started them."""
 
     def __init__(self, kernel: Kernel) -> None:
         sweeps = list(jobs.SWEEPS.values())
@@ -49,7 +49,7 @@ class Tending:
         self._stop, self._leading = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._lead, name="lead", daemon=True),
-            threading.Thread(target=self._ring, name="ring", daemon=True),
+            threading.Thread(target=self._notify, name="notify", daemon=True),
             *(threading.Thread(target=self._sweep, args=(one,), name=one.name, daemon=True) for one in sweeps),
         ]
 
@@ -63,7 +63,7 @@ class Tending:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                log.warning("tending did not end in time", extra={"sweep": thread.name})
+                log.warning("a thread of the scheduler did not end in time", extra={"sweep": thread.name})
         self.kernel.db.close()
 
     def wait(self) -> None:
@@ -86,20 +86,20 @@ class Tending:
                         self._leading.set()
                         self._stop.wait(ASK_AGAIN_SECONDS)
             except Exception:  # The thread that everything else relies on must outlive any failure.
-                log.exception("tending was interrupted")
+                log.exception("the scheduler was interrupted")
             finally:
                 self._leading.clear()
             self._stop.wait(ASK_AGAIN_SECONDS)
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         while not self._stop.is_set():
             if not self._leading.wait(ASK_AGAIN_SECONDS):
                 continue
             try:
-                claims.ring_due(self.kernel, utc_now())
+                claims.notify_due(self.kernel, utc_now())
             except Exception:  # As above.
-                log.exception("ringing failed")
-            self._stop.wait(RING_EVERY.total_seconds())
+                log.exception("notifying failed")
+            self._stop.wait(NOTIFY_EVERY.total_seconds())
 
     def _sweep(self, sweep: Sweep) -> None:
         """Runs the sweep every so often while this process leads."""
