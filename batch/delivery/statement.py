@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 from batch.models import Batch, Employee, Invitation
 from batch.people import departments, funnel
 from batch.people.funnel import Stage
+from batch.people.queries import WITH_STAGES
 from batch.reading import workbook
 from batch.roster import batches, listings, naming, searching
 from batch.roster.batches import RosterLine
@@ -29,6 +30,7 @@ from tenants import credits
 from tenants.credits import LATEST, CreditState, NewestCredit
 
 ASKED = frozenset({Stage.INVITED, Stage.DELIVERED, Stage.OPENED, Stage.BOUNCED})
+NO_ANSWER = ASKED | {Stage.ADDED}
 IN_ONE_GO = 500
 WORDS = {
     CreditState.NONE: "no credit",
@@ -99,7 +101,7 @@ def _accounts(session: Session, found: Collection[tuple[UUID, RosterLine]]) -> I
 class OfPerson:
     account: Account
     retakes: Retakes | None
-    """None of who does not take part, or stands with those who have not answered."""
+    """None of who does not take part, or stands with those who have not answered or are not invited."""
 
 
 def of_person(session: Session, keys: KeyFolder, employee: Employee, now: datetime) -> OfPerson:
@@ -108,12 +110,15 @@ def of_person(session: Session, keys: KeyFolder, employee: Employee, now: dateti
         nothing = Account(line.id, employee.batch_id, line.name, line.stage, CreditState.NONE, None)
         return OfPerson(nothing, None)
     (account,) = _accounts(session, [(employee.batch_id, line)])
-    return OfPerson(account, None if line.stage in ASKED else retakes.of(session, employee.id))
+    return OfPerson(account, None if line.stage in NO_ANSWER else retakes.of(session, employee.id))
 
 
-def _shown(stage: Stage, held: NewestCredit | None, invited_at: datetime | None) -> NewestCredit:
+def _shown(stage: Stage, held: NewestCredit | None, asked: Asked | None) -> NewestCredit:
+    """Of whose answer does not show only what follows from the invitation."""
     if stage in ASKED:
-        return NewestCredit(CreditState.RESERVED, invited_at)
+        return NewestCredit(CreditState.RESERVED, asked.at if asked else None)
+    if stage == Stage.ADDED and asked is not None:
+        return NewestCredit(CreditState.RELEASED, asked.revoked_at)
     return held or NewestCredit(CreditState.NONE, None)
 
 
@@ -128,17 +133,21 @@ def _ids(session: Session, lines: Collection[UUID]) -> dict[UUID, UUID]:
     return {line: person for line, person in found}
 
 
-def _invited(session: Session, people: Collection[UUID]) -> dict[UUID, datetime]:
+@dataclass(frozen=True)
+class Asked:
+    """When somebody was last invited, and when that was last taken back."""
+
+    at: datetime
+    revoked_at: datetime | None
+
+
+def _invited(session: Session, people: Collection[UUID]) -> dict[UUID, Asked]:
     found = session.execute(
-        select(col(Invitation.employee_id), func.max(Invitation.created_at))
-        .where(
-            col(Invitation.tenant_id) == tenant_of(session),
-            col(Invitation.employee_id).in_(people),
-            col(Invitation.revoked_at).is_(None),
-        )
+        select(col(Invitation.employee_id), func.max(Invitation.created_at), func.max(Invitation.revoked_at))
+        .where(col(Invitation.tenant_id) == tenant_of(session), col(Invitation.employee_id).in_(people))
         .group_by(col(Invitation.employee_id))
     )
-    return {person: at for person, at in found}
+    return {person: Asked(at, revoked_at) for person, at, revoked_at in found}
 
 
 def of_batches(
@@ -147,17 +156,9 @@ def of_batches(
     """Each batch with people whom the caller may see, newest first, counted by the database; at most so many, those
     `before` the moment and the id of one."""
     found: dict[UUID, dict[str, int]] = {}
-    values = {"tenant": tenant_of(session), "people": None} | departments.values(session)
-    for batch, standing, count in session.execute(OF_BATCHES, values):
+    for batch, standing, count in session.execute(OF_BATCHES, funnel.about(session, now, people=None)):
         if name := NAMES.get(standing, ""):
             found.setdefault(batch, {})[name] = count
-    opted: dict[UUID, int] = {batch: count for batch, count in session.execute(OPTED_OUT, values)}
-    told = {one.batch_id: one.people for one in funnel.tallies(session, now) if one.stage == Stage.OPTED_OUT}
-    for batch, count in opted.items():
-        mine = found.setdefault(batch, {})
-        mine["aside"] = told.get(batch, 0)
-        # As long as the invitation of who said no runs, they stand with those who have not answered.
-        mine["set_aside"] = mine.get("set_aside", 0) + count - mine["aside"]
     query = select(Batch.id, Batch.created_at).where(
         col(Batch.tenant_id) == tenant_of(session), col(Batch.id).in_(list(found))
     )
@@ -165,22 +166,26 @@ def of_batches(
     return [OfBatch(batch, at, **found[batch]) for batch, at in session.exec(page)]
 
 
+# As `_shown` says it of one person.
 OF_BATCHES = text(
-    "select e.batch_id, s.standing, count(*) from employee e join ("  # noqa: S608 - constants only
-    + LATEST
-    + ") s on s.person = e.id where e.tenant_id = :tenant and e.opted_out_at is null and "
-    + departments.BOUND
-    + " group by e.batch_id, s.standing"
-)
-OPTED_OUT = text(
-    "select e.batch_id, count(*) from employee e"  # noqa: S608 - constants only
-    " where e.tenant_id = :tenant and e.opted_out_at is not null and " + departments.BOUND + " group by e.batch_id"
+    f"""{WITH_STAGES}
+    select batch_id, standing, count(*) from (
+        select p.batch_id, case
+            when p.stage = 'opted out' then 'aside'
+            when p.stage = any(array['invited', 'delivered', 'opened', 'bounced']) then 'reserved'
+            when p.stage = 'added' then (
+                select 'released' from invitation i where i.tenant_id = :tenant and i.employee_id = p.id limit 1)
+            else s.standing end as standing
+        from placed p left join ({LATEST}) s on s.person = p.id
+    ) each group by batch_id, standing
+    """  # noqa: S608 - constants only
 )
 NAMES = {
     CreditState.RESERVED: "set_aside",
     CreditState.CHARGED: "charged",
     CreditState.RELEASED: "given_back",
     CreditState.REFUNDED: "refunded",
+    "aside": "aside",
 }
 
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, func, or_
 from sqlmodel import Session, col, select
@@ -193,6 +194,12 @@ def own_hours(
             there = (here + timedelta(days=1)).replace(tzinfo=zone_named(name))
         hours[person] = there.astimezone(UTC)
     return hours
+
+
+def nine(now: datetime, zone: str, day: date | None = None) -> datetime:
+    """At nine of that day, or of tomorrow, where the company's people are."""
+    day = day or now.astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
+    return datetime.combine(day, time(9), tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def chosen_language(keys: KeyFolder, employee: Employee) -> str | None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import Session
+from sqlmodel import Session, col, func, select
 
+from batch.models import Employee, Invitation
 from batch.people import departments, ways
 from batch.people.queries import A_PAGE, A_PAGE_OF_A_STAGE, ATTENTION, LINES, TALLIES
 from likeness.ground.db import tenant_of
 
 QUEUED_TOO_LONG = timedelta(hours=24)
 STEP_TOO_LONG = timedelta(hours=1)
+LIFETIME = timedelta(days=14)
+"""Of an invitation, from its newest link on."""
+REST = timedelta(days=14)
+"""After an invitation that brought no yes, for everybody alike: a no, a withdrawal and no answer rest equally long."""
 SLOW = timedelta(days=3)
 """So long somebody may be short of photos before HR is told."""
 
@@ -158,6 +163,32 @@ def shown_since(line: FunnelLine) -> datetime | None:
     return None if line.stage == Stage.OPTED_OUT else line.since
 
 
+def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, date]:
+    """The day (UTC) from which people who do not take part may be invited again, counted from the end of their last
+    invitation.
+
+    A whole day, told and kept alike: a moment would say to the second when somebody was invited or answered.
+    """
+    if not employee_ids:
+        return {}
+    rows = session.exec(
+        select(Employee.id, Employee.opted_out_at, func.max(col(Invitation.expires_at)))
+        .outerjoin(
+            Invitation,
+            (col(Invitation.tenant_id) == col(Employee.tenant_id)) & (col(Invitation.employee_id) == col(Employee.id)),
+        )
+        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(employee_ids)))
+        .group_by(col(Employee.id), col(Employee.opted_out_at))
+    )
+    found = {}
+    for employee_id, opted_out_at, ended in rows:
+        if ended is None and opted_out_at is not None:
+            ended = opted_out_at + LIFETIME
+        if ended is not None:
+            found[employee_id] = (ended + REST).astimezone(UTC).date() + timedelta(days=1)
+    return found
+
+
 def attention(all_lines: Iterable[FunnelLine], now: datetime) -> list[FunnelLine]:
     """Those whom somebody at HR could help: bounced, stuck, failed, or short of photos for three days."""
     return [
@@ -172,9 +203,10 @@ def place(facts: object, now: datetime) -> tuple[Stage, datetime]:
     """The stage that one row of LINES says, and since when; what happened last counts."""
     f: Facts = facts  # type: ignore[assignment]
     if f.opted_out_at:
-        # Until the invitation ends a no looks like no answer yet, or the day alone would tell the two apart.
-        running = f.expires_at is not None and f.expires_at > now
-        return _invitation(f, now) if running else (Stage.OPTED_OUT, f.opted_out_at)
+        # Until the invitation ends a no looks like no answer yet, or the day alone would tell the two apart; and where the
+        # company took it back before its end, nobody's answer shows at all.
+        open_still = f.expires_at > now if f.expires_at is not None else f.revoked_at is not None
+        return _invitation(f, now) if open_still else (Stage.OPTED_OUT, f.opted_out_at)
     if f.downloaded_at:
         return Stage.EXPORTED, f.downloaded_at
     if f.released_at:
@@ -220,6 +252,8 @@ class Facts:
 
     created_at: datetime
     opted_out_at: datetime | None = None
+    revoked_at: datetime | None = None
+    """When the company last took an invitation of theirs back before it had ended."""
     invited_at: datetime | None = None
     expires_at: datetime | None = None
     delivered_at: datetime | None = None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, literal, or_, true
 from sqlmodel import Session, col, select
 
 from batch.mailbox import email_identity
@@ -90,24 +90,31 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", bare.casefold()))
 
 
-def protected(session: Session) -> set[UUID]:
-    """Everybody who has ever consented, those too who withdrew: what hangs under them is theirs."""
-    found = select(Consent.employee_id).where(col(Consent.tenant_id) == tenant_of(session)).distinct()
-    return set(session.exec(found))
+def protected(session: Session, people: Collection[UUID] | None = None) -> set[UUID]:
+    """Whose consent stands, of the whole company or of these people: what hangs under them is theirs. Nothing is asked of
+    who withdrew, as of nobody who declined, although a hold may keep what they had handed in."""
+    tenant = tenant_of(session)
+    out = select(Employee.id).where(col(Employee.tenant_id) == tenant, col(Employee.opted_out_at).is_not(None))
+    mine = (col(Consent.tenant_id) == tenant, col(Consent.employee_id).not_in(out), _among(Consent.employee_id, people))
+    return set(session.exec(select(Consent.employee_id).where(*mine).distinct()))
 
 
-def kept(session: Session, now: datetime) -> set[UUID]:
-    """Whose line it is by now: who has consented, who has been on their page, and everybody whose invitation is over,
-    opened or not, because a difference between those would tell who has said no."""
+def kept(session: Session, now: datetime, people: Collection[UUID] | None = None) -> set[UUID]:
+    """Whose line it is by now, of the whole company or of these people: who has consented, who has been on their page, and
+    everybody whose invitation is over, opened or not, because a difference between those would tell who has said no."""
     tenant = tenant_of(session)
     used = or_(col(Invitation.opened_at).is_not(None), col(Invitation.expires_at) <= now)
-    invited = select(Invitation.employee_id).where(col(Invitation.tenant_id) == tenant, used)
+    mine = (col(Invitation.tenant_id) == tenant, _among(Invitation.employee_id, people))
+    invited = select(Invitation.employee_id).where(*mine, used)
     # Who withdrew may have lost their invitation, which is over then.
-    running = select(Invitation.employee_id).where(col(Invitation.tenant_id) == tenant, col(Invitation.expires_at) > now)
-    over = select(Employee.id).where(
-        col(Employee.tenant_id) == tenant, col(Employee.opted_out_at).is_not(None), col(Employee.id).not_in(running)
-    )
-    return protected(session) | set(session.exec(invited)) | set(session.exec(over))
+    running = select(Invitation.employee_id).where(*mine, col(Invitation.expires_at) > now)
+    out = (col(Employee.tenant_id) == tenant, col(Employee.opted_out_at).is_not(None), _among(Employee.id, people))
+    over = select(Employee.id).where(*out, col(Employee.id).not_in(running))
+    return protected(session, people) | set(session.exec(invited)) | set(session.exec(over))
+
+
+def _among(column: UUID, people: Collection[UUID] | None) -> ColumnElement[bool]:
+    return true() if people is None else col(column) == any_(literal(list(people), ARRAY(Uuid())))
 
 
 def named(

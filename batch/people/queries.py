@@ -25,6 +25,8 @@ IN_ORDER = " order by row, roster_id offset cast(:skip as bigint) limit cast(:mo
 # Each person's newest invitation and sitting, and the counts of the rest; every lateral part is one index look-up.
 FACTS = """
     select e.id, e.roster_id, e.batch_id, e.row, e.opted_out_at, e.created_at,
+           (select max(revoked_at) from invitation
+            where tenant_id = e.tenant_id and employee_id = e.id and revoked_at < expires_at) as revoked_at,
            i.id as invitation_id, i.created_at as invited_at, i.expires_at, i.delivered_at, i.opened_at, i.bounced_at,
            i.reminders, i.reminded_at,
            c.given_at, case when c.portrait then :enough_for_a_portrait else :enough_for_a_model end as enough,
@@ -58,7 +60,7 @@ FACTS = """
 PLACED = """
     select f.*,
         case
-            when opted_out_at is not null and expires_at > :now then asked.stage
+            when opted_out_at is not null and asked.open then asked.stage
             when opted_out_at is not null then 'opted out'
             when downloaded_at is not null then 'exported'
             when released_at is not null then 'chosen'
@@ -75,16 +77,15 @@ PLACED = """
             else asked.stage
         end as stage,
         case
-            when opted_out_at is not null and expires_at > :now then asked.since
+            when opted_out_at is not null and asked.open then asked.since
             when opted_out_at is not null then opted_out_at
             else coalesce(
                 downloaded_at, released_at, case when state <> 'cancelled' then changed_at end, first_at, given_at,
                 asked.since
             )
         end as since
-    from facts f
-    cross join lateral (
-        select
+    from facts f, lateral (
+        select coalesce(expires_at > :now, revoked_at is not null) as open,
             case
                 when invited_at is null or expires_at is null then 'added'
                 when bounced_at is not null then 'bounced'
@@ -152,7 +153,7 @@ _FILTERED = """
     where (cast(:stages as text[]) is null or stage = any(cast(:stages as text[])))
       and (cast(:waiting as interval) is null or (stage <> 'opted out' and since <= :now - cast(:waiting as interval)))
     order by
-        case when :order like 'stage%' then array_position(cast(:in_order as text[]), cast(stage as text)) end,
+        case when :order like 'stage%' then array_position(cast(:in_order as text[]), stage::text) end,
         case when :order = 'longest' and stage <> 'opted out' then since end asc nulls last,
         case when :order = 'newest' and stage <> 'opted out' then since end desc nulls last,
         batch_id, row, roster_id

@@ -403,8 +403,9 @@ def resend_link(request: Request[Any, Any, Any], person_id: FromPath[UUID]) -> N
 
 @post("/employees/{person_id:uuid}/revoke", guards=DESK, status_code=204, sync_to_thread=True)
 def revoke_person(request: Request[Any, Any, Any], person_id: FromPath[UUID]) -> None:
+    """As long as no answer shows."""
     with desk(request, Permission.PEOPLE_CHANGE) as (session, _):
-        invitations.revoke(session, [employees.on_roster(session, person_id).id], utc_now())
+        batches.revoke_one(session, employees.on_roster(session, person_id).id, utc_now())
 
 
 def batch_shown(keys: KeyFolder, batch: Batch) -> BatchShown:

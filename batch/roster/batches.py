@@ -25,7 +25,7 @@ from batch.visit import addresses, invitations, mailing
 from batch.visit.mailing import MailNote
 from likeness import ledger
 from likeness.ground.db import newest_first, row_of, tenant_of, utc_now
-from likeness.ground.errors import Gone, NotFound
+from likeness.ground.errors import Conflict, Gone, NotFound
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder
@@ -41,6 +41,12 @@ class BatchMissing(NotFound):
     """The company has no such batch."""
 
     title = "There is no such batch"
+
+
+class AnsweredAlready(Conflict):
+    """There is no invitation that waits for an answer."""
+
+    title = "No invitation waits for an answer"
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,12 @@ def revoke(session: Session, batch_id: UUID, now: datetime, *, caller: str) -> i
     return revoked
 
 
+def revoke_one(session: Session, employee_id: UUID, now: datetime) -> None:
+    """The same for one person. Raises `AnsweredAlready`."""
+    if employees.stage(session, employee_id, now) not in UNANSWERED or not invitations.revoke(session, [employee_id], now):
+        raise AnsweredAlready("No invitation of this person waits for an answer.")
+
+
 def funnel(session: Session, batch_id: UUID, now: datetime) -> dict[Stage, int]:
     """How many stand where; the numbers sum to the roster."""
     get(session, batch_id)
@@ -245,7 +257,7 @@ def seen(session: Session, keys: KeyFolder, everybody: Sequence[FunnelLine]) -> 
     """These lines as HR may see them."""
     who = profiles(session, keys, everybody)
     waiting, mails = addresses.pending(session, who), mailing.notes(session, employee_ids=who)
-    again = invitations.again_from(session, [line.employee_id for line in everybody if line.stage == Stage.OPTED_OUT])
+    again = funnels.again_from(session, [line.employee_id for line in everybody if line.stage == Stage.OPTED_OUT])
     return [
         replace(
             _roster_line(line, who[line.employee_id], waiting.get(line.employee_id), mails.get(line.employee_id)),

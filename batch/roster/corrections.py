@@ -69,8 +69,8 @@ def take_back(session: Session, keys: KeyFolder, batch: Batch, now: datetime, *,
             )
         )
     )
-    theirs, kept = lines.protected(session), lines.kept(session, now)
     known = employees.locked(session, [one.employee_id for one in found])
+    theirs, kept = lines.protected(session, known), lines.kept(session, now, known)
     back: dict[UUID, EmployeeProfile] = {}
     for one in found:
         employee = known.get(one.employee_id)

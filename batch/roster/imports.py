@@ -18,7 +18,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
-from batch.models import Batch, Employee
+from batch.models import Batch, Employee, Invitation
 from batch.people import employees, lines
 from batch.people.funnel import Stage
 from batch.reading import headings, workbook
@@ -319,6 +319,9 @@ def undo(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, ca
         )
     )
     untouched = (Stage.ADDED, Stage.INVITED, Stage.DELIVERED, Stage.BOUNCED)
+    # Also where the invitation was taken back since: whoever came may have handed something in.
+    opened = (col(Invitation.tenant_id) == batch.tenant_id, col(Invitation.opened_at).is_not(None))
+    fresh = fresh - set(session.exec(select(Invitation.employee_id).where(*opened)).all())
     leaving = [line for line in everybody if line.employee_id in fresh and line.stage in untouched]
     gone = [line.employee_id for line in leaving]
     invitations.revoke(session, gone, now)

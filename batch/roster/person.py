@@ -95,7 +95,7 @@ def check_same_person(
     wanted = employees.email_index(keys.index_key(employee.tenant_id), new.email)
     why = lines.contradiction(
         old, new, asked=addresses.new_address(keys, waiting) if waiting else None,
-        kept=employee.id in lines.kept(session, now),
+        kept=employee.id in lines.kept(session, now, [employee.id]),
         refused=addresses.refusals(session).get((employee.id, wanted)),
         empty=not by_number and not _invited(session, employee),
     )  # fmt: skip

@@ -11,13 +11,13 @@ from sqlalchemy import Text, cast, func, select
 from sqlmodel import Session, col
 
 from batch.models import Employee
-from batch.people import employees
+from batch.people import employees, funnel
 from batch.people.funnel import FunnelLine, Stage
 from batch.roster import batches
 from batch.visit import invitations
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
-from likeness.ground.errors import Conflict, Unprocessable
+from likeness.ground.errors import Unprocessable
 from likeness.ground.lanes import Lane
 from likeness.jobs import held, jobs
 from likeness.keys.keys import KeyFolder
@@ -32,22 +32,15 @@ def _invite(session: Session, keys: KeyFolder, one: Employee, now: datetime, cal
 
 
 def _invite_later(session: Session, keys: KeyFolder, one: Employee, now: datetime, caller: str) -> None:
-    invitations.invite(session, one, now, send_at=invitations.nine(now, tenants.get(session).time_zone), keys=keys)
+    invitations.invite(session, one, now, send_at=employees.nine(now, tenants.get(session).time_zone), keys=keys)
 
 
 def _remind(session: Session, keys: KeyFolder, one: Employee, now: datetime, caller: str) -> None:
     invitations.resend(session, one.id, now, caller=caller)
 
 
-class AnsweredAlready(Conflict):
-    """There is no invitation that waits for an answer."""
-
-    title = "No invitation waits for an answer"
-
-
 def _revoke(session: Session, keys: KeyFolder, one: Employee, now: datetime, caller: str) -> None:
-    if employees.stage(session, one.id, now) not in batches.UNANSWERED or not invitations.revoke(session, [one.id], now):
-        raise AnsweredAlready("No invitation of this person waits for an answer.")
+    batches.revoke_one(session, one.id, now)
 
 
 MOST_TICKED = 100
@@ -69,7 +62,7 @@ ACTS: dict[str, tuple[str, Callable[[Session, KeyFolder, Employee, datetime, str
 }
 """By the name of the act: what the log calls it, and what is done with each person."""
 LEAVES_OUT = (invitations.AlreadyInvited, invitations.HasOptedOut, invitations.NotInvited, invitations.SentJustNow,
-              AnsweredAlready)  # fmt: skip
+              batches.AnsweredAlready)  # fmt: skip
 """Whom an act leaves as they are; any other refusal is one of the whole act."""
 REFUSED = "{}.refused"
 AT_ONCE = "0"
@@ -108,7 +101,7 @@ def able(session: Session, act: str, found: Sequence[FunnelLine], now: datetime)
         return [one.employee_id for one in found if one.stage in batches.UNANSWERED]
     if act == "remind":
         return [one.employee_id for one in found if one.invitation_id and one.stage != Stage.OPTED_OUT]
-    rested = invitations.again_from(session, [one.employee_id for one in found if one.stage == Stage.OPTED_OUT])
+    rested = funnel.again_from(session, [one.employee_id for one in found if one.stage == Stage.OPTED_OUT])
     today = now.astimezone(UTC).date()
     return [
         one.employee_id

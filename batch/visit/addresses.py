@@ -46,7 +46,7 @@ CONTEXT, TOKEN = "address/new", "address/token"
 CONFIRMED, REFUSED, REPLACED, TAKEN_BACK = "confirmed", "refused", "replaced", "taken back"
 CORRECTED = "corrected"
 """By the company, before the first consent: the row holds the address as it was before."""
-RAN_OUT = "ran out"
+RAN_OUT, WITHDREW = "ran out", "withdrew"
 
 
 class ChangeUnknown(Gone):
@@ -112,7 +112,7 @@ def correct(
     """
     known = employees.locked(session, profiles.keys())
     # Asked under the locks, because somebody may have consented since the file was looked at.
-    theirs, waiting, held = lines.protected(session), pending(session), lines.kept(session, now)
+    theirs, waiting, held = lines.protected(session, known), pending(session, known), lines.kept(session, now, known)
     asked: set[UUID] = set()
     for employee_id, profile in profiles.items():
         if (employee := known.get(employee_id)) is None:
@@ -135,7 +135,8 @@ def correct(
             employees.tell_renamed(session, keys, employee, old, profile.full_name, now, caller=caller)
         _write(session, keys, employee, profile)
         if moves and employee_id not in theirs:
-            if invitations.readdress(session, employee_id, now) or reached:
+            # What becomes of who withdrew is told to the address at which they did, so it is kept.
+            if invitations.readdress(session, employee_id, now) or reached or employee.opted_out_at is not None:
                 _remember(session, keys, employee, old, now, caller)
             ledger.record(session, "address.corrected", caller=caller, subject=employee_id)
     return asked
@@ -420,6 +421,12 @@ def ran_out_of(session: Session, employee_id: UUID) -> AddressChange | None:
         .order_by(col(AddressChange.ended_at).desc())
         .limit(1)
     ).first()
+
+
+def end_question(session: Session, employee_id: UUID, now: datetime) -> None:
+    """Nothing is asked of who takes no part any more. The address stays, and the company may correct it."""
+    if (change := pending_of(session, employee_id)) is not None:
+        _end(session, change, WITHDREW, now)
 
 
 def _end(session: Session, change: AddressChange, outcome: str, now: datetime) -> bool:

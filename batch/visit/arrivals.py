@@ -114,7 +114,7 @@ def _untouched(session: Session, employee: Employee, now: datetime) -> bool:
     come by a mailed link, who may be about to consent."""
     return (
         employee.opted_out_at is None
-        and employee.id not in lines.protected(session)
+        and employee.id not in lines.protected(session, [employee.id])
         and identities.of_person(session, Kind.EMPLOYEE, employee.id) is None
         and not _opened(session, employee)
         and not sessions_of(session, employee.id, now)

@@ -312,6 +312,7 @@ def _opt_out(session: Session, employee_id: UUID, now: datetime, event: str) -> 
     if employee.opted_out_at is None:
         employee.opted_out_at = now
         session.add(employee)
+        addresses.end_question(session, employee.id, now)
         ledger.record(session, event, caller=f"employee:{employee.id}", subject=employee.id, objects=ended)
         if not _handed_in(session, employee):
             # Whoever handed something in gets another mail once it goes, with the way to their certificate.

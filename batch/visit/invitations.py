@@ -6,19 +6,18 @@ carries a link of its own, so a reminder does not kill the link of the mail befo
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Literal
+from typing import Any, Literal, NoReturn
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, delete, func, insert, literal, text, update
 from sqlmodel import Session, col, select
 
-from batch.models import Employee, Invitation, Link
+from batch.models import Consent, Employee, Invitation, Link
 from batch.people import employees
-from batch.people.funnel import Stage
+from batch.people.funnel import LIFETIME, REST, Stage, again_from
 from batch.visit import letters
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
@@ -30,12 +29,11 @@ from likeness.keys.keys import KeyFolder
 from tenants import credits, suspension
 from tenants.sso import identities
 
-LIFETIME = timedelta(days=14)
-REST = timedelta(days=14)
-"""After an invitation that brought no yes, for everybody alike: a no, a withdrawal and no answer rest equally long."""
 RENEWAL_PAUSE = timedelta(minutes=2)
 """Between two fresh links that one old link may ask for, so that nobody's mailbox is filled by a stranger."""
 
+NO_LINK = "no-link"
+"""In the place of a fresh link at HR's wish for who has said no: nothing is sent, and it looks sent."""
 REMIND_ABOUT = {
     Stage.DELIVERED: "remind-start",
     Stage.OPENED: "remind-start",
@@ -94,71 +92,40 @@ def invite(
     """
     earlier = standing(session, employee.id)
     if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
-        _rested(session, employee, now)
+        today = now.astimezone(UTC).date()
+        if (again := again_from(session, [employee.id]).get(employee.id, date.max)) > today:
+            _refuse(again)
         if earlier is not None:
             earlier.revoked_at = now
             session.add(earlier)
-            session.flush()
-        _end_links(session, employee.id)
-        employee.opted_out_at = None
-        session.add(employee)
     elif earlier is not None:
         raise AlreadyInvited("Their invitation stands. You can send them a fresh link.")
     return invite_all(session, [employee.id], now, send_at=send_at, keys=keys)[0]
 
 
-def _rested(session: Session, employee: Employee, now: datetime) -> None:
-    today = now.astimezone(UTC).date()
-    again = again_from(session, [employee.id]).get(employee.id)
-    if employee.restricted_at is not None or again is None or today < again:
-        day = max(again or today, today + timedelta(days=1))
-        raise HasOptedOut(
-            "This person does not take part. You may invite them again from {day}. They can change their mind before"
-            " that at any time.",
-            day=day,
-        )
-
-
-def again_from(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, date]:
-    """The day (UTC) from which people who do not take part may be invited again, counted from the end of their last
-    invitation.
-
-    A whole day, told and kept alike: a moment would say to the second when somebody was invited or answered.
-    """
-    if not employee_ids:
-        return {}
-    rows = session.exec(
-        select(Employee.id, Employee.opted_out_at, func.max(col(Invitation.expires_at)))
-        .outerjoin(
-            Invitation,
-            (col(Invitation.tenant_id) == col(Employee.tenant_id)) & (col(Invitation.employee_id) == col(Employee.id)),
-        )
-        .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(employee_ids)))
-        .group_by(col(Employee.id), col(Employee.opted_out_at))
+def _refuse(day: date) -> NoReturn:
+    raise HasOptedOut(
+        "This person does not take part. You may invite them again from {day}. They can change their mind before"
+        " that at any time.",
+        day=day,
     )
-    found = {}
-    for employee_id, opted_out_at, ended in rows:
-        if ended is None and opted_out_at is not None:
-            ended = opted_out_at + LIFETIME
-        if ended is not None:
-            found[employee_id] = (ended + REST).astimezone(UTC).date() + timedelta(days=1)
-    return found
-
-
-def nine(now: datetime, zone: str, day: date | None = None) -> datetime:
-    """At nine of that day, or of tomorrow, where the company's people are."""
-    day = day or now.astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
-    return datetime.combine(day, time(9), tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def invite_all(
     session: Session, employee_ids: Collection[UUID], now: datetime, *, send_at: datetime | None = None,
     keys: KeyFolder | None = None,
 ) -> list[Invitation]:  # fmt: skip
-    """The same for many who hold no invitation, in a handful of statements; all of them or none."""
+    """The same for many who hold no invitation, in a handful of statements; all of them or none.
+
+    Somebody who said no, and whose invitation HR took back before its end, is among them like everybody else. Until they
+    have rested nothing is written to them, and HR sees of this invitation what it sees of every one without an answer.
+    """
     tenant = tenant_of(session)
     suspension.check(session)
     credits.reserve_all(session, employee_ids)
+    people = literal(list(employee_ids), ARRAY(Uuid()))
+    session.flush()
+    _begin_anew(session, people, now)
     own = employees.own_hours(session, keys, employee_ids, send_at, now) if keys and send_at else {}
     leaves = {one: own.get(one, send_at) for one in employee_ids}
     invited = [
@@ -167,11 +134,38 @@ def invite_all(
     ]
     if invited:
         session.execute(insert(Invitation), [invitation.model_dump() for invitation in invited])
+        session.execute(FOLLOW, {"tenant": tenant, "people": list(employee_ids)})
         for at in dict.fromkeys(leaves.values()):
             messages = [(str(one.id), "invitation", "1") for one in invited if leaves[one.employee_id] == at]
             jobs.send_all(session, deliver, messages, due=at)
         ledger.record(session, "invitation.created", objects=[invitation.id for invitation in invited])
     return invited
+
+
+def _begin_anew(session: Session, people: ColumnElement[Any], now: datetime) -> None:
+    """Whoever did not take part and has rested is asked as if for the first time, unless something of theirs is here."""
+    tenant, midnight = tenant_of(session), datetime.combine(now.astimezone(UTC), time(), UTC)
+    mine = (col(Invitation.tenant_id) == tenant, col(Invitation.employee_id) == col(Employee.id))
+    ended = func.coalesce(
+        select(func.max(col(Invitation.expires_at))).where(*mine).scalar_subquery(), col(Employee.opted_out_at) + LIFETIME
+    )
+    kept = select(Consent.id).where(col(Consent.tenant_id) == tenant, col(Consent.employee_id) == col(Employee.id))
+    rested = (col(Employee.opted_out_at).is_not(None), col(Employee.restricted_at).is_(None), ended + REST < midnight)
+    anew = update(Employee).where(col(Employee.tenant_id) == tenant, col(Employee.id) == any_(people), *rested)
+    begun = session.execute(anew.where(~kept.exists()).values(opted_out_at=None).returning(col(Employee.id))).scalars()
+    session.execute(
+        delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(list(begun)))
+    )
+
+
+# Who has said no keeps their way back to their page. What a mail server said of the old mail is of another invitation.
+FOLLOW = text(
+    """
+    update link l set invitation_id = i.id, mail_id = gen_random_uuid() from invitation i
+    where l.tenant_id = :tenant and l.employee_id = any(:people)
+      and i.tenant_id = l.tenant_id and i.employee_id = l.employee_id and i.revoked_at is null
+    """
+)
 
 
 def standing(session: Session, employee_id: UUID) -> Invitation | None:
@@ -288,23 +282,19 @@ def resend(session: Session, employee_id: UUID, now: datetime, *, caller: str) -
     suspension.check(session)
     employee = employees.get(session, employee_id)
     if employees.stage(session, employee.id, now) == Stage.OPTED_OUT:
-        day = max(again_from(session, [employee.id])[employee.id], now.astimezone(UTC).date())
-        raise HasOptedOut(
-            "This person does not take part. You may invite them again from {day}. They can change their mind before"
-            " that at any time.",
-            day=day,
-        )
+        _refuse(max(again_from(session, [employee.id])[employee.id], now.astimezone(UTC).date()))
     invitation = standing(session, employee.id)
     if invitation is None:
         raise NotInvited("This person is not invited.")
-    sent = [at for at in (_newest_link(session, invitation), invitation.reminded_at) if at is not None]
+    # To who has said no nothing went, and it looks sent.
+    looks_sent = invitation.delivered_at if employee.opted_out_at else None
+    sent = [at for at in (_newest_link(session, invitation), invitation.reminded_at, looks_sent) if at is not None]
     if sent and now - max(sent) < RENEWAL_PAUSE:
         raise SentJustNow("A link went out a moment ago. Please wait two minutes.")
     # Of who said no as well, so that a second try is answered as it would be had a link gone out.
     invitation.reminded_at = now
     session.add(invitation)
-    if employee.opted_out_at is None:
-        send(session, invitation, "link")
+    send(session, invitation, "link" if employee.opted_out_at is None else NO_LINK)
     ledger.record(session, "invitation.resent", caller=caller, subject=employee.id, objects=[invitation.id])
 
 
@@ -313,8 +303,8 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
     Returns whether a link had gone to the old one."""
     end_sessions_of(session, employee_id)
     identities.forget(session, employee_id)
-    ended = _end_links(session, employee_id)
     invitation = standing(session, employee_id)
+    ended = [at for at in _end_links(session, employee_id) if invitation is not None and at >= invitation.created_at]
     # Nobody has been there at the new address, so none of the earlier invitations was opened by its owner.
     session.execute(
         update(Invitation)
@@ -342,17 +332,17 @@ def follow(session: Session, employee_id: UUID, now: datetime, *, keep: UUID | N
         send(session, invitation, "link")
 
 
-def _end_links(session: Session, employee_id: UUID) -> int:
-    ended = session.execute(
-        delete(Link)
-        .where(col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id)
-        .returning(col(Link.id))
-    )
-    return len(ended.all())
+def _end_links(session: Session, employee_id: UUID) -> Sequence[datetime]:
+    """Returns when each was made."""
+    mine = (col(Link.tenant_id) == tenant_of(session), col(Link.employee_id) == employee_id)
+    return session.execute(delete(Link).where(*mine).returning(col(Link.created_at))).scalars().all()
 
 
 def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> int:
-    """Ends the invitations, links and sessions of these people and gives their credits back; returns how many."""
+    """Ends the invitations, links and sessions of these people and gives their credits back; returns how many.
+
+    The links of who has said no are kept for their next invitation, since no other will be mailed to them.
+    """
     tenant = tenant_of(session)
     ended = session.execute(
         update(Invitation)
@@ -365,7 +355,9 @@ def revoke(session: Session, employee_ids: Collection[UUID], now: datetime) -> i
         .returning(col(Invitation.id), col(Invitation.employee_id))
     ).all()
     people = [one.employee_id for one in ended]
-    session.execute(delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(people)))
+    answered = select(Employee.id).where(col(Employee.tenant_id) == tenant, col(Employee.opted_out_at).is_not(None))
+    links = (col(Link.tenant_id) == tenant, col(Link.employee_id).in_(people), col(Link.employee_id).not_in(answered))
+    session.execute(delete(Link).where(*links))
     for one in people:
         end_sessions_of(session, one)
     credits.release_all(session, people)
@@ -412,9 +404,13 @@ def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime)
         return None
     # Only a link that the person asked for themselves reaches somebody who opted out.
     if template != "link" and employees.get(session, invitation.employee_id).opted_out_at is not None:
-        if template == "invitation":
+        if template in ("invitation", NO_LINK, REMIND_ABOUT.get(employees.stage(session, invitation.employee_id, now))):
+            # A link would have put the end off, and an end of its own would tell who said no.
+            invitation.expires_at = max(invitation.expires_at, now + LIFETIME)
             invitation.delivered_at = invitation.delivered_at or now
             session.add(invitation)
+        return None
+    if template == NO_LINK:
         return None
     if template == "ready":
         stage = employees.stage(session, invitation.employee_id, now)

@@ -90,7 +90,7 @@ def run_out(kernel: Kernel, now: datetime) -> None:
     def give_back(session: Session) -> None:
         # Of who said no while the invitation ran, too: their credit waited for this hour.
         ended = session.execute(
-            ENDED, {"tenant": tenant_of(session), "now": now, "since": now - invitations.REST}
+            ENDED, {"tenant": tenant_of(session), "now": now, "since": now - funnel.REST}
         ).scalars()
         credits.release_all(session, list(ended))
 

@@ -58,16 +58,19 @@ def _go_on(
     whose.hand(erasure, receipt, who, reads.language)
     session.add(erasure)
     invitation, links, copies = _invitation(session, person), _links(session, person), _copies(session, person)
+    runs = invitation is not None and invitation.revoked_at is None and invitation.expires_at > now
+    left_from = _left_from(session, kernel, person)
     hand_over_sessions(session, person.id, again)
     identities.hand_over(session, person.id, again)
-    if invitation is not None and invitation.expires_at > now:
+    if runs:
         # While the invitation runs, a credit that came back would tell the company that somebody said no.
         credits.hand_over(session, person.id, again)
     elif not _served(session, person):
         credits.release(session, person.id)
     chosen = employees.chosen_language(kernel.keys, person)
     wipe_rows(session, kernel, person.id, now, line_stays=True)
-    who = replace(who, receipt=receipt)
+    # Whoever reads another address that the company has entered since is not to learn what was deleted, nor of whom.
+    who = replace(who, receipt=receipt if left_from is None else None)
     employees.enter_again(
         session, kernel.keys, again, person, who, language=chosen, opted_out_at=person.opted_out_at or now
     )
@@ -84,7 +87,7 @@ def _go_on(
     letter = employees.letter(
         "withdrawn",
         reads := employees.words(kernel.keys, line, tenant),
-        who,
+        who if left_from is None else replace(who, email=left_from),
         tenant,
         link=f"{receipt_link(kernel.settings, receipt)}?language={reads.language}",
     )
@@ -125,7 +128,20 @@ def receipt_link(settings: Settings, receipt: str) -> str:
 
 
 def _invitation(session: Session, person: Employee) -> Invitation | None:
-    return invitations.standing(session, person.id)
+    """The one that stands, else the last that was taken back."""
+    mine = (col(Invitation.tenant_id) == person.tenant_id, col(Invitation.employee_id) == person.id)
+    newest = (col(Invitation.revoked_at).is_(None).desc(), col(Invitation.created_at).desc())
+    return session.exec(select(Invitation).where(*mine).order_by(*newest).limit(1)).first()
+
+
+def _left_from(session: Session, kernel: Kernel, person: Employee) -> str | None:
+    """The address at which they withdrew, where the company has given their line another one since."""
+    since = [
+        one
+        for one in addresses.corrected(session, person.id)
+        if person.opted_out_at and one.ended_at and one.ended_at >= person.opted_out_at
+    ]
+    return addresses.new_address(kernel.keys, since[-1]) if since else None
 
 
 def _links(session: Session, person: Employee) -> list[Link]:

@@ -19,7 +19,7 @@ from litestar.response import Redirect
 from sqlmodel import Session
 
 from batch.models import Employee
-from batch.people import employees, notes
+from batch.people import employees, funnel, notes
 from batch.pilots import pilots
 from batch.reading import workbook
 from batch.reading.delimited import ENCODINGS
@@ -30,7 +30,7 @@ from batch.roster import batches, imports, listings, merging, naming, raw_workbo
 from batch.roster.api_imports import LARGEST_WORKBOOK, READS, WORKBOOKS_AT_ONCE
 from batch.roster.imports import ReadFile, Source, WorkbookRefused
 from batch.roster.merging import Judged, RowVerdict
-from batch.visit import invitations, letters
+from batch.visit import letters
 from dashboard.desk.desk import DESK, Form, batch_page, batches_page, show, to_batch
 from likeness import ledger
 from likeness.ground.db import utc_now
@@ -165,7 +165,7 @@ def _preview_page(
         balance = credits.balance(session)
         zone = tenants.get(session).time_zone.replace("_", " ")
         tried = bool(pilots.of(session, batch_id, utc_now()).lines)
-        invitation = letters.sample(session, notes.of(kernel.keys, batch), utc_now() + invitations.LIFETIME)
+        invitation = letters.sample(session, notes.of(kernel.keys, batch), utc_now() + funnel.LIFETIME)
         missing = [(one.roster_id, _name(kernel, one)) for one in shown.missing[:MOST_SHOWN]]
         listings.note(session, [line for line, _ in missing], utc_now(), caller=str(signed_in(request)))
     reading = shown.reading
@@ -271,7 +271,7 @@ def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form
 
 
 def _at_nine(session: Session, now: datetime) -> datetime:
-    return invitations.nine(now, tenants.get(session).time_zone)
+    return employees.nine(now, tenants.get(session).time_zone)
 
 
 @post("/desk/batches/{batch_id:uuid}/note", sync_to_thread=True, guards=DESK)

@@ -296,6 +296,25 @@ def test_a_line_that_went_on_after_a_withdrawal_has_an_old_address_too(kernel: K
     assert letters(kernel, stranger.tenant_id, "address-corrected") == []
 
 
+def test_what_becomes_of_who_withdrew_is_told_where_they_withdrew(kernel: Kernel) -> None:
+    """HR that enters an address of its own before the erasure is done reads neither that mail nor the certificate."""
+    person = somebody(kernel)
+    tenant, old = person.tenant_id, profile_of(kernel, person)
+    with kernel.db.transaction(tenant) as session:
+        waits = replace(old, email="waits@zebra.example")
+        assert addresses.correct(session, kernel.keys, {person.id: waits}, utc_now(), caller="hr") == {person.id}
+        attending.withdraw(session, person.id, utc_now())
+        assert addresses.pending(session) == {}, "nothing is asked of them any more"
+        entered = replace(old, email="entered@zebra.example")
+        assert addresses.correct(session, kernel.keys, {person.id: entered}, utc_now(), caller="hr") == set()
+    run_jobs(kernel, tenant=tenant, ahead=timedelta(minutes=11))
+    assert [letter.to for letter in letters(kernel, tenant, "withdrawn")] == [old.email]
+    line = found(kernel, tenant, "entered@zebra.example")
+    assert line is not None
+    assert line.id != person.id
+    assert profile_of(kernel, line).receipt is None
+
+
 def test_before_consent_an_address_is_corrected_and_nothing_carries_over(kernel: Kernel) -> None:
     person = somebody(kernel, consented=False)
     tenant = person.tenant_id

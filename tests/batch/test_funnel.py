@@ -29,7 +29,7 @@ INVITED = {"invited_at": NOW - DAY, "expires_at": NOW + DAY}
 
 def facts(**changes: Any) -> SimpleNamespace:
     names = (
-        "opted_out_at invited_at expires_at delivered_at opened_at bounced_at given_at first_at state changed_at"
+        "opted_out_at revoked_at invited_at expires_at delivered_at opened_at bounced_at given_at first_at state changed_at"
         " released_at downloaded_at"
     )
     return SimpleNamespace(created_at=NOW - 2 * DAY, **(dict.fromkeys(names.split()) | changes))
@@ -58,6 +58,7 @@ def facts(**changes: Any) -> SimpleNamespace:
         ({"state": "done", "changed_at": NOW, "released_at": NOW}, Stage.CHOSEN),
         ({"state": "done", "changed_at": NOW, "released_at": NOW, "downloaded_at": NOW}, Stage.EXPORTED),
         ({"state": "done", "changed_at": NOW, "released_at": NOW, "opted_out_at": NOW}, Stage.OPTED_OUT),
+        ({"opted_out_at": NOW - DAY, "revoked_at": NOW}, Stage.ADDED),
     ],
 )
 def test_the_stage_is_what_happened_last(changes: dict[str, Any], stage: Stage) -> None:
@@ -71,14 +72,15 @@ def test_the_database_places_people_as_the_program_does(kernel: Kernel) -> None:
     combinations = [
         facts(
             **dict(zip(names, chosen, strict=True)), invited_at=moments[1] if ends else None, expires_at=ends,
-            state=state, changed_at=state and changed, downloaded_at=chosen[-1] and downloaded,
+            state=state, changed_at=state and changed, downloaded_at=chosen[-1] and downloaded, revoked_at=revoked,
         )
         for chosen in product((None, moments[1]), repeat=len(names))
-        for ends in (None, NOW - DAY, NOW, NOW + DAY)
+        for ends, revoked in (
+            (None, None), (None, moments[1]), (NOW - DAY, moments[1]), (NOW, None), (NOW + DAY, None))
         for state in (None, *SittingState)
         for changed, downloaded in ((moments[2], None), (moments[1], moments[2]))
     ]  # fmt: skip
-    columns = ("created_at", "invited_at", "expires_at", *names, "state", "changed_at", "downloaded_at")
+    columns = ("created_at", "revoked_at", "invited_at", "expires_at", *names, "state", "changed_at", "downloaded_at")
     lists = {name: [getattr(one, name) for one in combinations] for name in columns}
     types = {name: "text[]" if name == "state" else "timestamptz[]" for name in columns}
     unnested = ", ".join(f"cast(:{name} as {kind})" for name, kind in types.items())

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from batch.models import Employee, Invitation, Link
-from batch.people import employees
+from batch.people import employees, funnel
 from batch.people.funnel import Stage
 from batch.reading import places
 from batch.visit import consents, invitations, mailing, reminders
@@ -197,12 +197,12 @@ def test_a_no_a_withdrawal_and_no_answer_are_the_same_to_hr_at_every_time(kernel
     assert len(set(ended)) == 1
     assert ended[0][0] == Stage.OPTED_OUT
     with kernel.db.transaction(tenant) as session:
-        days = set(invitations.again_from(session, [one.id for one in people]).values())
+        days = set(funnel.again_from(session, [one.id for one in people]).values())
     assert len(days) == 1
     (day,) = days
     assert f"again from {day}." in ended[0][1]
     begins = datetime.combine(day, time(), UTC)
-    assert end + invitations.REST - timedelta(hours=2) < begins <= end + invitations.REST + timedelta(days=1)
+    assert end + funnel.REST - timedelta(hours=2) < begins <= end + funnel.REST + timedelta(days=1)
     assert set(told(begins - timedelta(microseconds=1))) == {ended[0]}
     assert set(told(begins)) == {(Stage.OPTED_OUT, "invited")}
     with kernel.db.transaction(tenant) as session:

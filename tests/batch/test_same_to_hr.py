@@ -22,13 +22,14 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from batch.models import Batch, Consent, Employee
-from batch.visit import consents, invitations, reminders
+from batch.visit import consents, invitations, mailing, reminders
 from compliance import holds
 from compliance.erasure import erasures
 from compliance.models import Trigger
 from compliance.rights import attending
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from likeness.mail import mail
 from tenants import credits
 from tests.batch.test_directory import KIND, directory_of, user
 from tests.factories import give_consent, make_batch, make_employee, make_tenant, run_jobs, sign_in_member
@@ -41,7 +42,7 @@ API = "/api/v1"
 class World:
     """One batch with somebody for each way of not taking part, whose invitations all end at the same moment."""
 
-    def __init__(self, kernel: Kernel, ways: tuple[str, ...] = WAYS) -> None:
+    def __init__(self, kernel: Kernel, ways: tuple[str, ...] = WAYS, *, runs: bool = False) -> None:
         self.kernel, self.tenant = kernel, make_tenant(kernel)
         self.people: dict[str, Employee] = {}
         with kernel.db.transaction(self.tenant) as session:
@@ -52,13 +53,15 @@ class World:
                 self.people[way].pilot_at = utc_now()
             invitations.invite_all(session, [one.id for one in self.people.values()], utc_now())
         run_jobs(kernel, tenant=self.tenant)
+        mailing.note_deliveries(kernel, utc_now())
         self.before = self.lines()
         for way, person in self.people.items():
             self._goes(way, person)
         run_jobs(kernel, tenant=self.tenant, ahead=timedelta(minutes=11))
         with kernel.db.transaction(self.tenant) as session:
             self.left_while_they_run = credits.balance(session)
-        self.end(utc_now() - timedelta(minutes=1))
+        if not runs:
+            self.end(utc_now() - timedelta(minutes=1))
 
     def _goes(self, way: str, person: Employee) -> None:
         if "withdrew" in way:
@@ -302,6 +305,17 @@ def test_a_hold_changes_nothing_of_it(kernel: Kernel, app: Litestar) -> None:
     for way, person in world.people.items():
         world._goes(way, person)
     run_jobs(kernel, tenant=world.tenant)
+    with TestClient(app) as client:
+        sign_in_member(client, kernel, world.tenant)
+        for number, person in enumerate(world.people.values()):
+            moved = {"name": "Nadia", "email": f"moved-{number}@zebra.example"}
+            assert client.patch(f"{API}/employees/{person.roster_id}", json=moved).json() == {"waits_for_their_word": False}
+    run_jobs(kernel, tenant=world.tenant)
+    with kernel.db.transaction(world.tenant) as session:
+        # Of whoever said no nothing is asked, and the old address is told of the correction.
+        templates = {one.template for one in mail.mailbox(session)}
+        assert not templates & {"address-asked", "address-announced"}
+        assert "address-corrected" in templates
     world.end(utc_now() - timedelta(minutes=1))
     with TestClient(app) as client:
         sign_in_member(client, kernel, world.tenant)

@@ -20,7 +20,7 @@ from sqlmodel import select
 
 import dashboard
 from batch.models import Batch, Employee, Invitation
-from batch.people import employees
+from batch.people import employees, funnel
 from batch.roster import batches
 from batch.sittings import headshots
 from batch.visit import invitations
@@ -433,10 +433,10 @@ def test_who_does_not_take_part_may_be_invited_again_from_a_day_on(client: TestC
         batch = make_batch(session)
         resting, rested = (make_employee(session, kernel, batch=batch) for _ in range(2))
         resting.opted_out_at = utc_now()
-        rested.opted_out_at = utc_now() - invitations.LIFETIME - invitations.REST - timedelta(days=1)
+        rested.opted_out_at = utc_now() - funnel.LIFETIME - funnel.REST - timedelta(days=1)
         session.add_all([resting, rested])
     with kernel.db.transaction(tenant) as session:
-        day = invitations.again_from(session, [resting.id])[resting.id]
+        day = funnel.again_from(session, [resting.id])[resting.id]
     page, base = get(client, f"/desk/batches/{batch.id}"), f"/desk/batches/{batch.id}/people"
     assert page.count(f"may be invited again from {day:%-d %b %Y}") == 1
     assert f"{base}/{rested.roster_id}/invite" in page

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 
 from batch.models import Batch, Employee, PhotoState
-from batch.people import employees
+from batch.people import employees, funnel
 from batch.people.employees import EmployeeProfile
 from batch.roster import listings, searching, undoing
 from batch.vision import inspection
@@ -158,7 +158,7 @@ def test_what_is_done_with_those_who_are_ticked_is_counted(client: TestClient[An
         assert employees.stage(session, people["Dora"].id) == "invited"
         invitation = invitations.standing(session, people["Dora"].id)
         assert invitation is not None
-        assert invitation.expires_at > utc_now() + invitations.LIFETIME, "its fourteen days begin tomorrow"
+        assert invitation.expires_at > utc_now() + funnel.LIFETIME, "its fourteen days begin tomorrow"
     assert "2 of those you ticked are left" in act("remind", "Bea", "Cleo")
     assert "3 invitations are taken back. 1 of those" in act("revoke", "Ada", "Bea", "Cleo", "Dora")
     begin_held(kernel, tenant)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from litestar.testing import TestClient
 from sqlmodel import col, select
 
-from batch.visit import invitations
+from batch.people import employees
 from likeness.jobs.jobs import Job
 from likeness.kernel import Kernel
 from tenants import tenants
@@ -64,4 +64,4 @@ def test_nine_o_clock_is_that_of_the_site_or_else_of_the_company(client: TestCli
         assert [(one.hour, one.minute) for one in told] == [(9, 0), (9, 0)]
         assert tenants.get(session).time_zone == "Asia/Tokyo"
     evening = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
-    assert invitations.nine(evening, "Europe/Berlin") == datetime(2026, 3, 30, 7, tzinfo=UTC), "the clocks went forward"
+    assert employees.nine(evening, "Europe/Berlin") == datetime(2026, 3, 30, 7, tzinfo=UTC), "the clocks went forward"

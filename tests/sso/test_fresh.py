@@ -12,7 +12,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from sqlalchemy import text
 
-from batch.visit import consents, invitations
+from batch.people import funnel
+from batch.visit import consents
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
@@ -128,7 +129,7 @@ def test_whoever_said_no_gets_a_link_to_what_is_kept_of_them_and_hr_sees_nothing
         session.execute(text("update link set created_at = created_at - interval '1 hour'"))
         if "over" in state:
             session.execute(text("update invitation set expires_at = now() - interval '3 days'"))
-        day = invitations.again_from(session, [person.id])
+        day = funnel.again_from(session, [person.id])
     with TestClient(app) as client:
         sign_in_employee(client, sso_kernel, person)
         assert "on its way" in client.post("/sso/again").text
@@ -138,7 +139,7 @@ def test_whoever_said_no_gets_a_link_to_what_is_kept_of_them_and_hr_sees_nothing
         assert client.post(f"/i/{link}", follow_redirects=False).status_code == 303
         assert client.get("/api/v1/visit/export").status_code == 200
     with sso_kernel.db.transaction(tenant) as session:
-        assert invitations.again_from(session, [person.id]) == day or state == "suspended"
+        assert funnel.again_from(session, [person.id]) == day or state == "suspended"
 
 
 def test_a_clock_that_differs_is_told_from_the_date_of_an_answer(

@@ -11,10 +11,10 @@ from litestar import Request, Response, post
 from litestar.params import FromPath
 from sqlmodel import Session
 
+from batch.people import employees
 from batch.pilots import pilots
 from batch.roster import batches, undoing
 from batch.roster.api import TimeRefused, later
-from batch.visit import invitations
 from dashboard.desk.desk import DESK, Form, MaybeForm, Tried, act_in, batch_page, to_batch
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, Unprocessable
@@ -67,7 +67,7 @@ def _send_at(session: Session, data: dict[str, str], now: datetime) -> datetime 
             day = date.fromisoformat(data.get("day", ""))
         except ValueError:
             raise TimeRefused("Choose the day on which the invitations are to leave. Nobody was invited.") from None
-    return later(invitations.nine(now, tenants.get(session).time_zone, day), now)
+    return later(employees.nine(now, tenants.get(session).time_zone, day), now)
 
 
 @post("/desk/batches/{batch_id:uuid}/take-back", sync_to_thread=True, guards=DESK)
