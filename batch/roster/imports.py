@@ -321,8 +321,8 @@ def undo(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, ca
     untouched = (Stage.ADDED, Stage.INVITED, Stage.DELIVERED, Stage.BOUNCED)
     # Also where the invitation was taken back since: whoever came may have handed something in.
     opened = (col(Invitation.tenant_id) == batch.tenant_id, col(Invitation.opened_at).is_not(None))
-    fresh = fresh - set(session.exec(select(Invitation.employee_id).where(*opened)).all())
-    leaving = [line for line in everybody if line.employee_id in fresh and line.stage in untouched]
+    gone_on = set(session.exec(select(Invitation.employee_id).where(*opened)))
+    leaving = [line for line in everybody if line.employee_id in fresh - gone_on and line.stage in untouched]
     gone = [line.employee_id for line in leaving]
     invitations.revoke(session, gone, now)
     for table, column in ((Mail, Mail.owner_id), (Employee, Employee.id)):
