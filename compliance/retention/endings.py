@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from batch.models import Employee
-from batch.people import employees
+from batch.people import employees, funnel
 from batch.sittings import copies
 from batch.visit import invitations, letters
 from compliance.models import Certificate, Erasure
@@ -111,7 +111,7 @@ def _write_released(session: Session, kernel: Kernel, employee_id: UUID, sitting
     here = session.execute(DUES, {"tenant": tenant_of(session), "employee": employee_id}).one()
     days = {"selfies": here.selfies, "model": here.model, "pictures": here.headshots}
     letters.post(
-        session, kernel, invitation, RELEASED, str(sitting_id), now, now + invitations.LIFETIME,
+        session, kernel, invitation, RELEASED, str(sitting_id), now, now + funnel.LIFETIME,
         released=reads.ngettext("{n} headshot", "{n} headshots", here.released),
         **{name: reads.moment(day) if day else "" for name, day in days.items()},
     )  # fmt: skip
@@ -141,7 +141,7 @@ def write_ended(session: Session, kernel: Kernel, erasure: Erasure, now: datetim
         if deleted_at is not None
     ]
     letters.post(
-        session, kernel, invitation, ENDED, str(erasure.id), now, now + invitations.LIFETIME,
+        session, kernel, invitation, ENDED, str(erasure.id), now, now + funnel.LIFETIME,
         gone="\n".join(f"* {line}" for line in gone), copies="yes" if copies.of(session, person.id).kept else "",
     )  # fmt: skip
 
