@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import TimeoutError as NothingHappened
 
+import dashboard
 from batch.sittings import headshots
 from compliance.rights import packages
 from likeness.ground.db import utc_now
@@ -34,7 +36,8 @@ VIEWS: tuple[tuple[str, Literal["light", "dark"]], ...] = (
     ("phone", "light"), ("phone", "dark"), ("desktop", "dark"), ("desktop", "light"),
 )  # fmt: skip
 WHOLE = (("phone", "light"), ("desktop", "dark"))
-"""Where every rule is asked; the other two differ from these by their colours alone."""
+"""Where every rule is asked. The other two differ from these by their colours alone, as the test after it holds, so that
+they are asked what is about colours: the contrast, and links that only their colour tells from the words around them."""
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Words that stand beyond the edge of the screen where nothing lets them be scrolled to: a page is not made wider by what
 # is over its left edge when it is read from the right.
@@ -44,10 +47,12 @@ CUT = """[...document.querySelectorAll("main :is(h1, h2, p, li, button, label, a
         && (box.left < -1 || box.right > innerWidth + 1);
 }).map(one => one.outerHTML.slice(0, 120))"""
 # Each broken rule with the first element that breaks it. The contrast is looked at by itself.
-FAULTS = """tags => axe.run(document, {
-    runOnly: tags, resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}},
+FAULTS = """rules => axe.run(document, {
+    runOnly: rules, resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}},
 }).then(found => found.violations.map(rule => rule.id + ": " + rule.nodes[0].html.slice(0, 160) + " "
     + rule.nodes[0].any.map(check => check.message).join(" ").slice(0, 120)))"""
+LINKS = ["link-in-text-block"]
+NIGHT = re.compile(r"(?:prefers-color-scheme[^{]*\{[^{]*|\[data-theme=\"dark\"\][^{,]*)\{([^}]*)\}")
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -74,7 +79,8 @@ def test_no_page_breaks_a_rule(world: World, browser: Browser) -> None:
     """On a phone and on a large screen, by day and by night."""
     faults, contrast = [], Contrast()
     context = browser.new_context(reduced_motion="reduce")
-    page, axe = context.new_page(), AXE.read_text() + ";0"
+    context.add_init_script(AXE.read_text())
+    page = context.new_page()
     for number, (name, who, address) in enumerate(everywhere(world, browser)):
         context.clear_cookies()
         if who:
@@ -83,12 +89,10 @@ def test_no_page_breaks_a_rule(world: World, browser: Browser) -> None:
         views = VIEWS[:: -1 if number % 2 else 1]
         set_up(page, *views[0])
         page.goto(world.address + address)
-        page.evaluate(axe)
         faults += broken(page, name, contrast, views)
     context.clear_cookies()
     context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
     for name in people_states(world, page):
-        page.evaluate(axe)
         faults += broken(page, name, contrast, VIEWS)
     context.close()
     assert len(contrast.known) > 1000
@@ -108,9 +112,10 @@ def broken(
     for size, scheme in views:
         set_up(page, size, scheme)
         faults += [f"{name}, {size}, {scheme}: {fault}" for fault in contrast.faults(page)]
-        if (size, scheme) not in WHOLE:
+        whole = (size, scheme) in WHOLE
+        faults += [f"{name}, {size}, {scheme}: {fault}" for fault in page.evaluate(FAULTS, TAGS if whole else LINKS)]
+        if not whole:
             continue
-        faults += [f"{name}, {size}, {scheme}: {fault}" for fault in page.evaluate(FAULTS, TAGS)]
         wide, high = page.evaluate(f"[{WIDE}, document.documentElement.scrollHeight]")
         if wide > 0:
             faults.append(f"{name}, {size}: {wide} px too wide")
@@ -118,6 +123,14 @@ def broken(
         if high > bar and name not in EVERY_COMPANY:
             faults.append(f"{name}, {size}: {high} px high")
     return faults
+
+
+def test_by_night_nothing_but_colours_is_another() -> None:
+    for sheet in ("likeness.css", "visit.css"):
+        text = (Path(dashboard.__file__).parent / "static" / sheet).read_text().partition("@media print")[0]
+        said = [one.strip() for block in NIGHT.findall(text) for one in block.split(";") if one.strip()]
+        assert all(one.startswith(("--", "color-scheme:")) for one in said)
+        assert len(said) > 30 or sheet == "visit.css"
 
 
 def test_a_contrast_that_is_too_low_is_found_once_and_on_another_ground_again(browser: Browser) -> None:

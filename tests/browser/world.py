@@ -203,7 +203,8 @@ def _some_photos(kernel: Kernel, person: Employee) -> None:
 
 
 def _good_photos(kernel: Kernel, person: Employee, count: int) -> None:
-    for data in drawn(person.id.int % 1000, count, 384):
+    # The same for everybody: nobody sees another's, and drawing them takes seconds.
+    for data in drawn(5, 8, 384)[:count]:
         _photo(kernel, person, data, PhotoState.ACCEPTED, None)
 
 
