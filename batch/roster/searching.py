@@ -92,10 +92,6 @@ class PeopleSearch:
         """Whether the words are a part of their name, number or address."""
         return self.words.casefold() in " ".join((who.full_name, who.email, who.employee_key or "")).casefold()
 
-    def fits(self, line: RosterLine) -> bool:
-        words = " ".join((line.name, line.email, line.employee_key or "")).casefold()
-        return self.words.casefold() in words
-
 
 def count(session: Session) -> int:
     """Everybody whom the caller may see."""
@@ -162,10 +158,8 @@ def _named(
         return _page(session, keys, asked, now, 1, 0, one.id, after)
     while len(found) < most:
         part = _page(session, keys, asked, now, IN_ONE_GO, skip, after=after)
-        who = {line.id: line for line in batches.seen(session, keys, part)}
-        for line in part:
-            if (one_line := who.get(line.roster_id)) is not None and asked.fits(one_line):
-                found.append(line)
+        who = batches.profiles(session, keys, part)
+        found += [line for line in part if line.employee_id in who and asked.names(who[line.employee_id])]
         if len(part) < IN_ONE_GO:
             break
         skip += IN_ONE_GO

@@ -112,6 +112,8 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "filters": filters.of_page(asked, named, opened),
         "headings": [question.heading(asked, *one) for one in question.HEADINGS],
         "sortable": everybody <= searching.MOST_SORTED or asked.narrows,
+        # A name is sought by opening everybody, which is not done every ten seconds among ten thousand.
+        "few": everybody <= searching.MOST_SORTED,
         "most_sorted": searching.MOST_SORTED,
         "stages": list(Stage),
         "counts": {stage: sum(one.people for one in tallies if one.stage == stage) for stage in Stage} if tallies else {},
