@@ -170,6 +170,7 @@ TABLES: Mapping[str, Table] = {
         _table("look", Fate.NOBODY, identifying="sealed_departments", plain="name",
                technical="id tenant_id version backdrop wall dress framing light departments created_at retired_at"),
         _table("logo", Fate.NOBODY, technical="id tenant_id picture width height changed_at"),
+        _table("sender", Fate.NOBODY, plain="address", technical="id tenant_id selector changed_at proven_at"),
         _table("backdrop", Fate.NOBODY, technical="id tenant_id picture created_at"),
         _table("batch", Fate.NOBODY, identifying="sealed_name sealed_note", plain="unsealed_name mapping",
                technical="id tenant_id due_on created_by created_at workbook_digest imported_at undone_at"
@@ -267,6 +268,7 @@ PUBLISHED = frozenset(
     f"{table}.{column}"
     for table, columns in {
         "tenant": "name contact authority sender_name",
+        "sender": "address",
         "provider": "issuer organization alias",
         "provider_domain": "domain",
         "sub_processor": "name purpose country safeguards",
@@ -285,6 +287,7 @@ CODES: Mapping[str, str] = {
     "hold": "basis classes", "key_fingerprint": "fingerprint", "ledger_entry": "event caller subject objects",
     "look": "backdrop wall dress framing light", "machine_key": "scope", "member": "roles departments roles_by",
     "notice": "version language digest", "provider": "members_acr", "pulse": "waited",
+    "sender": "selector",
     "request": "kind regime entered_by method verification extension refusal recipients",
     "tenant": "recipes base language time_zone colour", "verdict": "kind", "webhook_endpoint": "events",
     # Of these the person's own rows go, and a colleague's stay.

@@ -8,6 +8,7 @@ from dashboard import account, assets, sign_in, sso
 from dashboard.desk import credits as desk_credits
 from dashboard.desk import desk, home, imports, keys, looks, people, roster, settings, shelf, team, webhooks
 from dashboard.desk.sending import invites, pilot
+from dashboard.desk.sending import sender as own_sender
 from dashboard.legal import deleting, erasing, leaving, legal, questions, records, witnesses
 from dashboard.legal import requests as legal_requests
 from dashboard.operations import companies, mailbox, operations, operators, sender
@@ -70,6 +71,7 @@ routers: list[Router] = [
             *keys.routes,
             *webhooks.routes,
             *settings.routes,
+            *own_sender.routes,
             *operations.routes,
             *operators.routes,
             *sender.routes,

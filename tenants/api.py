@@ -22,8 +22,17 @@ from likeness.web.described import FOR_PEOPLE
 from likeness.web.guards import caller_or_none, cookie, fresh, kernel_of, only, signed_in
 from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
 from tenants import credits, looks, tenants
-from tenants.members import access, api_members, api_operators, api_programs, break_glass, founding, members, wishes
+from tenants.members import (
+    access,
+    api_members,
+    api_operators,
+    break_glass,
+    founding,
+    members,
+    wishes,
+)
 from tenants.members.access import desk
+from tenants.members.edges import api_programs, api_sender
 from tenants.members.founding import Seat
 from tenants.members.permissions import Permission
 from tenants.models import Look, Tenant
@@ -86,7 +95,7 @@ class TenantTerms(Struct, forbid_unknown_fields=True):
     free_crops: bool | UnsetType = UNSET
     """Its people may move the crops of studio portraits by three steps each way instead of one."""
     sender_name: str | UnsetType = UNSET
-    """That its mails come from; the address stays the installation's. Empty: the installation's own name."""
+    """That its mails come from; `PUT /tenant/sender` says which address. Empty: the installation's own name."""
 
 
 class DirectoryTerms(Struct, forbid_unknown_fields=True):
@@ -399,6 +408,7 @@ router = Router(
         *api_members.routes,
         *api_operators.routes,
         *api_programs.routes,
+        *api_sender.routes,
         *api_webhooks.routes,
     ],
     tags=["company"],

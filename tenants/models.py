@@ -63,7 +63,7 @@ class Tenant(SQLModel, table=True):
     colour: str = ""
     """Of its mails, as #rrggbb; empty for the one of Likeness."""
     sender_name: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    """That its mails come from, before the installation's address; empty for the installation's own name."""
+    """That its mails come from, before the address; empty for the installation's own name."""
     leaver_days: int = Field(default=7, sa_column_kwargs={"server_default": "7"})
     """Days until everything of somebody is deleted whom the company's directory says to have left."""
     invite_joiners: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})

@@ -22,6 +22,7 @@ from likeness.kernel import Kernel
 from likeness.keys.keys import KeyFolder
 from likeness.locale.languages import LANGUAGES
 from likeness.locale.words import is_zone
+from likeness.mail import sender, senders
 from tenants import backdrops, looks
 from tenants.models import CUTOUT, Tenant
 from tenants.plain import one_line
@@ -177,6 +178,24 @@ def forget_ended_sessions(kernel: Kernel, now: datetime) -> None:
 def forget_backdrops(kernel: Kernel, now: datetime) -> None:
     """Pictures behind portraits go with the last look that names them."""
     for_each(kernel, lambda session: backdrops.forget_unnamed(session, now))
+
+
+@jobs.every(timedelta(hours=6))
+def look_at_senders(kernel: Kernel, now: datetime) -> None:
+    """Whether the domains of senders in use still say that they are the companies'."""
+    each_id(kernel, _look_at_sender, now)
+
+
+def _look_at_sender(kernel: Kernel, tenant: UUID, _: datetime) -> None:
+    with kernel.db.transaction(tenant) as session:
+        mine = senders.of(session)
+    if mine is None or mine.proven_at is None:
+        return
+    names = sender.Names(kernel.settings.dns_server)
+    # Outside of any transaction, because DNS may take its time.
+    checks = sender.own(mine.address, tenant, kernel.settings.smtp_url, mine.selector, names)
+    with kernel.db.transaction(tenant) as session:
+        senders.look_again(session, mine.id, checks)
 
 
 def all_tenants(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from uuid import UUID
 
 import dns.message
 import dns.rcode
@@ -18,13 +19,15 @@ from litestar.testing import TestClient
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
-from likeness.mail import sender
+from likeness.mail import mail, sender
 from likeness.run.app import create_app
 from likeness.web.guards import cookie_name
+from tenants import tenants
 from tenants.members import members
 from tenants.models import Role
 from tests.dashboard.markup import get
 from tests.factories import make_tenant, sign_in_member
+from tests.kernel.scripted import scripted
 
 RECORDS: dict[tuple[str, str], list[str]] = {
     ("good.example.", "TXT"): ['"something else"', '"v=spf1 include:_spf.good.example -all"'],
@@ -117,3 +120,54 @@ def test_operators_read_it_on_a_page_and_nobody_else_does(kernel: Kernel) -> Non
             sign_in_member(client, kernel, make_tenant(kernel))
             get(client, "/operations/mail", 403)
             assert client.get("/api/v1/sender").status_code == 403
+
+
+def test_a_company_sends_from_its_own_domain_once_that_says_so(kernel: Kernel) -> None:
+    ours, theirs = make_tenant(kernel), make_tenant(kernel)
+    with served() as address, scripted() as server, ExitStack() as after:
+        told = {"dns_server": address, "mail_from": "Likeness <x@here.example>", "smtp_url": server.url}
+        ready = replace(kernel, settings=kernel.settings.model_copy(update=told))
+        client = after.enter_context(TestClient(create_app(ready)))
+        client.headers["accept"] = "text/html"
+
+        def comes_from(tenant: UUID) -> str:
+            with kernel.db.transaction(tenant) as session:
+                return mail.sender_of(session, "Likeness <x@here.example>")
+
+        sign_in_member(client, kernel, ours, Role.OWNER)
+        for wrong in ("boss", "a@b", "Boss <a@good.example>", "a@good.example\r\nBcc: x@y.example", "a@good.example\0"):
+            refused = client.post("/settings/sender", data={"address": wrong, "selector": "k1"})
+            assert (refused.status_code, "Write the address alone" in refused.text) == (422, True), wrong
+        client.post("/settings/sender", data={"address": "hr@good.example", "selector": "k1"})
+        page = get(client, "/settings/sender")
+        assert f"likeness={ours}" in page
+        assert "Ownership: missing or wrong" in page
+        assert client.post("/settings/sender/use").status_code == 409
+        assert comes_from(ours) == "Likeness <x@here.example>"
+        RECORDS["_likeness.good.example.", "TXT"] = [f'"likeness={ours}"']
+        after.callback(RECORDS.pop, ("_likeness.good.example.", "TXT"))
+        assert "Mails that leave from now on come from this address" in client.post("/settings/sender/use").text
+        assert "MAIL FROM:<hr@good.example>" in server.lines, "the mail server is asked whether it lets us"
+        assert comes_from(ours) == "Likeness <hr@good.example>"
+        shown = client.get("/api/v1/tenant/sender").json()
+        assert [one["state"] for one in shown["checks"]] == ["good", "warn", "good", "good"]
+        assert shown["proven_at"]
+        # Nobody else sends as them, and who does not set the company's terms changes nothing.
+        sign_in_member(client, kernel, theirs, Role.OWNER)
+        words = {"address": "hr@good.example", "selector": "k1"}
+        assert client.put("/api/v1/tenant/sender", json=words).json()["checks"][0]["state"] == "bad"
+        assert client.post("/api/v1/tenant/sender/use").status_code == 409
+        assert comes_from(theirs) == "Likeness <x@here.example>"
+        sign_in_member(client, kernel, ours, Role.HR)
+        assert "hr@good.example" in get(client, "/settings/sender")
+        assert client.put("/api/v1/tenant/sender", json=words).status_code == 403
+        # A look at a DNS server that is silent changes nothing; a record that is gone does.
+        silent = replace(ready, settings=ready.settings.model_copy(update={"dns_server": "127.0.0.1:9"}))
+        tenants._look_at_sender(silent, ours, utc_now())
+        assert comes_from(ours) == "Likeness <hr@good.example>"
+        RECORDS["_likeness.good.example.", "TXT"] = [f'"likeness={theirs}"']
+        tenants._look_at_sender(ready, ours, utc_now())
+        assert comes_from(ours) == "Likeness <x@here.example>"
+        sign_in_member(client, kernel, ours, Role.OWNER)
+        assert client.delete("/api/v1/tenant/sender").status_code == 204
+        assert client.get("/api/v1/tenant/sender").status_code == 404

@@ -26,7 +26,7 @@ from likeness.ground.errors import Gone, LikenessError
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
-from likeness.mail import logos
+from likeness.mail import logos, senders
 from likeness.mail.bounces import Bounce, envelope_of
 from likeness.mail.smtp import MailOutcome, SmtpAnswer, hand_over
 
@@ -203,11 +203,14 @@ def came_back(session: Session, bounces: Collection[Bounce], now: datetime) -> N
 
 
 def sender_of(session: Session, mail_from: str) -> str:
-    """Whom the tenant's mails come from: the installation's address, with the name that the company chose."""
+    """Whom the tenant's mails come from: its own address once that is proven, else the installation's, with the name that
+    the company chose."""
     chosen = session.execute(text("select sender_name from tenant where id = :tenant"), {"tenant": tenant_of(session)})
     name = chosen.scalar_one_or_none()
-    local, _, domain = parseaddr(mail_from)[1].rpartition("@")
-    return str(Address(name, local, domain)) if name else mail_from
+    installation, address = parseaddr(mail_from)
+    own = senders.in_use(session)
+    local, _, domain = (own or address).rpartition("@")
+    return str(Address(name or installation, local, domain)) if name or own else mail_from
 
 
 @jobs.actor(lane=Lane.MAIL, attempts=40, lease=timedelta(minutes=5))

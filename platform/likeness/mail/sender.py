@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import dns.exception
 import dns.resolver
@@ -21,6 +22,9 @@ SECONDS = 3.0
 MOST_LOOKUPS = 10
 """RFC 7208, section 4.6.4: a record that needs more is as good as none."""
 SELECTOR = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+OWNERSHIP = "Ownership"
+"""The check of whose domain it is."""
 
 State = Literal["good", "warn", "bad"]
 
@@ -79,6 +83,42 @@ def check(mail_from: str, smtp_url: str, selector: str, names: Names, *, returns
         except DnsSilent:
             found.append(Check(name, "warn", "No DNS server answered, so nothing is known. Try again in a minute."))
     return found
+
+
+def own(
+    address: str, tenant: UUID, smtp_url: str, selector: str, names: Names, *, returns: str = ""
+) -> list[Check]:
+    """The same of a company's own sender, and first whether its domain says that it is this company's."""
+    domain = domain_of(address)
+    try:
+        found = _owned(domain, tenant, names)
+    except DnsSilent:
+        found = Check(OWNERSHIP, "warn", "No DNS server answered, so nothing is known. Try again in a minute.")
+    return [found, *check(address, smtp_url, selector, names, returns=returns)]
+
+
+def record_of(tenant: UUID) -> str:
+    """What the TXT record at `_likeness` of a company's domain says."""
+    return f"likeness={tenant}"
+
+
+def proven(checks: Iterable[Check]) -> bool:
+    """The domain says that it is the company's, and has the key that mails are signed with."""
+    return {one.name for one in checks if one.state == "good"} >= {OWNERSHIP, "DKIM"}
+
+
+def disproven(checks: Iterable[Check]) -> bool:
+    """One of these is gone; a DNS server that says nothing proves nothing."""
+    return any(one.state == "bad" for one in checks if one.name in (OWNERSHIP, "DKIM"))
+
+
+def _owned(domain: str, tenant: UUID, names: Names) -> Check:
+    at, wanted = f"_likeness.{domain}", record_of(tenant)
+    records = [one.strip() for one in names.ask(at, "TXT")]
+    if wanted in records:
+        return Check(OWNERSHIP, "good", f"{at} names your company.", wanted)
+    return Check(OWNERSHIP, "bad", f"There is no record at {at} that names your company. Publish it as it stands above.",
+                 records[0] if records else "")  # fmt: skip
 
 
 def _spf(domain: str, host: str, names: Names) -> Check:

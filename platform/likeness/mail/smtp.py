@@ -85,7 +85,7 @@ def hand_over(
     server cannot bring comes back to `returns`, or to the sender."""
     try:
         message, mail_from, rcpt_to = _message(sender, letter, mail_id, logo)
-        mail_from = _address(returns).addr_spec if returns else mail_from
+        mail_from = address_of(returns).addr_spec if returns else mail_from
     except (ValueError, UnicodeError):  # Header values with line ends, addresses that are none.
         return SmtpAnswer(MailOutcome.ADDRESS)
     deadline = time.monotonic() + PATIENCE * timeout
@@ -103,10 +103,10 @@ def would_take(url: str, sender: str, *, timeout: float, returns: str = "") -> S
     """Whether the server lets us in and takes mail of this sender, to the sender's own address; nothing is sent."""
     deadline = time.monotonic() + PATIENCE * timeout
     try:
-        own = _address(sender).addr_spec
+        own = address_of(sender).addr_spec
         with _until_it_answers(), _connected(url, timeout) as server:
             _greet(server, url, timeout, deadline)
-            _envelope(server, _address(returns).addr_spec if returns else own, own, timeout, deadline)
+            _envelope(server, address_of(returns).addr_spec if returns else own, own, timeout, deadline)
             return SmtpAnswer(MailOutcome.SENT)
     except ValueError:
         return SmtpAnswer(MailOutcome.REFUSED)
@@ -119,7 +119,7 @@ def _message(
 ) -> tuple[EmailMessage, str, str]:
     """The mail with both addresses as an envelope carries them."""
     message = EmailMessage(policy=CERTAIN)
-    own, theirs = _address(sender), _address(letter.to)
+    own, theirs = address_of(sender), address_of(letter.to)
     message["From"], message["To"], message["Subject"] = own, theirs, letter.subject
     message["Date"] = format_datetime(utc_now())
     # A stable id lets receivers drop a copy, and one of our own domain is what filters expect.
@@ -136,8 +136,8 @@ def _message(
     return message, own.addr_spec, theirs.addr_spec
 
 
-def _address(written: str) -> Address:
-    """With the domain as the mail system spells it: every server takes that, whatever else it can."""
+def address_of(written: str) -> Address:
+    """With the domain as the mail system spells it: every server takes that, whatever else it can. Raises `ValueError`."""
     name, spec = parseaddr(written)
     local, at, domain = spec.rpartition("@")
     if not at or not local or not written.isprintable():

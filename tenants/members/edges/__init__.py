@@ -1,0 +1,1 @@
+"""JSON edges of what owners and operators keep: programs' keys, and the sender."""
