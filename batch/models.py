@@ -30,6 +30,7 @@ class Batch(TenantRow, table=True):
     unsealed_name: str | None = None
     """What an older version called it in clear, until it is sealed at the next start."""
     due_on: date | None = None
+    pack_id: UUID | None = None  # Of looks. No foreign key: a pack that was removed chooses nothing.
     created_by: UUID
     created_at: datetime = Moment(default_factory=utc_now)
     workbook_digest: str | None = None

@@ -78,7 +78,8 @@ _TABLES: Mapping[tuple[KeepPurpose, Last], str] = {
     (KeepPurpose.RUN, Last.SITE): "key_fingerprint alembic_version",
     (KeepPurpose.ACCOUNT, Last.COMPANY): "member provider provider_session provider_domain machine_key break_glass",
     (KeepPurpose.ACCOUNT, Last.DAY): "sign_in_wish wrong_try",
-    (KeepPurpose.COMPANY, Last.COMPANY): "tenant look logo sender backdrop batch webhook_endpoint directory_group",
+    (KeepPurpose.COMPANY, Last.COMPANY): "tenant look look_pack logo sender backdrop batch webhook_endpoint"
+    " directory_group",
     (KeepPurpose.RIGHTS, Last.COMPANY): "breach",
 }
 _PLACES: Mapping[tuple[KeepPurpose, Last], tuple[stores.NamedStore, ...]] = {

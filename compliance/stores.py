@@ -170,10 +170,11 @@ TABLES: Mapping[str, Table] = {
         _table("look", Fate.NOBODY, identifying="sealed_departments", plain="name",
                technical="id tenant_id version backdrop wall dress framing light departments created_at retired_at"),
         _table("logo", Fate.NOBODY, technical="id tenant_id picture width height changed_at"),
+        _table("look_pack", Fate.NOBODY, plain="name", technical="id tenant_id looks created_at"),
         _table("sender", Fate.NOBODY, plain="address", technical="id tenant_id selector changed_at proven_at"),
         _table("backdrop", Fate.NOBODY, technical="id tenant_id picture created_at"),
         _table("batch", Fate.NOBODY, identifying="sealed_name sealed_note", plain="unsealed_name mapping",
-               technical="id tenant_id due_on created_by created_at workbook_digest imported_at undone_at"
+               technical="id tenant_id due_on pack_id created_by created_at workbook_digest imported_at undone_at"
                " shape workbook_id workbook_due_at"),
         _table("download", Fate.NOBODY,
                technical="id tenant_id member_id batch_id which preset people headshots tag begun_at continued ended_at"),

@@ -22,7 +22,7 @@ from likeness.ground.db import oldest_first, row_of, tenant_of, utc_now
 from likeness.ground.errors import Conflict, Forbidden, Gone, NotFound, Unprocessable
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from tenants import backdrops, bounds
-from tenants.models import Look
+from tenants.models import Look, LookPack
 from tenants.plain import one_line
 
 DEFAULT: tuple[dict[str, Any], ...] = (
@@ -162,6 +162,10 @@ def revise(
     old.retired_at = utc_now()
     session.add(old)
     look = _next_version(session, words, caller, old.departments)
+    packs = select(LookPack).where(col(LookPack.tenant_id) == tenant_of(session), col(LookPack.looks).contains([old.id]))
+    for pack in session.exec(packs):
+        pack.looks = [look.id if one == old.id else one for one in pack.looks]
+        session.add(pack)
     _seal(keys, look, departments_of(keys, old))
     return look
 
@@ -217,10 +221,12 @@ def departments_of(keys: KeyFolder, look: Look) -> list[str] | None:
     return []
 
 
-def meant_for(known: Sequence[Look], department: bytes | None) -> list[Look]:
-    """Which of these looks somebody of this department gets."""
+def meant_for(known: Sequence[Look], department: bytes | None, pack: Collection[UUID] = ()) -> list[Look]:
+    """Which of these looks somebody of this department gets, whose batch is given those of `pack`. A department's own go
+    before, and what is for other departments is in nobody's pack."""
     theirs = [look for look in known if look.departments and department in look.departments]
-    return theirs or [look for look in known if look.departments is None]
+    given = [look for look in known if look.id in pack and not look.departments]
+    return theirs or given or [look for look in known if look.departments is None]
 
 
 def own(session: Session, look: Look) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, CheckConstraint, Column, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Column, LargeBinary, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -136,6 +136,17 @@ class Look(TenantRow, table=True):
     """How these are called, sealed under the look's own key."""
     created_at: datetime = Moment(default_factory=utc_now)
     retired_at: datetime | None = Moment(default=None, nullable=True)
+
+
+class LookPack(TenantRow, table=True):
+    """Looks that go together under a name, see `packs.py`."""
+
+    __tablename__ = "look_pack"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"), of_tenant())
+
+    name: str
+    looks: list[UUID] = Field(default_factory=list, sa_column=Column(ARRAY(Uuid()), nullable=False))
+    created_at: datetime = Moment(default_factory=utc_now)
 
 
 class Backdrop(TenantRow, table=True):

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from likeness import ledger
 from likeness.ground.db import PLATFORM, newest_first, tenant_of, utc_now
-from likeness.ground.errors import NotFound, Unprocessable
+from likeness.ground.errors import Conflict, NotFound, Unprocessable
 from likeness.identity import forget_ended
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
@@ -44,6 +44,21 @@ class TenantMissing(NotFound):
     """There is no such company, or it left."""
 
     title = "There is no such company"
+
+
+class QuotaExceeded(Conflict):
+    """The roster would hold more people than the company's contract says."""
+
+    title = "The list would be longer than your contract allows"
+
+
+def check_quota(session: Session, there: int, adding: int) -> None:
+    """`there` people are on the list already. Raises `QuotaExceeded`."""
+    quota = get(session).employee_quota
+    if there + adding > quota:
+        raise QuotaExceeded(
+            f"This would make {there + adding} people; the company's limit is {quota}. Ask the operator for more."
+        )
 
 
 def offers(base: str) -> list[str]:

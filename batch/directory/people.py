@@ -33,7 +33,7 @@ from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder, blind_index
 from likeness.mail import letters, mail
-from tenants import credits, quotas, suspension, tenants
+from tenants import credits, suspension, tenants
 
 NAME, DIGEST = "Your directory", "directory"
 SOONEST = timedelta(minutes=15)
@@ -116,7 +116,7 @@ def join(session: Session, keys: KeyFolder, user: User[Any], now: datetime, *, c
     suspension.check(session)
     tenant = tenant_of(session)
     _check_free(session, keys, user, profile, None)
-    quotas.check(session, there=employees.how_many(session), adding=1)
+    tenants.check_quota(session, there=employees.how_many(session), adding=1)
     person, batch = uuid4(), _batch(session, keys, maker, now)
     key = keys.open_or_create(employees.profile_ref(tenant, person))
     index_key = keys.index_key(tenant)

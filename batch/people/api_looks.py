@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
+from sqlmodel import Session
 
 from batch.people import department_looks, employees
 from batch.people.department_looks import Effect, LookGroup
@@ -22,11 +23,11 @@ from likeness.web.guards import kernel_of, only, signed_in
 from likeness.web.streaming import PRIVATE
 from likeness.web.threads import PAGES, PHOTOS
 from likeness.web.uploads import form_in, in_flight
-from tenants import backdrops
+from tenants import backdrops, packs
 from tenants.members import permissions
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
-from tenants.models import Member
+from tenants.models import LookPack, Member
 
 DESK = [only(Kind.MEMBER)]
 
@@ -59,6 +60,19 @@ class BackdropShown:
 
     id: UUID
     wall: str
+
+
+class PackWords(Struct, forbid_unknown_fields=True):
+    name: str
+    looks: list[UUID]
+
+
+@dataclass
+class PackShown:
+    id: UUID
+    name: str
+    looks: list[UUID]
+    """Those in use."""
 
 
 @post("/looks/backdrops", guards=DESK, request_max_body_size=WITH_FILE, summary="Hand in a backdrop (multipart: `picture`)")
@@ -107,7 +121,7 @@ def preview_departments(
     """Whose looks would change; nothing is kept."""
     keys, caller = kernel_of(request).keys, str(signed_in(request))
     with desk(request, Permission.LOOKS_BIND) as (session, member):
-        return _shown(department_looks.preview(session, keys, look_id, data.departments, caller=caller), member)
+        return _shown(department_looks.preview(session, keys, [look_id], data.departments, caller=caller), member)
 
 
 @put("/looks/{look_id:uuid}/departments", guards=DESK, sync_to_thread=True)
@@ -117,7 +131,61 @@ def give_look_to(
     """Counts for headshots that are begun from now on."""
     keys, caller = kernel_of(request).keys, str(signed_in(request))
     with desk(request, Permission.LOOKS_BIND) as (session, member):
-        return _shown(department_looks.give_to(session, keys, look_id, data.departments, caller=caller), member)
+        return _shown(department_looks.give_to(session, keys, [look_id], data.departments, caller=caller), member)
+
+
+@get("/packs", guards=DESK, sync_to_thread=True)
+def list_packs(request: Request[Any, Any, Any]) -> list[PackShown]:
+    """At most a hundred, oldest first."""
+    with desk(request, Permission.LOOKS_READ) as (session, _):
+        return [_pack_shown(session, pack) for pack in packs.listed(session)]
+
+
+@post("/packs", guards=DESK, sync_to_thread=True)
+def add_pack(request: Request[Any, Any, Any], data: JSONBody[PackWords]) -> PackShown:
+    """`PATCH /batches/{id}` gives it to the people of a batch."""
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+        return _pack_shown(session, packs.add(session, data.name, data.looks, caller=str(signed_in(request))))
+
+
+@put("/packs/{pack_id:uuid}", guards=DESK, sync_to_thread=True)
+def change_pack(request: Request[Any, Any, Any], pack_id: FromPath[UUID], data: JSONBody[PackWords]) -> PackShown:
+    caller = str(signed_in(request))
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+        return _pack_shown(session, packs.change(session, pack_id, data.name, data.looks, caller=caller))
+
+
+@delete("/packs/{pack_id:uuid}", guards=DESK, sync_to_thread=True)
+def remove_pack(request: Request[Any, Any, Any], pack_id: FromPath[UUID]) -> None:
+    """Its looks stay."""
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+        packs.remove(session, pack_id, caller=str(signed_in(request)))
+
+
+@post("/packs/{pack_id:uuid}/departments/preview", guards=DESK, status_code=200, sync_to_thread=True)
+def preview_pack_departments(
+    request: Request[Any, Any, Any], pack_id: FromPath[UUID], data: JSONBody[LookDepartments]
+) -> EffectShown:
+    """Whose looks would change; nothing is kept."""
+    keys, caller = kernel_of(request).keys, str(signed_in(request))
+    with desk(request, Permission.LOOKS_BIND) as (session, member):
+        ids = [look.id for look in packs.looks_in(session, packs.get(session, pack_id))]
+        return _shown(department_looks.preview(session, keys, ids, data.departments, caller=caller), member)
+
+
+@put("/packs/{pack_id:uuid}/departments", guards=DESK, sync_to_thread=True)
+def give_pack_to(
+    request: Request[Any, Any, Any], pack_id: FromPath[UUID], data: JSONBody[LookDepartments]
+) -> EffectShown:
+    """Each look that the pack has now is for these departments, for headshots that are begun from now on."""
+    keys, caller = kernel_of(request).keys, str(signed_in(request))
+    with desk(request, Permission.LOOKS_BIND) as (session, member):
+        ids = [look.id for look in packs.looks_in(session, packs.get(session, pack_id))]
+        return _shown(department_looks.give_to(session, keys, ids, data.departments, caller=caller), member)
+
+
+def _pack_shown(session: Session, pack: LookPack) -> PackShown:
+    return PackShown(pack.id, pack.name, [look.id for look in packs.looks_in(session, pack)])
 
 
 def _shown(effect: Effect, member: Member) -> EffectShown:
@@ -135,4 +203,10 @@ routes: list[Any] = [
     list_departments,
     preview_departments,
     give_look_to,
+    list_packs,
+    add_pack,
+    change_pack,
+    remove_pack,
+    preview_pack_departments,
+    give_pack_to,
 ]

@@ -146,6 +146,13 @@ GROUPED = {
     for by in Grouping
 }
 
+# The same people by what decides about their looks: their department, and the pack of their batch.
+BY_PACK = _query(f"""
+    select e.department_index, b.pack_id, count(*) as people
+    from employee e join batch b on b.tenant_id = e.tenant_id and b.id = e.batch_id
+    where e.tenant_id = :tenant and {departments.BOUND} group by e.department_index, b.pack_id
+""")
+
 # People of all batches. Who opted out stands behind everybody else where time decides, and is of no age: the order alone
 # would tell when they did.
 _FILTERED = """

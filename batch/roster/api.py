@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, patch, post, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from batch.models import Batch
 from batch.people import department_looks, employees, funnel, lines, notes, pace
@@ -54,6 +54,8 @@ class BatchShown:
     imported_at: datetime | None
     undo_until: datetime | None
     workbook_until: datetime | None
+    pack: UUID | None
+    """Of looks that its people get, unless their department has looks of its own; null: those for everybody."""
 
 
 class Invite(Struct, forbid_unknown_fields=True):
@@ -61,11 +63,13 @@ class Invite(Struct, forbid_unknown_fields=True):
 
 
 class BatchWords(Struct, forbid_unknown_fields=True):
-    """Without `note` it stays as it is; an empty one takes it away."""
+    """Without `note` it stays as it is; an empty one takes it away. `pack` is one of `GET /packs`, or null for the looks
+    for everybody; without it that stays as well."""
 
     name: str
     due_on: date | None = None
     note: str | None = None
+    pack: UUID | UnsetType | None = UNSET
 
 
 @dataclass
@@ -167,6 +171,8 @@ def change_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data
         batch = batches.change(
             session, keys, batch_id, name=data.name, due_on=data.due_on, note=data.note, caller=str(caller)
         )
+        if not isinstance(data.pack, UnsetType):
+            batches.choose_pack(session, batch_id, data.pack, caller=str(caller))
         return batch_shown(keys, batch)
 
 
@@ -418,6 +424,7 @@ def batch_shown(keys: KeyFolder, batch: Batch) -> BatchShown:
         imported_at=batch.imported_at,
         undo_until=batch.imported_at + imports.UNDO_WITHIN if batch.imported_at else None,
         workbook_until=batch.workbook_due_at,
+        pack=batch.pack_id,
     )
 
 

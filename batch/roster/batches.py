@@ -29,6 +29,7 @@ from likeness.ground.errors import Conflict, Gone, NotFound
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder
+from tenants import packs
 from tenants.bounds import bound_to
 from tenants.plain import one_line
 
@@ -122,6 +123,17 @@ def change(
     batch.due_on = due_on
     naming.give(session, keys, batch, one_line(name, 120, "name of the batch"))
     ledger.record(session, "batch.changed", caller=caller, objects=[batch.id])
+    return batch
+
+
+def choose_pack(session: Session, batch_id: UUID, pack_id: UUID | None, *, caller: str) -> Batch:
+    """Which looks its people get whose department has none of its own; None: those for everybody. What was begun keeps the
+    looks that it began with. Raises `PackMissing`."""
+    batch = locked(session, batch_id)
+    if batch.pack_id != pack_id:
+        batch.pack_id = packs.get(session, pack_id).id if pack_id else None
+        session.add(batch)
+        ledger.record(session, "batch.changed", caller=caller, objects=[batch.id])
     return batch
 
 

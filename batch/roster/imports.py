@@ -35,7 +35,7 @@ from likeness.keys.keys import KeyFolder
 from likeness.mail.mail import Mail
 from likeness.sandbox.child import ChildFailed
 from likeness.store.objects import Objects
-from tenants import quotas
+from tenants import tenants
 from tenants.plain import one_line
 from tenants.webhooks import deliveries
 from tenants.webhooks.events import Event
@@ -264,7 +264,7 @@ def commit(
     _refuse_other_than_shown(merge, digest, looked_at.digest)
     if reading.questions:
         raise QuestionsOpen(f"{reading.questions[0].message} Say which one, and import then.")
-    quotas.check(session, there=employees.how_many(session), adding=len(merge.new))
+    tenants.check_quota(session, there=employees.how_many(session), adding=len(merge.new))
     corrected = merge.of(RowVerdict.CORRECTED, RowVerdict.ADDRESS_ASKED)
     before = {one.employee.id: one.employee.profile for one in corrected if one.employee is not None}
     created = merge.write(batch, now, caller=caller)

@@ -18,7 +18,7 @@ from sqlalchemy import Index, func, text, update
 from sqlmodel import Field, Session, col, select
 
 from batch.models import Employee, Headshot, Photo, Purpose
-from batch.people import employees
+from batch.people import department_looks, employees
 from batch.photos import photos
 from batch.sittings import framing, headshots
 from batch.sittings.headshots import HeadshotMissing
@@ -147,8 +147,7 @@ def choices(session: Session, headshot: Headshot, now: datetime) -> Choices:
     photo = _photo(session, headshot, now)
     left = max(0, MOST - _count(session, headshot.sitting_id))
     behind = looks.get(session, headshot.look_id).wall
-    department = employees.get(session, headshot.employee_id).department_index
-    theirs = looks.meant_for(looks.list_looks(session), department)
+    theirs = department_looks.meant_for(session, employees.get(session, headshot.employee_id))
     others = tuple(one for one in theirs if one.wall != behind)
     return Choices(others if photo and left else (), crops, photo.due_at if photo else None, left)
 

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, func, update
 from sqlmodel import Session, col, select
 
 from batch.models import ACTIVE, Consent, Employee, Photo, Sitting, SittingState
-from batch.people import employees, ways
+from batch.people import department_looks, employees, ways
 from batch.photos import decisions, photos
 from batch.sittings import copies
 from batch.visit import consents, invitations
@@ -28,7 +28,7 @@ from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Conflict, Unprocessable
 from likeness.locale.marks import N_
-from tenants import credits, looks, suspension
+from tenants import credits, suspension
 from tenants.models import CUTOUT
 from tenants.webhooks.events import Event
 
@@ -131,9 +131,9 @@ def _begin(session: Session, sitting: Sitting, now: datetime) -> Sitting:
 
 
 def choose_looks(session: Session, sitting: Sitting) -> None:
-    """Those that the person's department gets at this moment, and keeps from then on."""
-    department = employees.get(session, sitting.employee_id).department_index
-    sitting.looks = [look.id for look in looks.meant_for(looks.list_looks(session), department)]
+    """Those that the person gets at this moment, and keeps from then on."""
+    person = employees.get(session, sitting.employee_id)
+    sitting.looks = [look.id for look in department_looks.meant_for(session, person)]
 
 
 def latest_of(session: Session, employee_id: UUID) -> Sitting | None:

@@ -39,7 +39,7 @@ from likeness.kernel import Kernel
 from likeness.web.files import saved
 from likeness.web.guards import fresh, kernel_of, only, signed_in
 from likeness.web.paging import Mark
-from tenants import credits, tenants
+from tenants import credits, packs, tenants
 from tenants.bounds import index
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
@@ -242,7 +242,7 @@ def batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likenes
         named += [one.id for one in tried]
         listings.note(session, named, now, caller=str(signed_in(request)))
         eta = forecast.of_line(session, now, batch_id)
-        zone = tenants.get(session).time_zone
+        zone, together = tenants.get(session).time_zone, packs.listed(session)
         begin = pilots.begin_held if "trying" in request.query_params else undoing.begin_with_batch
         standing = held.standing(session, begin, act, now) if act else None
         refused = undoing.refused(session, act) if act else 0
@@ -252,6 +252,7 @@ def batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likenes
         "batch_name": naming.of(kernel.keys, batch),
         "note": notes.of(kernel.keys, batch),
         "longest_note": notes.LONGEST,
+        "packs": together,
         "total": total,
         "counts": counts,
         "ages": {stage: one.age for stage, one in tallies.items() if one.age},

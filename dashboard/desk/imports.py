@@ -43,7 +43,7 @@ from likeness.web.guards import kernel_of, signed_in
 from likeness.web.threads import PAGES, READINGS
 from likeness.web.uploads import Form as Upload
 from likeness.web.uploads import form_in, in_flight
-from tenants import credits, tenants
+from tenants import credits, packs, tenants
 from tenants.members import access
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
@@ -300,7 +300,7 @@ def discard(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Respon
 
 @post("/desk/batches/{batch_id:uuid}/change", sync_to_thread=True, guards=DESK)
 def change(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form) -> Response[Any]:
-    """Another name or due day, which reminders follow, or another note to everybody."""
+    """Another name or due day, which reminders follow, another note to everybody, or another pack of looks."""
     caller = signed_in(request)
     try:
         due_on = _day(data.get("due_on", ""))
@@ -309,9 +309,18 @@ def change(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form
             batches.change(
                 session, keys, batch_id, name=data.get("name", ""), due_on=due_on, note=data.get("note"), caller=str(caller)
             )
-    except Unprocessable as problem:
+            if "pack" in data:
+                batches.choose_pack(session, batch_id, _pack(data["pack"]), caller=str(caller))
+    except (Unprocessable, packs.PackMissing) as problem:
         return batch_page(request, batch_id, problem=problem)
     return to_batch(batch_id, changed=1)
+
+
+def _pack(chosen: str) -> UUID | None:
+    try:
+        return UUID(chosen) if chosen else None
+    except ValueError:
+        raise packs.PackMissing("There is no such pack.") from None
 
 
 routes: list[Any] = [

@@ -3,7 +3,7 @@ for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
+from sqlmodel import Session
 
 from batch.models import Purpose
 from batch.people import department_looks, employees, ways
@@ -20,6 +21,7 @@ from batch.vision import backdrops as pictures
 from dashboard.desk.desk import DESK, Form, Ticks, show
 from dashboard.walls import Wall, wall
 from gpu_cluster.bases.words import PromptWords, offered
+from likeness.ground.db import tenant_of
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
 from likeness.web import threads
 from likeness.web.bodies import WITH_FILE
@@ -27,7 +29,7 @@ from likeness.web.guards import kernel_of, signed_in
 from likeness.web.threads import PAGES, PHOTOS
 from likeness.web.uploads import Form as Upload
 from likeness.web.uploads import form_in, in_flight
-from tenants import backdrops, bounds, looks, tenants
+from tenants import backdrops, bounds, looks, packs, tenants
 from tenants.members import members
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
@@ -67,11 +69,14 @@ def _looks_page(
     with desk(request, Permission.LOOKS_READ) as (session, member):
         known, tenant = looks.list_looks(session), tenants.get(session)
         own = {look.id for look in known if looks.own(session, look)}
+        together = [(pack, [look.id for look in packs.looks_in(session, pack)]) for pack in packs.listed(session)]
     words = offered(base)
     context = {
         "looks": [swatch(look, words) for look in known],
         "for_some": {look.id: named for look in known if (named := looks.departments_of(kernel.keys, look)) is not None},
         "own": own,
+        "packs": together,
+        "packed": {one for _, held in together for one in held},
         "bound": member.departments is not None,
         "saved": "given" in request.query_params,
         "choices": shown_choices(words),
@@ -144,26 +149,68 @@ def choose_ways(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
     return Redirect("/desk/looks", status_code=303)
 
 
+@dataclass(frozen=True)
+class Given:
+    """A look, or all those of a pack, on its way to departments."""
+
+    name: str
+    path: str
+    looks: Sequence[Look]
+
+
+def _look(session: Session, look_id: UUID) -> Given:
+    look = looks.get(session, look_id)
+    return Given(look.name, f"/desk/looks/{look_id}/departments", [look])
+
+
+def _pack(session: Session, pack_id: UUID) -> Given:
+    pack = packs.get(session, pack_id)
+    return Given(pack.name, f"/desk/packs/{pack_id}/departments", packs.looks_in(session, pack))
+
+
 @get("/desk/looks/{look_id:uuid}/departments", sync_to_thread=True, guards=DESK)
 def show_departments(request: Request[Any, Any, Any], look_id: FromPath[UUID]) -> Response[str]:
-    with desk(request, Permission.LOOKS_BIND) as (session, _):
-        chosen = looks.departments_of(kernel_of(request).keys, looks.get(session, look_id))
-    return _departments_page(request, look_id, chosen)
+    return _departments(request, _look, look_id)
 
 
 @post("/desk/looks/{look_id:uuid}/departments", sync_to_thread=True, guards=DESK)
 def give_to_departments(request: Request[Any, Any, Any], look_id: FromPath[UUID], data: Ticks) -> Response[Any]:
     """First whose looks change, then, from a button beside that, the change itself."""
+    return _give(request, _look, look_id, data)
+
+
+@get("/desk/packs/{pack_id:uuid}/departments", sync_to_thread=True, guards=DESK)
+def show_pack_departments(request: Request[Any, Any, Any], pack_id: FromPath[UUID]) -> Response[str]:
+    return _departments(request, _pack, pack_id)
+
+
+@post("/desk/packs/{pack_id:uuid}/departments", sync_to_thread=True, guards=DESK)
+def give_pack_to_departments(request: Request[Any, Any, Any], pack_id: FromPath[UUID], data: Ticks) -> Response[Any]:
+    """The same with every look of a pack."""
+    return _give(request, _pack, pack_id, data)
+
+
+def _departments(request: Request[Any, Any, Any], of: Callable[[Session, UUID], Given], one: UUID) -> Response[str]:
+    with desk(request, Permission.LOOKS_BIND) as (session, _):
+        each = [looks.departments_of(kernel_of(request).keys, look) for look in of(session, one).looks]
+    # Of a pack those departments are ticked that have each of its looks.
+    chosen = None if not each or None in each else [name for name in each[0] or [] if all(name in (x or []) for x in each)]
+    return _departments_page(request, of, one, chosen)
+
+
+def _give(
+    request: Request[Any, Any, Any], of: Callable[[Session, UUID], Given], one: UUID, data: Mapping[str, Any]
+) -> Response[Any]:
     keys, caller, named = kernel_of(request).keys, str(signed_in(request)), _named(data)
     act = department_looks.give_to if data.get("step") == "save" else department_looks.preview
     try:
         with desk(request, Permission.LOOKS_BIND) as (session, member):
-            effect = act(session, keys, look_id, named, caller=caller)
+            effect = act(session, keys, [look.id for look in of(session, one).looks], named, caller=caller)
     except (Conflict, Unprocessable, looks.LookOfOthers) as problem:
-        return _departments_page(request, look_id, named, problem=problem)
+        return _departments_page(request, of, one, named, problem=problem)
     if data.get("step") == "save":
         return Redirect("/desk/looks?given=1", status_code=303)
-    return _departments_page(request, look_id, named, {"effect": effect, "begun": told(effect, member)})
+    return _departments_page(request, of, one, named, {"effect": effect, "begun": told(effect, member)})
 
 
 def _named(data: Mapping[str, Any]) -> list[str] | None:
@@ -175,23 +222,24 @@ def _named(data: Mapping[str, Any]) -> list[str] | None:
 
 
 def _departments_page(
-    request: Request[Any, Any, Any], look_id: UUID, chosen: list[str] | None, shown: Mapping[str, Any] = NOTHING,
+    request: Request[Any, Any, Any], of: Callable[[Session, UUID], Given], one: UUID, chosen: list[str] | None,
+    shown: Mapping[str, Any] = NOTHING,
     *, problem: LikenessError | None = None,
 ) -> Response[str]:  # fmt: skip
     keys = kernel_of(request).keys
     with desk(request, Permission.LOOKS_BIND) as (session, member):
-        look = looks.get(session, look_id)
-        key = keys.index_key(look.tenant_id)
-        known = [one for one in employees.groups(session, keys, Grouping.DEPARTMENT) if one.name]
+        given = of(session, one)
+        key = keys.index_key(tenant_of(session))
+        known = [some for some in employees.groups(session, keys, Grouping.DEPARTMENT) if some.name]
         mine = members.profile(keys, member).departments
-    listed = {one.index for one in known}
-    others = {bounds.index(key, one): one for one in (*mine, *(chosen or []))}
+    listed = {some.index for some in known}
+    others = {bounds.index(key, name): name for name in (*mine, *(chosen or []))}
     context = {
-        "look": look,
+        "given": given,
         "for_everybody": chosen is None,
-        "chosen": {bounds.index(key, one) for one in chosen or []},
+        "chosen": {bounds.index(key, name) for name in chosen or []},
         "named": chosen,
-        "departments": [*((one.index, one.name, one.people) for one in known),
+        "departments": [*((some.index, some.name, some.people) for some in known),
                         *((digest, name, 0) for digest, name in others.items() if digest not in listed)],
         "bound": member.departments is not None,
         "effect": None,
@@ -199,6 +247,43 @@ def _departments_page(
         **shown,
     }  # fmt: skip
     return show(request, member, "desk/look_departments.html", context, problem.status if problem else 200)
+
+
+# Packs
+
+
+@post("/desk/packs", sync_to_thread=True, guards=DESK)
+def add_pack(request: Request[Any, Any, Any], data: Ticks) -> Response[Any]:
+    return _keep_pack(request, data, None)
+
+
+@post("/desk/packs/{pack_id:uuid}", sync_to_thread=True, guards=DESK)
+def change_pack(request: Request[Any, Any, Any], pack_id: FromPath[UUID], data: Ticks) -> Response[Any]:
+    return _keep_pack(request, data, pack_id)
+
+
+def _keep_pack(request: Request[Any, Any, Any], data: Mapping[str, Any], pack_id: UUID | None) -> Response[Any]:
+    ticked, name, caller = data.get("look", []), str(data.get("pack_name", "")), str(signed_in(request))
+    try:
+        ids = [UUID(one) for one in ([ticked] if isinstance(ticked, str) else ticked)]
+    except ValueError:
+        raise looks.LookMissing from None
+    try:
+        with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+            if pack_id is None:
+                packs.add(session, name, ids, caller=caller)
+            else:
+                packs.change(session, pack_id, name, ids, caller=caller)
+    except (Conflict, Unprocessable, looks.LookOfOthers) as problem:
+        return _looks_page(request, problem, {"pack_name": name} if pack_id is None else {})
+    return Redirect("/desk/looks#packs", status_code=303)
+
+
+@post("/desk/packs/{pack_id:uuid}/remove", sync_to_thread=True, guards=DESK)
+def remove_pack(request: Request[Any, Any, Any], pack_id: FromPath[UUID]) -> Redirect:
+    with desk(request, Permission.LOOKS_CHANGE) as (session, _):
+        packs.remove(session, pack_id, caller=str(signed_in(request)))
+    return Redirect("/desk/looks#packs", status_code=303)
 
 
 @post("/desk/looks/crops", sync_to_thread=True, guards=DESK)
@@ -243,4 +328,5 @@ def swatch(look: Look, words: PromptWords) -> Swatch:
 
 routes: list[Any] = [
     show_looks, add_look, retire_look, choose_ways, choose_crops, show_departments, give_to_departments,
+    show_pack_departments, give_pack_to_departments, add_pack, change_pack, remove_pack,
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from likeness.ground.db import utc_now
 from likeness.identity import LinkUnknown
 from likeness.kernel import Kernel
 from likeness.mail import mail
-from tenants import credits, quotas
+from tenants import credits, tenants
 from tests.factories import give_consent, make_tenant, run_jobs
 
 HEADINGS = ("Employee ID", "Name", "E-mail", "Department", "Manager")
@@ -252,7 +252,7 @@ def test_invitations_of_a_batch_are_taken_back_at_once(kernel: Kernel) -> None:
 
 def test_more_people_than_credits_or_quota_import_nobody(kernel: Kernel) -> None:
     poor, small = make_tenant(kernel, with_credits=1), make_tenant(kernel, employee_quota=1)
-    for tenant, error in ((poor, credits.NoCredits), (small, quotas.QuotaExceeded)):
+    for tenant, error in ((poor, credits.NoCredits), (small, tenants.QuotaExceeded)):
         batch = drop(kernel, tenant, roster(person(1), person(2)))
         with pytest.raises(error):
             commit(kernel, tenant, batch.id, invite=True)

@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 from PIL import Image
 
 from batch.models import Sitting
+from batch.people import department_looks
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
@@ -268,3 +269,61 @@ def test_who_works_for_a_department_changes_its_looks_alone(client: TestClient[A
     revised = client.post(f"{API}/looks/{mine['id']}/revise", json=WORDS).json()
     assert (revised["version"], revised["departments"]) == (2, ["Design"])
     assert client.delete(f"{API}/looks/{revised['id']}").status_code == 204
+
+
+def test_a_batch_gets_the_looks_of_its_pack_and_a_locked_department_its_own(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    ours, theirs = Locked(kernel), Locked(kernel)
+    with kernel.db.transaction(ours.tenant) as session:
+        board = looks.add(session, "Board", "white", "navy suit", "close-up", "soft light", for_nobody=True).id
+        lead = make_employee(session, kernel, full_name="Lea", department="Board")
+        give_consent(session, kernel, lead)
+    sign_in_member(client, kernel, ours.tenant, Role.BRAND)
+    assert "nobody yet" in get(client, "/desk/looks")
+    ticked = {"pack_name": "Workshop", "look": [str(board)]}
+    assert client.post("/desk/packs", data={"pack_name": "Empty"}).status_code == 422
+    assert client.post("/desk/packs", data=ticked).status_code == 200
+    assert client.post("/desk/packs", data=ticked | {"pack_name": "WORKSHOP "}).status_code == 409
+    page = get(client, "/desk/looks")
+    assert "the people of batches with a pack of it" in page
+    (pack,) = client.get(f"{API}/packs").json()
+    assert (pack["name"], pack["looks"]) == ("Workshop", [str(board)])
+    # HR gives it to a batch; who works in another company finds neither.
+    sign_in_member(client, kernel, ours.tenant, Role.HR)
+    batch = f"{API}/batches/{ours.designer.batch_id}"
+    page = get(client, f"/desk/batches/{ours.designer.batch_id}")
+    assert f'<option value="{pack["id"]}">Workshop' in page
+    form = {"name": "Autumn", "due_on": "", "note": "", "pack": pack["id"]}
+    assert client.post(f"/desk/batches/{ours.designer.batch_id}/change", data=form).status_code == 200
+    assert client.get(batch).json()["pack"] == pack["id"]
+    assert client.patch(batch, json={"name": "Autumn"}).json()["pack"] == pack["id"], "what is not said stays"
+    sign_in_member(client, kernel, theirs.tenant, Role.HR)
+    words = {"name": "Theirs", "pack": pack["id"]}
+    assert client.patch(f"{API}/batches/{theirs.designer.batch_id}", json=words).status_code == 404
+    assert client.get(f"{API}/packs").json() == []
+    assert ours.named(make_sitting(kernel, ours.designer)) == ["Board"]
+    assert ours.named(make_sitting(kernel, lead)) == [*ours.general, "Lobby"], "another batch has no pack"
+    # A department that is locked to another pack gets that one's looks, and the preview counts by batch and department.
+    sign_in_member(client, kernel, ours.tenant, Role.BRAND)
+    lobby = client.post(f"{API}/packs", json={"name": "Lobby", "looks": [str(ours.look)]}).json()["id"]
+    shown = client.post(f"{API}/packs/{lobby}/departments/preview", json={"departments": ["Design", "Board"]}).json()
+    assert shown["groups"] == [
+        {"departments": ["Board"], "people": 1, "before": [*ours.general, "Lobby"], "after": ["Lobby"]},
+        {"departments": ["Design"], "people": 1, "before": ["Board"], "after": ["Lobby"]},
+        {"departments": ["Sales"], "people": 2, "before": [*ours.general, "Lobby"], "after": ours.general},
+    ]
+    form = {"who": "some", "department": ["Design", "Board"], "step": "save"}
+    assert client.post(f"/desk/packs/{lobby}/departments", data=form).status_code == 200
+    assert "checked" in get(client, f"/desk/packs/{lobby}/departments").split("Design")[0]
+    with kernel.db.transaction(ours.tenant) as session:
+        assert [one.name for one in department_looks.meant_for(session, ours.designer)] == ["Lobby"]
+        revised = looks.revise(session, kernel.keys, board, backdrop="white", dress="navy suit", framing="close-up",
+                               light="soft light").id  # fmt: skip
+    assert client.get(f"{API}/packs").json()[0]["looks"] == [str(revised)], "the next version keeps the place"
+    assert client.post(f"/desk/packs/{pack['id']}/remove").status_code == 200
+    with kernel.db.transaction(ours.tenant) as session:
+        assert [one.name for one in department_looks.meant_for(session, ours.sellers[0])] == ours.general
+    sign_in_member(client, kernel, ours.tenant, Role.AUDITOR)
+    assert "Lobby" in get(client, "/desk/looks")
+    assert client.post("/desk/packs", data=ticked).status_code == 403

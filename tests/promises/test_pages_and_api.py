@@ -34,6 +34,10 @@ SAME = {
     "/desk/headshots/approval": "POST /headshots/approval",
     "/desk/headshots/{headshot_id}/another": "POST /headshots/{headshot_id}/another",
     "/desk/looks/crops": "PATCH /tenant",
+    "/desk/packs": "POST /packs",
+    "/desk/packs/{pack_id}": "PUT /packs/{pack_id}",
+    "/desk/packs/{pack_id}/departments": "PUT /packs/{pack_id}/departments",
+    "/desk/packs/{pack_id}/remove": "DELETE /packs/{pack_id}",
     "/settings/approval": "PATCH /tenant/approval",
     "/desk/looks/ways": "PATCH /tenant",
     "/desk/looks/{look_id}/departments": "PUT /looks/{look_id}/departments",
@@ -148,6 +152,7 @@ PAGES_ALONE = {
 }
 PROGRAMS_ALONE = {
     "POST /looks/{look_id}/departments/preview": "the page shows it before its button saves",
+    "POST /packs/{pack_id}/departments/preview": "the same for the looks of a pack",
     "POST /looks/backdrops": "the page hands in a picture together with the look that it is for",
     "POST /batches/{batch_id}/preview": "the page of a batch's file shows it by itself",
     "POST /batches/{batch_id}/problems": "the page offers it as a file to save",
@@ -192,7 +197,8 @@ SHOWN = {
     "/desk/headshots/approval": ["/headshots/approval"],
     "/desk/headshots/archive": ["/headshots/archive", "/batches/{batch_id}/archive"],
     "/desk/headshots/disclosure": ["/headshots/disclosure", "/headshots/disclosure/kit"],
-    "/desk/looks": ["/looks", "/looks/backdrops/{backdrop_id}", "/tenant"],
+    "/desk/packs/{pack_id}/departments": ["/packs", "/looks/departments", "POST /packs/{pack_id}/departments/preview"],
+    "/desk/looks": ["/looks", "/packs", "/looks/backdrops/{backdrop_id}", "/tenant"],
     "/desk/looks/{look_id}/departments": ["/looks", "/looks/departments", "POST /looks/{look_id}/departments/preview"],
     "/desk/people": ["/employees", "/employees/groups", "/views"],
     "/desk/people/{person_id}": [

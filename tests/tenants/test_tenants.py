@@ -8,7 +8,7 @@ from likeness import ledger
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Caller, Kind, caller_of, start_session
 from likeness.kernel import Kernel
-from tenants import looks, quotas, tenants
+from tenants import looks, tenants
 from tenants.members import access, members
 from tenants.members.permissions import Permission
 from tenants.models import Role
@@ -160,6 +160,6 @@ def test_a_roster_has_a_limit(kernel: Kernel) -> None:
     tenant = make_tenant(kernel, employee_quota=2)
     with kernel.db.transaction(tenant) as session:
         make_employee(session, kernel)
-        quotas.check(session, 1, adding=1)
-        with pytest.raises(quotas.QuotaExceeded, match="3 people"):
-            quotas.check(session, 1, adding=2)
+        tenants.check_quota(session, 1, adding=1)
+        with pytest.raises(tenants.QuotaExceeded, match="3 people"):
+            tenants.check_quota(session, 1, adding=2)

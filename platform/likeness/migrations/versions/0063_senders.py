@@ -6,7 +6,7 @@ from alembic import op
 from likeness.migrations.protect import protect
 
 revision = "0063"
-down_revision = "0060"
+down_revision = "0061"
 
 
 def upgrade() -> None:
