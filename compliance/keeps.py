@@ -95,6 +95,7 @@ _PLACES: Mapping[tuple[KeepPurpose, Last], tuple[stores.NamedStore, ...]] = {
     (KeepPurpose.RUN, Last.HOUR): (stores.SCRATCH, stores.NODES, stores.QUEUE),
     (KeepPurpose.RUN, Last.EMPTY): (
         stores.OBJECTS[KeyClass.PROFILE], stores.OBJECTS[KeyClass.LOG_DETAIL], stores.STRANGE, stores.HOME, stores.CACHES,
+        stores.CATALOGUE,
     ),
 }  # fmt: skip
 KEPT: Mapping[str, tuple[KeepPurpose, Last]] = {
@@ -161,4 +162,5 @@ def _place(place: stores.NamedStore) -> str:
     return {"objects": "object store", "key": "key folder", "home": "this machine's disk", "log": "this machine's disk",
             "tombstones": "folder outside the database", "scratch": "this machine's disk",
             "caches": "disks of all machines", "nodes": "disks of the Ray nodes", "queue": "broker",
-            "samples": "database"}[kind]  # fmt: skip
+            "samples": "database",
+            "catalogue": "database"}[kind]  # fmt: skip

@@ -215,6 +215,9 @@ STRANGE = NamedStore(
     "objects:unexpected", "objects under a path that Likeness does not make, or of a person in another folder"
 )
 HOME = NamedStore("home", "files beside those that Likeness makes in its folder and in the folder of keys")
+CATALOGUE = NamedStore(
+    "catalogue", "what the database keeps beside its rows: names of its parts, comments, functions, prepared transactions"
+)
 NODES = NamedStore("nodes", "logs, spill and scratch on the nodes of the cluster")
 LOG = NamedStore("log", "the program's and the database's log files of the embedded profile")
 SCRATCH = NamedStore("scratch", "Ray's folder, and what studios of earlier versions left on this machine")
@@ -226,7 +229,7 @@ TOMBSTONES = NamedStore(
 )
 
 PLACES: tuple[NamedStore, ...] = (
-    WORKBOOKS, *OBJECTS.values(), *KEYS.values(), SAMPLES, STRANGE, HOME, NODES, LOG, SCRATCH, CACHES,
+    WORKBOOKS, *OBJECTS.values(), *KEYS.values(), SAMPLES, STRANGE, HOME, CATALOGUE, NODES, LOG, SCRATCH, CACHES,
     QUEUE, TOMBSTONES,
 )  # fmt: skip
 
@@ -253,6 +256,10 @@ KEPT_BY_LIBRARIES: tuple[Cache, ...] = (
     Cache("fontconfig", "", "~/.cache/fontconfig"),
 )
 """What a browser keeps is the browser's: pages with anything of a person tell it to keep nothing."""
+
+
+FUNCTIONS = frozenset({"rests_on_consent", "due_within_terms"})
+"""The functions that migrations make."""
 
 
 SEALED_BY_DESK: Mapping[str, Mapping[str, str]] = {
@@ -313,6 +320,11 @@ def written(table: str) -> tuple[str, ...]:
 def desk_key(tenant: UUID, row: UUID) -> KeyRef:
     """Under which a desk's words are sealed: a key of the row's own, or the operators' own."""
     return KeyRef(tenant, PLATFORM if tenant == PLATFORM else row, KeyClass.PROFILE)
+
+
+def naming_objects() -> list[str]:
+    """The tables whose rows name an object in the store."""
+    return sorted(name for name, table in TABLES.items() if "path" in table.columns)
 
 
 def of_companies() -> frozenset[str]:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from batch.models import Headshot, Photo, PhotoState, Upload
 from batch.people import employees
@@ -33,8 +33,11 @@ TOO_LARGE = N_("This photo is larger than 25 MB. Please send a smaller one.")
 CLOSED = N_("Your photos were deleted for good, and new ones cannot be added.")
 MOST = 30
 """Photos of one person, rejected ones included: a limit for scripts, nobody needs more than 12."""
-ORPHAN_AGE: Mapping[str, timedelta] = {KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24)}
-"""Spared so long without a row: a photo gets its row in seconds, a headshot once its whole order is through."""
+ORPHAN_AGE: Mapping[str, timedelta] = {
+    KeyClass.SOURCE: timedelta(hours=1), KeyClass.HEADSHOT: timedelta(hours=24), KeyClass.MODEL: timedelta(hours=24),
+}  # fmt: skip
+"""Spared so long without a row: a photo gets its row in seconds, what is made once its whole order is through. The re-scan
+of a deletion calls whatever is older a leftover (`UNNAMED` in `compliance/scanning/files.py`)."""
 
 
 class PhotoEmpty(Unprocessable):
@@ -201,7 +204,7 @@ def digest_of(keys: KeyFolder, tenant: UUID, employee_id: UUID, sha: bytes) -> s
 
 @jobs.every(timedelta(minutes=15), deletes=True)
 def sweep_orphans(kernel: Kernel, now: datetime) -> None:
-    """Removes photos and headshots that a crash left without a row."""
+    """Removes photos, headshots and models that a crash left without a row."""
     tenants.each_id(kernel, _sweep_orphans_of, now)
 
 
@@ -228,7 +231,10 @@ def _named(session: Session, paths: Sequence[str]) -> set[str]:
     handed_in = select(Photo.path).where(col(Photo.tenant_id) == tenant_of(session), col(Photo.path).in_(paths))
     made = select(Headshot.path).where(col(Headshot.tenant_id) == tenant_of(session), col(Headshot.path).in_(paths))
     arriving = select(Upload.path).where(col(Upload.tenant_id) == tenant_of(session), col(Upload.path).in_(paths))
-    return {path for query in (handed_in, made, arriving) for path in session.exec(query) if path}
+    weights = SQLModel.metadata.tables["weights"]  # Of the room above, which knows this one.
+    trained = select(weights.c.path).where(weights.c.tenant_id == tenant_of(session), weights.c.path.in_(paths))
+    named = {path for query in (handed_in, made, arriving) for path in session.exec(query) if path}
+    return named | set(session.execute(trained).scalars())
 
 
 @jobs.every(timedelta(minutes=15))

@@ -33,6 +33,8 @@ LIMITS = (
     "The audit log, accounts and requests keep the person's random id, which leads to nobody any more.",
     "Blocks of deleted files may remain on storage media; what they held was encrypted under keys that were destroyed.",
     "Log stores that the operator attached to this program's output were not searched.",
+    "The database's planner statistics, freed pages and write-ahead log were not searched; on nodes of a cluster the random"
+    " id alone was looked for, and no name.",
     "What stands sealed in lines of other people was not searched: who somebody's manager is, messages to the desk, and"
     " what a member saved as a view of their own.",
 )

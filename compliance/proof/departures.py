@@ -21,6 +21,7 @@ LIMITS = (
     "Mails that were delivered lie in the recipient's mailbox.",
     "Blocks of deleted files may remain on storage media; what they held was encrypted under keys that were destroyed.",
     "Log stores that the operator attached to this program's output were not searched.",
+    "The database's planner statistics, freed pages and write-ahead log were not searched.",
     "Accounts that the company's people have at its own provider of sign-ins are the company's.",
 )
 CLAIMS = {

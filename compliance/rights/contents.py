@@ -250,5 +250,6 @@ OUTSIDE: Mapping[str, str] = {
     stores.HOME.name: N_(
         "It holds nothing. A file that is found there is a fault, and stops every certificate of deletion until it is gone."
     ),
+    stores.CATALOGUE.name: N_("The names of the database's own parts, and nothing about anybody."),
 }
 """Places that are no table and whose contents are not in the package; photos and headshots are."""

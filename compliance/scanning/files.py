@@ -23,6 +23,7 @@ from uuid import UUID
 
 from compliance import stores
 from compliance.proof.scan import StoreAnswer
+from compliance.scanning import tables
 from compliance.scanning.traces import Traces, blocks
 from likeness.ground.files import is_part
 from likeness.kernel import Kernel
@@ -36,6 +37,10 @@ LARGEST = 2 << 30
 """Of what comes out of one archive."""
 YOUNG = 3600
 """Seconds in which a half-written file may belong to somebody who is writing it."""
+UNNAMED = 26 * 3600
+"""Seconds in which an object may be without a row; the sweep removes such ones within a day."""
+SKEW = 300
+"""Seconds by which another machine's clock may be ahead."""
 RAY_FOLDERS, SCRATCH_FOLDERS = "lk-ray-*", "likeness-*"
 MEMORY = Path("/dev/shm")  # noqa: S108 - looked into only
 PERSON = re.compile(rf"tenants/({ID})/employees/({ID})/({CLASS})/[a-z0-9-][a-z0-9.-]*")
@@ -92,19 +97,20 @@ def objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: Iterable[UU
 def _objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str]) -> Iterator[StoreAnswer]:
     by_class = {cls: Occurrences() for cls in KeyClass}
     raw, strange = Occurrences(), Occurrences()
+    old: list[tuple[str, str]] = []
     for path, age in _listed(kernel):
-        theirs = any(one in path.casefold() for one in traces.ids) or _named(path, traces)
+        theirs = _theirs(path, traces)
         person, workbook = PERSON.fullmatch(path), WORKBOOK.fullmatch(path)
+        known = person or workbook
         if person and theirs and person[1] == str(tenant):
             by_class[KeyClass(person[3])].add(path)
         elif workbook and (theirs or workbook[2] in workbooks):
             raw.add(path)
-        elif theirs:
+        elif theirs or (known is None and _misplaced(path, age, tenant)):
             strange.add(path)
-        elif person or workbook or _elsewhere(path, tenant) or (is_part(path.rpartition("/")[2]) and age < YOUNG):
-            continue
-        else:
-            strange.add(path)
+        elif known is not None and known[1] == str(tenant) and _settled(path, age):
+            old.append((path, known[2]))
+    _add_unnamed(kernel, tenant, old, strange)
     for one in workbooks:
         if kernel.keys.state(KeyRef(tenant, UUID(one), KeyClass.PROFILE)) == "live":
             raw.add("the key of a workbook")
@@ -117,9 +123,35 @@ def _objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str]) 
     yield strange.answer(stores.STRANGE.name)
 
 
-def _named(path: str, traces: Traces) -> bool:
+def _misplaced(path: str, age: float, tenant: UUID) -> bool:
+    return not _elsewhere(path, tenant) and not (is_part(path.rpartition("/")[2]) and young(age))
+
+
+def _settled(path: str, age: float) -> bool:
+    """Whether a row has to name it by now; Likeness names objects by random ids alone."""
+    return not (young(age, UNNAMED) and NUMBERS.fullmatch(path.rpartition("/")[2]))
+
+
+def _add_unnamed(kernel: Kernel, tenant: UUID, old: list[tuple[str, str]], found: Occurrences) -> None:
+    """Objects in a place where such ones belong, which no row names: a copy, whoever's folder it lies in. What a crash left
+    is swept away long before."""
+    if not old:
+        return
+    paths, known = tables.named_objects(kernel, tenant)
+    for path, owner in old:
+        if hash(path) not in paths and owner not in known:
+            found.add(path)
+
+
+def young(age: float, seconds: float = YOUNG) -> bool:
+    """A time in the future is nobody's who is still writing."""
+    return -SKEW < age < seconds
+
+
+def _theirs(path: str, traces: Traces) -> bool:
     """Also of a colleague's file that is called after the person; the ids of the path are no words."""
-    return traces.knows_words and traces.in_words(NUMBERS.sub("", path))
+    named = traces.knows_words and traces.in_words(NUMBERS.sub("", path))
+    return named or any(one in path.casefold() for one in traces.ids)
 
 
 def _elsewhere(path: str, tenant: UUID) -> bool:
@@ -185,7 +217,7 @@ def _beside(home: Path) -> Iterator[Path]:
         elif one.name == "lock" and not one.is_file():
             yield one
     for one in (home / "postgres").glob("*"):
-        begun = one.name.startswith(UNFINISHED) and time() - one.lstat().st_mtime < YOUNG
+        begun = one.name.startswith(UNFINISHED) and young(time() - one.lstat().st_mtime)
         if one.name not in ("data", "server", "postgres.log") and not begun:
             yield one
 
@@ -193,7 +225,7 @@ def _beside(home: Path) -> Iterator[Path]:
 def _no_keys(keys: Path) -> Iterator[Path]:
     for path in keys.rglob("*") if keys.is_dir() else ():
         name = str(path.relative_to(keys))
-        part = is_part(path.name) and time() - path.lstat().st_mtime < YOUNG
+        part = is_part(path.name) and young(time() - path.lstat().st_mtime)
         known = KEY_FILE if name.startswith("tenants/") else KEY_ROOT
         if (path.is_symlink() or not path.is_dir()) and not known.fullmatch(name) and not part:
             yield path
@@ -201,8 +233,8 @@ def _no_keys(keys: Path) -> Iterator[Path]:
 
 def _strange_in(folder: Path, known: re.Pattern[str]) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        young = is_part(path.name) and time() - path.lstat().st_mtime < YOUNG
-        if path.is_symlink() or (not known.fullmatch(str(path.relative_to(folder))) and not young):
+        part = is_part(path.name) and young(time() - path.lstat().st_mtime)
+        if path.is_symlink() or (not known.fullmatch(str(path.relative_to(folder))) and not part):
             yield path
 
 
@@ -237,7 +269,7 @@ def _tombstones(root: Path, traces: Traces) -> Iterator[StoreAnswer]:
             continue
         inside = str(path.relative_to(root))
         below, name = inside.split("/", 1) if "/" in inside else ("", inside)
-        if is_part(path.name) and time() - path.lstat().st_mtime < YOUNG:
+        if is_part(path.name) and young(time() - path.lstat().st_mtime):
             continue
         kind = TOMBSTONES.get(below)
         if kind is None or not kind.fullmatch(name) or path.is_symlink() or _says_more(path, below, traces):

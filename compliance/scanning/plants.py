@@ -12,62 +12,24 @@ import lzma
 import os
 import tarfile
 import tempfile
+import unicodedata
 import zipfile
+from base64 import b64encode, encodebytes
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from quopri import encodestring
 from shutil import rmtree
+from time import time
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
-import psycopg
-from psycopg import sql
-from psycopg.types.json import Json, Jsonb
-
 from compliance import stores
-from compliance.scanning import tables
+from compliance.scanning import row_plants
+from compliance.scanning.planting import EMAIL, NAME, SPELLINGS, Plant, Site
 from likeness.kernel import Kernel
-from likeness.keys.keys import KeyClass, KeyRef
+from likeness.keys.keys import KeyClass
 from likeness.store.objects import person_path
-
-NAME, EMAIL = "Zyra Quillfeather-Ómarsdóttir", "zyra.quillfeather@planted.example"
-SPELLINGS = (NAME, NAME.upper(), "Ómarsdóttir, Quillfeather Zyra", "zyra_quillfeather_omarsdottir.jpg")
-
-
-@dataclass(frozen=True)
-class Site:
-    """Somewhere to plant: two companies, and a person of the first who was erased."""
-
-    kernel: Kernel
-    tenant: UUID
-    other: UUID
-    employee: UUID
-    workbook: UUID
-    scratch: Path
-    owning: psycopg.Connection
-    """Without the database's own rules about who refers to whom: leftovers keep to no rule."""
-    backup: bytes
-    """The file of the person's key, from before it was destroyed."""
-
-    @property
-    def home(self) -> Path:
-        return self.kernel.settings.home
-
-    @property
-    def folder(self) -> Path:
-        return self.home / "objects/tenants" / str(self.tenant)
-
-
-@dataclass(frozen=True)
-class Plant:
-    says: str
-    stores: tuple[str, ...]
-    """Each of these has to answer that it found something."""
-    put: Callable[[Site], Callable[[], object]]
-    """Plants, and returns what takes it away again."""
-    table: str = ""
-    """Where it is in one table, that one is asked; there are hundreds of columns. `*` is for all of them."""
 
 
 def all_of(site: Site) -> Iterator[Plant]:
@@ -75,8 +37,8 @@ def all_of(site: Site) -> Iterator[Plant]:
     yield from _home()
     yield from _scratch()
     yield from _tombstones()
-    yield from _schema()
-    yield from _columns(site)
+    yield from row_plants.schema()
+    yield from row_plants.columns(site)
 
 
 # Files
@@ -102,8 +64,24 @@ def _objects(site: Site) -> Iterator[Plant]:
         ("a copy in a folder that is hidden", f".trash/{e}/selfie.jpg"),
         ("a file beside the companies' folders", "../../copy.bin"),
         ("a thumbnail under a colleague", f"employees/{uuid4()}/headshot/{e}.thumb/1"),
+        ("an object with an ending", f"employees/{e}/source/{uuid4()}.JPG"),
+        ("an object in a folder within", f"employees/{uuid4()}/source/more/{uuid4()}"),
+        ("a picture in a folder named as people's, in capitals", f"EMPLOYEES/{uuid4()}/source/{uuid4()}"),
+        ("a packed copy of a folder", f"employees/{uuid4()}.tar.gz"),
+        ("a packed copy of one object", f"employees/{uuid4()}/source/{uuid4()}.zip"),
+        ("a file beside the companies' that is named after the person", f"../../{unicodedata.normalize('NFD', NAME)}.png"),
     ):
         yield Plant(says, strange, lambda site, name=name: _file(site.folder / name, b"x"))  # type: ignore[misc]
+    for says, name in (
+        ("a picture under a colleague that no row names", f"employees/{uuid4()}/headshot/{uuid4()}"),
+        ("a model of nobody who is known", f"employees/{uuid4()}/model/{uuid4()}"),
+        ("a file of a class that has none", f"employees/{uuid4()}/profile/{uuid4()}"),
+        ("a raw workbook that no batch names", f"workbooks/{uuid4()}"),
+    ):
+        yield Plant(says, strange, lambda site, name=name: _aged(site.folder / name, b"x", -_DAYS))  # type: ignore[misc]
+    for says, seconds in (("a half-written file of long ago", -_DAYS), ("a half-written file of next year", _DAYS)):
+        name = f"employees/{uuid4()}/source/_1.part"
+        yield Plant(says, strange, lambda site, name=name, by=seconds: _aged(site.folder / name, b"x", by))  # type: ignore[misc]
     named = f"employees/{uuid4()}/headshot/{SPELLINGS[3].replace('_', '-')}"
     yield Plant(
         "a file under a colleague that is called after the person", (stores.OBJECTS[KeyClass.HEADSHOT].name,),
@@ -121,6 +99,16 @@ def _objects(site: Site) -> Iterator[Plant]:
         "a picture in the folder of keys", (stores.HOME.name,),
         lambda site: _file(site.home / "keys/tenants" / str(site.tenant) / str(site.employee) / "selfie.jpg", b"x"),
     )  # fmt: skip
+
+
+_DAYS = 300 * 86_400.0
+
+
+def _aged(path: Path, data: bytes, seconds: float) -> Callable[[], object]:
+    """Last written so many seconds from now."""
+    take_away = _file(path, data)
+    os.utime(path, (time() + seconds, time() + seconds))
+    return take_away
 
 
 def _link(site: Site) -> Callable[[], object]:
@@ -178,6 +166,17 @@ def _home() -> Iterator[Plant]:
         "a packed log within a ZIP", (log, home), _at("old.log.zip", lambda site: _zip(gzip.compress(NAME.encode())))
     )
     yield Plant("a log in UTF-16", (log, home), _at("debug.log", lambda site: NAME.encode("utf-16")))
+    for says, data in (
+        ("percent signs", quote(NAME)), ("percent signs, the address", quote(EMAIL, safe="")),
+        ("base64", b64encode(NAME.encode()).decode()), ("base64, the address", b64encode(EMAIL.encode()).decode()),
+        ("base64 over several lines", encodebytes(f"{'x' * 99} {NAME}".encode()).decode()),
+        ("a mail's own way", encodestring(NAME.encode()).decode()), ("hexadecimal", f"\\x{NAME.encode().hex()}"),
+        ("HTML", NAME.replace("Ó", "&Oacute;")), ("letters and accents apart", unicodedata.normalize("NFD", NAME)),
+        ("signs that are not seen in between", NAME.replace("y", "y\u200b")),
+    ):  # fmt: skip
+        yield Plant(f"the name or the address in a log, spelled by {says}", (log,), _logged(f"of {data} then"))
+    yield Plant("a log in UTF-16, the other way", (log, home), _at("debug.log", lambda site: NAME.encode("utf-16-be")))
+    yield Plant("the id in base64", (log,), _logged_as(lambda site: b64encode(str(site.employee).encode())))
     yield Plant("a database log", (log,), _at("postgres/postgres.log.1", lambda site: NAME.encode()))
     yield Plant("the mailbox", (home,), _at("mailbox/1.eml", lambda site: f"To: {EMAIL}".encode()))
     yield Plant("a ZIP beside the exports", (home,), _at("exports/package.zip", lambda site: _zip(b"x")))
@@ -208,6 +207,10 @@ def _tombstones() -> Iterator[Plant]:
 
 def _logged(words: str) -> Callable[[Site], Callable[[], object]]:
     return _at("likeness.log.3", lambda site: words.encode())
+
+
+def _logged_as(data: Callable[[Site], bytes]) -> Callable[[Site], Callable[[], object]]:
+    return _at("likeness.log.3", data)
 
 
 def _at(name: str, data: Callable[[Site], bytes]) -> Callable[[Site], Callable[[], object]]:
@@ -246,162 +249,3 @@ def _scratch() -> Iterator[Plant]:
             (stores.SCRATCH.name,),
             lambda site, name=name, data=data: _file(site.scratch / name, data(site)),  # type: ignore[misc]
         )
-
-
-# The database
-
-
-def _schema() -> Iterator[Plant]:
-    for says, store, make, drop in (
-        ("a table that is not registered", "table:shadow", "create table shadow (words text)", "drop table shadow"),
-        ("a table in another schema", "table:attic.people", "create schema attic; create table attic.people (words text)",
-         "drop schema attic cascade"),
-        ("a column that is not registered", "table:photo", "alter table photo add column note text",
-         "alter table photo drop column note"),
-        ("a view that is kept", "table:kept", "create materialized view kept as select 1 as one",
-         "drop materialized view kept"),
-        ("a large object", "table:pg_largeobject", "select lo_create(424242)", "select lo_unlink(424242)"),
-    ):  # fmt: skip
-        yield Plant(says, (store,), partial(_run, make=make, drop=drop), "*")
-
-
-def _run(site: Site, make: str, drop: str) -> Callable[[], object]:
-    site.owning.execute(make.encode())
-    return lambda: site.owning.execute(drop.encode())
-
-
-def _columns(site: Site) -> Iterator[Plant]:
-    """Every column with words of every table that has a row: the name, the address and the id in it."""
-    for table, columns, types, _ in site.owning.execute(COLUMNS).fetchall():
-        if table in stores.TABLES:
-            found = [*_in_clear(site, table, dict(zip(columns, types, strict=True))), *_sealed(site, table)]
-            # Where nothing can be planted nobody saw it being found.
-            yield from found or [Plant(f"anything in {table}", (f"table:{table}",), lambda site: lambda: None, table)]
-
-
-def _in_clear(site: Site, table: str, kinds: dict[str, str]) -> Iterator[Plant]:
-    declared = stores.TABLES[table]
-    for column, kind in kinds.items():
-        if kind == "uuid" and column in declared.person and column not in declared.may_name:
-            yield _in_column(f"the id in {table}.{column}", table, column, kind, str(site.employee))
-        words = {"the name": f"of {NAME}", "the address": f"<{EMAIL}>", "the id": str(site.employee)}
-        if f"{table}.{column}" in stores.PUBLISHED:
-            words = {"the id": words["the id"]}
-        if column in declared.may_name:
-            del words["the id"]
-        for says, said in words.items() if kind in tables.WORDED else ():
-            if _takes(site, table, column, kind, said):
-                yield _in_column(f"{says} in {table}.{column}", table, column, kind, said)
-
-
-def _sealed(site: Site, table: str) -> Iterator[Plant]:
-    for column, context in stores.SEALED_BY_DESK.get(table, {}).items():
-        for said in (f"for {NAME.upper()}", EMAIL, str(site.employee)):
-            yield Plant(
-                f"{said} in {table}.{column}, sealed", (f"table:{table}",),
-                partial(_put_sealed, table=table, column=column, context=context, said=said), table,
-            )  # fmt: skip
-
-
-def _in_column(says: str, table: str, column: str, kind: str, said: str) -> Plant:
-    return Plant(says, (f"table:{table}",), lambda site: _put(site, table, column, kind, said), table)
-
-
-def _put_sealed(site: Site, table: str, column: str, context: str, said: str) -> Callable[[], object]:
-    """As the desk's own functions seal it, under the key of the row."""
-    read = sql.SQL("select id from {} where {} order by ctid limit 1")
-    row = site.owning.execute(read.format(sql.Identifier(table), _of_company(site, table))).fetchone()
-    assert row
-    key = site.kernel.keys.open_or_create(KeyRef(site.tenant, row[0], KeyClass.PROFILE))
-    return _put(site, table, column, "sealed", key.seal(said.encode(), context))
-
-
-FILLERS = {
-    "uuid": "gen_random_uuid()", "timestamptz": "now()", "date": "now()::date", "bool": "false", "json": "'{}'",
-    "jsonb": "'{}'", "bytea": "decode('00', 'hex')", "_text": "'{}'", "_uuid": "'{}'", "_varchar": "'{}'",
-}  # fmt: skip
-RULED = {"job": {"due": "now()", "state": "'ready'"}}
-"""What a table's own rules want otherwise than the filler of the kind."""
-
-
-COLUMNS = """
-    select c.relname, array_agg(a.attname::text), array_agg(t.typname::text), array_agg(a.attnotnull)
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    join pg_type t on t.oid = a.atttypid
-    where n.nspname = 'public' and c.relkind = 'r' group by c.relname order by c.relname
-"""
-
-
-def seed(site: Site) -> None:
-    """One row of the company in every registered table, so that every column can be planted in."""
-    site.owning.execute("set session_replication_role = replica")
-    for table, columns, types, required in site.owning.execute(COLUMNS).fetchall():
-        if "tenant_id" not in columns or table not in stores.TABLES:
-            continue
-        must = [one for one in zip(columns, types, required, strict=True) if one[2] and one[0] != "tenant_id"]
-        values = {column: _filler(kind) for column, kind, _ in must} | RULED.get(table, {})
-        values |= {column: "''" for column in stores.SEALED_BY_DESK.get(table, {})}
-        names, fillers = ", ".join(f'"{one}"' for one in values), ", ".join(values.values())
-        statement = f'insert into "{table}" (tenant_id, {names}) values (%s, {fillers})'  # noqa: S608 - the catalogue's names
-        with suppress(psycopg.errors.UniqueViolation):  # The company has a row of it already.
-            site.owning.execute(statement.encode(), [site.tenant])
-
-
-def _filler(kind: str) -> str:
-    return FILLERS.get(kind, "0" if kind[:3] in ("int", "flo", "num") else "'x'")
-
-
-def _value(kind: str, said: str | bytes) -> object:
-    if isinstance(said, bytes):
-        return said
-    if kind in ("json", "jsonb"):
-        return _json(kind, {"said": said})
-    if kind.startswith("_"):
-        return [said]
-    return said.encode() if kind == "bytea" else said
-
-
-def _json(kind: str, value: object) -> object:
-    return Jsonb(value) if kind == "jsonb" else Json(value)
-
-
-def _of_company(site: Site, table: str) -> sql.Composable:
-    if table == "alembic_version":
-        return sql.SQL("true")
-    return sql.SQL("{} = {}").format(
-        sql.Identifier("id" if table == "tenant" else "tenant_id"), sql.Literal(str(site.tenant))
-    )
-
-
-def _set(site: Site, table: str, column: str, value: object, where: str | None = None) -> str | None:
-    """Sets the column in one row of the company; the row's place afterwards, None where there is none."""
-    statement = sql.SQL(
-        "update {table} set {column} = %s where ctid = coalesce(%s::tid, (select min(ctid) from {table} where {mine}))"
-        " returning ctid::text"
-    ).format(table=sql.Identifier(table), column=sql.Identifier(column), mine=_of_company(site, table))
-    row = site.owning.execute(statement, [value, where]).fetchone()
-    return str(row[0]) if row else None
-
-
-def _takes(site: Site, table: str, column: str, kind: str, said: str) -> bool:
-    """Whether the database lets these words stand there: a row has to be there, and no rule of its own against it."""
-    try:
-        with site.owning.transaction(force_rollback=True):
-            return _set(site, table, column, _value(kind, said)) is not None
-    except psycopg.Error:
-        return False
-
-
-def _put(site: Site, table: str, column: str, kind: str, said: str | bytes) -> Callable[[], object]:
-    read = sql.SQL("select {} from {} where {} order by ctid limit 1").format(
-        sql.Identifier(column), sql.Identifier(table), _of_company(site, table)
-    )
-    (before,) = site.owning.execute(read).fetchone() or (None,)
-    where = _set(site, table, column, _value(kind, said))
-
-    def restore() -> None:
-        value = _json(kind, before) if kind in ("json", "jsonb") and before is not None else before
-        _set(site, table, column, value, where)
-
-    return restore

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from compliance import stores
 from compliance.proof.scan import StoreAnswer, asked
+from compliance.scanning import catalogue
 from compliance.scanning.traces import Traces
 from likeness.ground.db import PLATFORM
 from likeness.kernel import Kernel
@@ -43,7 +44,7 @@ WRITABLE = text(
 
 def answers(kernel: Kernel, tenant: UUID, traces: Traces) -> list[StoreAnswer]:
     """Of every table."""
-    declared = {f"table:{name}" for name in stores.TABLES}
+    declared = {*(f"table:{name}" for name in stores.TABLES), stores.CATALOGUE.name}
     try:
         with _connection(kernel) as connection:
             found = list(looked(kernel, connection, tenant, traces))
@@ -56,10 +57,9 @@ def answers(kernel: Kernel, tenant: UUID, traces: Traces) -> list[StoreAnswer]:
 def looked(kernel: Kernel, connection: Connection, tenant: UUID, traces: Traces, only: str = "") -> Iterator[StoreAnswer]:
     """Of every table, or of one alone."""
     there = connection.execute(CATALOGUE, {"only": only}).all()
-    loose = int(connection.execute(text("select count(*) from pg_largeobject_metadata")).scalar_one())
     connection.rollback()
-    if loose:
-        yield StoreAnswer("table:pg_largeobject", "found", loose, "large objects are not registered")
+    if not only:
+        yield catalogue.answer(connection, traces)
     for schema, name, columns, types in there:
         table = stores.TABLES.get(name) if schema == "public" else None
         if table is None:
@@ -100,6 +100,23 @@ def _company_looked(connection: Connection, tenant: UUID, stays: Mapping[str, st
             continue
         count = text(f'select count(*) from "{schema}"."{name}" where tenant_id = :tenant')  # noqa: S608 - from the catalogue
         yield asked(label, lambda count=count: int(connection.execute(count, {"tenant": tenant}).scalar_one()))  # type: ignore[misc]
+
+
+def named_objects(kernel: Kernel, tenant: UUID) -> tuple[set[int], set[str]]:
+    """What the rows of a company name in the store, as hashes of paths and the ids of raw workbooks; and the ids of those
+    whose own erasure is under way, which answers for theirs."""
+    with _connection(kernel) as connection:
+        read_only(connection, tenant)
+        mine = {"tenant": tenant}
+        paths: set[int] = set()
+        for table in stores.naming_objects():
+            query = text(f'select path from "{table}" where tenant_id = :tenant and path is not null')  # noqa: S608 - registry
+            rows = connection.execute(query, mine, execution_options={"stream_results": True, "yield_per": 5000})
+            paths.update(map(hash, rows.scalars()))
+        raw = text("select workbook_id from batch where tenant_id = :tenant and workbook_id is not null")
+        going = text("select employee_id from erasure where tenant_id = :tenant and state <> 'certified'")
+        known = {str(one) for one in connection.execute(raw, mine).scalars()}
+        return paths, known | {str(one) for one in connection.execute(going, mine).scalars()}
 
 
 def rights(kernel: Kernel) -> dict[str, str]:

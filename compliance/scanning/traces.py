@@ -8,9 +8,14 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import unescape
+from quopri import decodestring
+from urllib.parse import unquote
 from uuid import UUID
 
 from batch.mailbox import email_identity
@@ -20,6 +25,10 @@ EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff"
 WORD = re.compile(rf"[{EAST}]|[^\W\d_{EAST}]{{2,}}")
 """Chinese, Japanese and Korean set no spaces, so each of their signs is a word."""
 ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+PERCENT, QUOTED, ENTITY = re.compile(r"%[0-9a-fA-F]{2}"), re.compile(r"=[0-9A-F]{2}|=\r?\n"), re.compile(r"&#?\w{2,8};")
+PACKED = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
+"""What may be base64, over several lines too."""
+HEX = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}){8,}(?![0-9a-fA-F])")
 ADDRESS = re.compile(r"[^\s\"'<>,;:()\[\]\\]{1,64}@[^\s\"'<>,;:()\[\]\\]{1,255}")
 MOST_KNOWN = 200_000
 """Words whose digest is remembered at once; a log says few different ones."""
@@ -52,23 +61,24 @@ class Traces:
         return bool(self.index_key) and (self.email_index is not None or bool(self.name_index))
 
     def in_bytes(self, data: bytes) -> bool:
-        if any(one in data for one in self.id_bytes):
-            return True
-        if not self.knows_words:
-            return False
-        if self.in_words(data.decode("utf-8", "replace")):
+        if any(one in data for one in self.id_bytes) or self.in_text(data.decode("utf-8", "replace")):
             return True
         # Every second byte of a Latin text in UTF-16 is nought.
-        return data.count(0) > len(data) // 4 and self.in_words(data.decode("utf-16-le", "ignore"))
+        wide = data.count(0) > len(data) // 4 and self.knows_words
+        return wide and any(self.in_words(data.decode(one, "ignore")) for one in ("utf-16-le", "utf-16-be"))
 
     def in_words(self, text: str) -> bool:
-        """Also where JSON has spelled letters out, as `\\u00d3`."""
-        spelled = ESCAPED.sub(lambda one: chr(int(one[1], 16)), text) if "\\u" in text else text
-        return self._has_address(spelled) or self._has_name(spelled)
+        return any(self._says(one) for one in spellings(text))
 
     def in_text(self, text: str) -> bool:
+        return any(self._has_id(one) or (self.knows_words and self._says(one)) for one in spellings(text))
+
+    def _has_id(self, text: str) -> bool:
         folded = text.casefold()
-        return any(one in folded for one in self.ids) or (self.knows_words and self.in_words(text))
+        return any(one in folded for one in self.ids)
+
+    def _says(self, text: str) -> bool:
+        return self._has_address(text) or self._has_name(text)
 
     def _has_address(self, text: str) -> bool:
         if self.email_index is None or "@" not in text:
@@ -115,12 +125,39 @@ class Traces:
         return known
 
 
+def spellings(text: str) -> Iterator[str]:
+    """The text, and what it says where letters were spelled otherwise: by JSON (`\\u00d3`), addresses of the web
+    (`%C3%93`), mails (`=C3=93`, base64), HTML (`&Oacute;`), or as hexadecimal. What is sealed or random is no text, and is
+    left out, as is a block of bytes that are no text."""
+    yield ESCAPED.sub(lambda one: chr(int(one[1], 16)), text) if "\\u" in text else text
+    if text.count("\ufffd") > len(text) // 20:
+        return
+    for pattern, plain in ((PERCENT, unquote), (ENTITY, unescape)):
+        if pattern.search(text):
+            yield plain("\n".join(line for line in text.splitlines() if pattern.search(line)))
+    if QUOTED.search(text):
+        yield decodestring(text.encode()).decode("utf-8", "replace")
+    for digits in HEX.findall(text):
+        with suppress(ValueError):  # No text: a digest.
+            yield bytes.fromhex(digits).decode()
+    yield from (one for packed in PACKED.findall(text) for one in _unpacked(packed))
+
+
+def _unpacked(packed: str) -> Iterator[str]:
+    """Of all lines together, or of each where something follows that is none of it."""
+    for piece in (packed, *packed.splitlines()):
+        plain = "".join(piece.split()).replace("-", "+").replace("_", "/")
+        with suppress(ValueError):
+            yield b64decode(plain + "=" * (-len(plain) % 4)).decode()
+            return
+
+
 def words(text: str) -> Iterable[str]:
     """In lower case and without accents: who is "Ümit" in a workbook is "umit" in the name of a file."""
     if text.isascii():
         return WORD.findall(text.casefold())
     spread = unicodedata.normalize("NFKD", text.replace("ß", "ss")).casefold()
-    plain = "".join(one for one in spread if not unicodedata.combining(one))
+    plain = "".join(one for one in spread if not unicodedata.combining(one) and unicodedata.category(one) != "Cf")
     return WORD.findall(unicodedata.normalize("NFC", plain))
 
 

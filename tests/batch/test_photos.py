@@ -22,8 +22,9 @@ from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.store.objects import person_path
 from tests import pictures
+from tests.compliance.people import make_weights
 from tests.factories import give_consent, make_employee, run_jobs
-from tests.handed_in import make_person, make_photos
+from tests.handed_in import make_headshots, make_person, make_photos
 
 NOW = utc_now()
 
@@ -182,6 +183,12 @@ def test_the_sweep_removes_objects_without_a_row_after_an_hour_and_no_others(
     assert stored(kernel, alice) == [photo.path]
     assert stored(kernel, bob) == [others.path]
     assert not half.exists()
+    make_headshots(kernel, bob, 1)
+    named, model = make_weights(kernel, bob), person_path(bob.tenant_id, bob.id, KeyClass.MODEL, uuid4())
+    kernel.objects.put(model, b"of a run that was lost", kernel.keys.open(KeyRef(bob.tenant_id, bob.id, KeyClass.MODEL)))
+    for hours in (23, 25):
+        intake.sweep_orphans(kernel, utc_now() + timedelta(hours=hours))
+        assert (kernel.objects.exists(model), kernel.objects.exists(named)) == (hours == 23, True)
 
 
 # Checking

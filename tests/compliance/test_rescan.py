@@ -21,7 +21,7 @@ from compliance.erasure.rescan import Subject
 from compliance.models import Hold
 from compliance.proof.scan import PassedScan, Scan
 from compliance.scanning import files, nodes, plants, reader, tables
-from compliance.scanning.plants import Site
+from compliance.scanning.planting import Site
 from compliance.scanning.traces import Traces, name_traces
 from likeness.cli.rescan import lines_of, site
 from likeness.ground.db import utc_now
@@ -225,6 +225,8 @@ def test_the_self_test_finds_every_plant(planted: tuple[Site, Subject]) -> None:
         "batch.sealed_name, sealed", "hold.sealed, sealed", "debug.log.gz", "mailbox", "ZIP beside the exports", "spill",
         "not registered", "a key from a backup", "a name in a tombstone",
         "called after the person", "debug.log.zst", "lost+found", "keys/selfie.jpg", "nobody initialises",
+        "that no row names", "no batch names", "of next year", "packed copy of one object", "comment on a table",
+        "a sequence", "a type with words", "a function", "base64 over several lines", "percent signs", "accents apart",
     ):  # fmt: skip
         assert kind in planted, kind
 

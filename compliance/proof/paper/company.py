@@ -20,6 +20,7 @@ LIMITS = (
     N_("What the company downloaded or was handed back before, and mails in anybody's mailbox."),
     N_("Blocks of deleted files may stay on disks; they were encrypted under keys that are destroyed."),
     N_("Log stores that the operator attached to this program's output were not searched."),
+    N_("The database's statistics, freed pages and write-ahead log."),
     N_("Accounts of the company's people at its own provider of sign-ins: they are the company's."),
 )
 VERIFY = N_(

@@ -54,6 +54,10 @@ LIMITS = (
     N_("The log, accounts and requests keep a random number of yours that leads to nobody any more."),
     N_("Blocks of deleted files may stay on disks; they were encrypted under keys that are destroyed."),
     N_("Log stores that the operator attached to this program's output were not searched."),
+    N_(
+        "The database's statistics, freed pages and write-ahead log. On nodes of a cluster only your random number was"
+        " sought."
+    ),
     N_("What colleagues' own lines say: who their manager is, their messages to the desk, and views that members saved."),
 )
 BEGUN = {

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from compliance.erasure.rescan import Subject
-    from compliance.scanning.plants import Plant, Site
+    from compliance.scanning.planting import Plant, Site
 
 console = Console(stderr=False)
 
@@ -178,7 +178,7 @@ def site() -> Iterator[tuple[Site, Subject]]:
     """A site that lives as long as this look: a database, objects and keys of its own, and a person whose keys are gone."""
     from batch.people import employees
     from compliance.erasure.rescan import SAMPLE_CONTEXT, Subject
-    from compliance.scanning import plants, traces
+    from compliance.scanning import planting, plants, row_plants, traces
     from tenants import tenants
 
     home = Path(tempfile.mkdtemp(prefix="rescan-self-test-"))
@@ -203,13 +203,13 @@ def site() -> Iterator[tuple[Site, Subject]]:
         kernel.keys.destroy(KeyRef(mine, workbook, KeyClass.PROFILE), utc_now())
         index_key = kernel.keys.index_key(mine)
         subject = Subject(
-            mine, employee, employees.email_index(index_key, plants.EMAIL), (workbook,), {"profile": sample},
-            since=utc_now().timestamp(), **traces.name_traces(index_key, plants.NAME),  # type: ignore[arg-type]
+            mine, employee, employees.email_index(index_key, planting.EMAIL), (workbook,), {"profile": sample},
+            since=utc_now().timestamp(), **traces.name_traces(index_key, planting.NAME),  # type: ignore[arg-type]
         )  # fmt: skip
         owner = server.url("postgres").replace("+psycopg", "")
         with psycopg.connect(owner, autocommit=True) as owning:
-            ground = plants.Site(kernel, mine, other, employee, workbook, scratch, owning, backup)
-            plants.seed(ground)
+            ground = planting.Site(kernel, mine, other, employee, workbook, scratch, owning, backup)
+            row_plants.seed(ground)
             yield ground, subject
         kernel.db.close()
     finally:
