@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID, uuid4
@@ -97,7 +98,7 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         listings.note(session, shown, now, caller=str(signed_in(request)))
         everybody = searching.count(session)
         kept = views.of(kernel.keys, member)
-        opened = filters.opened(session, kernel.keys, asked, menu) if menu else None
+        opened = filters.opened(session, kernel.keys, asked, menu, partial(question.address, asked)) if menu else None
         waiting = _acts_waiting(request, session, now)
     context = {
         "views": kept,
@@ -109,7 +110,7 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "matching": matching,
         "named": named,
         "asked": asked,
-        "filters": filters.of_page(asked, named, opened),
+        "filters": filters.of_page(asked, named, opened, partial(question.address, asked)),
         "headings": [question.heading(asked, *one) for one in question.HEADINGS],
         "sortable": everybody <= searching.MOST_SORTED or asked.narrows,
         # A name is sought by opening everybody, which is not done every ten seconds among ten thousand.
@@ -117,7 +118,7 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "most_sorted": searching.MOST_SORTED,
         "stages": list(Stage),
         "counts": {stage: sum(one.people for one in tallies if one.stage == stage) for stage in Stage} if tallies else {},
-        "query": lambda **changes: question.address(asked, **changes),
+        "query": partial(question.address, asked),
         "parts": parse_qsl(question.address(asked)),
         "tones": TONES,
         "problem": problem,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from litestar import Request, Response, get, post
@@ -20,6 +21,7 @@ from batch.delivery.delivery import DeliveryChoice, NobodyChosen
 from batch.delivery.names import PatternRefused
 from batch.delivery.shelf import Part, ShelfPlace
 from batch.people import employees
+from batch.people.departments import Grouping
 from batch.people.employees import EmployeeProfile
 from batch.photos import rejections
 from batch.roster import batches, listings, naming, searching
@@ -27,6 +29,7 @@ from batch.sittings import approvals, copies
 from batch.sittings.headshots import Released
 from dashboard.desk import people as desk_people
 from dashboard.desk.desk import DESK, TONES, Form, Ticks, show
+from dashboard.desk.finding import filters
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Gone, LikenessError, Unprocessable
 from likeness.keys.keys import KeyFolder
@@ -89,6 +92,8 @@ def _shelf_page(
         taken = downloads.of_company(session, member.id, NEWEST)
         approves, to_approve = tenants.get(session).approves, approvals.count(session, now)
         who = _names_of(session, kernel.keys, {one.member_id for one in taken})
+        query, choose = partial(_query, asked, part), filters.wanted(str(request.query_params.get("choose", "")))
+        opened = filters.opened(session, kernel.keys, asked, choose, query) if choose == Grouping.DEPARTMENT else None
     context = {
         "places": found[:ON_A_PAGE],
         "more": len(found) > ON_A_PAGE,
@@ -116,7 +121,9 @@ def _shelf_page(
         "shown_each": SHOWN_EACH,
         "tones": TONES,
         "moment": now.isoformat(timespec="microseconds"),
-        "query": lambda **changes: _query(asked, part, **changes),
+        "query": query,
+        "filters": [filters.menu(asked, Grouping.DEPARTMENT, opened, query), filters.batches(asked, named, query)],
+        "said_so_far": parse_qsl(query()),
         "problem": problem,
     }
     return show(request, member, "desk/headshots.html", context, problem.status if problem else 200)

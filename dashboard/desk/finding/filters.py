@@ -3,7 +3,7 @@ filled when it is opened, so that the page itself waits for none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,9 +12,11 @@ from sqlmodel import Session
 from batch.people import employees
 from batch.people.departments import Grouping
 from batch.roster.searching import PeopleSearch
-from dashboard.desk.finding.question import ORDERS, address
+from dashboard.desk.finding.question import ORDERS
 from likeness.keys.keys import KeyFolder
 
+Address = Callable[..., str]
+"""The end of the page's address with some of it changed."""
 DAYS = (1, 3, 7, 14)
 MOST_SHOWN = 100
 """Of a menu, the largest; whoever seeks another types it."""
@@ -47,22 +49,31 @@ class Filter:
     """There are others, which have to be typed."""
 
 
-def of_page(asked: PeopleSearch, named: Mapping[UUID, str], opened: Filter | None) -> list[Filter]:
+def of_page(
+    asked: PeopleSearch, named: Mapping[UUID, str], opened: Filter | None, address: Address
+) -> list[Filter]:
     """All of them, in the order in which they stand."""
-    found = [_closed(asked, by) if opened is None or opened.name != by else opened for by in Grouping]
-    return [*found, _batches(asked, named), _days(asked), _orders(asked)]
+    menus = [menu(asked, by, opened, address) for by in Grouping]
+    return [*menus, batches(asked, named, address), _days(asked, address), _orders(asked, address)]
 
 
-def opened(session: Session, keys: KeyFolder, asked: PeopleSearch, by: Grouping) -> Filter:
+def menu(asked: PeopleSearch, by: Grouping, opened: Filter | None, address: Address) -> Filter:
+    """As it was opened, or closed."""
+    if opened is not None and opened.name == by:
+        return opened
+    fetch = "&".join(part for part in (address(), f"choose={by}") if part)
+    return Filter(by, WORDS[by][0], _said(asked, by), None, fetch)
+
+
+def opened(session: Session, keys: KeyFolder, asked: PeopleSearch, by: Grouping, address: Address) -> Filter:
     """With how many people of whom this transaction may see; of the batch, where one is chosen."""
     known = employees.groups(session, keys, by, batch_id=asked.batch_id, most=MOST_SHOWN + 1)
     chosen = _said(asked, by)
     folded = " ".join(chosen.split()).casefold()
     offers = [
-        Offer(one.name, address(asked, **{by: one.name}), one.name.casefold() == folded, one.people)
-        for one in known if one.name
-    ]  # fmt: skip
-    every = Offer(WORDS[by][1], address(asked, **{by: ""}), not chosen)
+        Offer(one.name, address(**{by: one.name}), one.name.casefold() == folded, one.people) for one in known if one.name
+    ]
+    every = Offer(WORDS[by][1], address(**{by: ""}), not chosen)
     return Filter(by, WORDS[by][0], chosen, [every, *offers], fetched=True, more=len(known) > MOST_SHOWN)
 
 
@@ -70,29 +81,24 @@ def wanted(choose: str) -> Grouping | None:
     return Grouping(choose) if choose in set(Grouping) else None
 
 
+def batches(asked: PeopleSearch, named: Mapping[UUID, str], address: Address) -> Filter:
+    chosen = named.get(asked.batch_id, "") if asked.batch_id else ""
+    offers = [Offer(name, address(batch=one), one == asked.batch_id) for one, name in named.items()]
+    return Filter("batch", "Batch", chosen, [Offer("Every batch", address(batch=""), not asked.batch_id), *offers])
+
+
 def _said(asked: PeopleSearch, by: Grouping) -> str:
     return {Grouping.DEPARTMENT: asked.department, Grouping.SITE: asked.site, Grouping.MANAGER: asked.manager}[by]
 
 
-def _closed(asked: PeopleSearch, by: Grouping) -> Filter:
-    fetch = "&".join(part for part in (address(asked), f"choose={by}") if part)
-    return Filter(by, WORDS[by][0], _said(asked, by), None, fetch)
-
-
-def _batches(asked: PeopleSearch, named: Mapping[UUID, str]) -> Filter:
-    chosen = named.get(asked.batch_id, "") if asked.batch_id else ""
-    offers = [Offer(name, address(asked, batch=one), one == asked.batch_id) for one, name in named.items()]
-    return Filter("batch", "Batch", chosen, [Offer("Every batch", address(asked, batch=""), not asked.batch_id), *offers])
-
-
-def _days(asked: PeopleSearch) -> Filter:
+def _days(asked: PeopleSearch, address: Address) -> Filter:
     waiting = asked.waiting.days if asked.waiting else 0
     words = {count: f"{count} {'day' if count == 1 else 'days'} or more" for count in sorted({*DAYS, waiting} - {0})}
-    offers = [Offer(said, address(asked, days=count), count == waiting) for count, said in words.items()]
-    every = Offer("Any time", address(asked, days=""), not waiting)
+    offers = [Offer(said, address(days=count), count == waiting) for count, said in words.items()]
+    every = Offer("Any time", address(days=""), not waiting)
     return Filter("days", "In their stage for", words.get(waiting, ""), [every, *offers])
 
 
-def _orders(asked: PeopleSearch) -> Filter:
-    offers = [Offer(words, address(asked, order=one), one == asked.order) for one, words in ORDERS.items()]
+def _orders(asked: PeopleSearch, address: Address) -> Filter:
+    offers = [Offer(words, address(order=one), one == asked.order) for one, words in ORDERS.items()]
     return Filter("order", "Sorted by", "" if offers[0].chosen else ORDERS[asked.order], offers)
