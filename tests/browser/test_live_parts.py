@@ -31,7 +31,9 @@ def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
     member = make_member(kernel, tenant)
     with kernel.db.transaction(tenant) as session:
         batch = make_batch(session)
-        people = [make_employee(session, kernel, batch=batch, full_name=f"Person {number}") for number in range(40)]
+        people = [
+            make_employee(session, kernel, batch=batch, full_name=f"Person {number}", site="Bern") for number in range(40)
+        ]
         value = start_session(session, Kind.MEMBER, member.id, utc_now())
     one, other = people[20], people[22]
     with served(kernel) as address, sync_playwright() as playwright:
@@ -40,6 +42,17 @@ def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
         context.add_cookies([{"name": cookie_name(kernel.settings), "value": value, "url": address}])
         page = context.new_page()
         page.goto(f"{address}/desk/people")
+        # A menu is opened, filled, left and closed by keys, and the focus is where it was.
+        page.focus("#pick-site-name")
+        page.keyboard.press("Enter")
+        expect(page.locator("#pick_site[open] a")).to_have_count(2)
+        assert page.evaluate("document.activeElement.id") == "pick-site-name"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Bern40"
+        page.keyboard.press("Escape")
+        expect(page.locator("#pick_site[open]")).to_have_count(0)
+        assert page.evaluate("document.activeElement.id") == "pick-site-name"
         page.check(f"#t-{other.roster_id}")
         page.focus(f"#p-{one.roster_id}")
         before = page.evaluate("scrollY")
