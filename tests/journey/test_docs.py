@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.kernel.rabbit import free_port
 TOP = Path(__file__).parents[2]
 PAGES = sorted([*(TOP / "docs").rglob("*.md"), TOP / "README.md", TOP / "CONTRIBUTING.md"])
 SITE = "https://heads.example"
+FLOORS = ("platform", "batch", "compliance", "tenants", "gpu_cluster", "dashboard")
 MINUTES = ("make demo", "make test", "make lint", "make up", "make faults")
 """Targets that take minutes or never end: `make` is asked what it would run, and the program whether it takes the words."""
 ELSEWHERE = {
@@ -131,6 +133,17 @@ def test_every_page_is_reached_and_every_link_leads_somewhere() -> None:
     assert lost == []
 
 
+def test_the_map_leads_to_files_that_are_there_and_to_what_is_in_them() -> None:
+    floors = [TOP / one for one in FLOORS]
+    files = {path.relative_to(TOP).as_posix() for floor in floors for path in floor.rglob("*") if path.is_file()}
+    for page in (TOP / "ARCHITECTURE.md", TOP / "CONTRIBUTING.md"):
+        for told in re.findall(r"`([\w/*.]+\.(?:py|txt|html))`", page.read_text()):
+            assert any(fnmatch(path, f"*/{told}") for path in ["/" + one for one in files]) or (TOP / told).exists(), told
+        for name, told in re.findall(r"`([A-Z]\w+)` (?:in|of) `([\w/]+\.py)`", page.read_text()):
+            found = [(TOP / path).read_text() for path in files if f"/{path}".endswith(f"/{told}")]
+            assert any(re.search(rf"^(?:class )?{name}\b", text, re.MULTILINE) for text in found), f"{name} of {told}"
+
+
 def test_every_command_of_the_program_is_in_the_reference() -> None:
     from likeness.cli.main import main
 
@@ -152,7 +165,7 @@ def test_every_message_of_the_troubleshooting_page_is_one_of_the_program() -> No
 
 def _texts() -> Iterator[str]:
     """Every text in the program, with … in the place of what is put into it."""
-    for folder in ("platform", "batch", "compliance", "tenants", "gpu_cluster", "dashboard"):
+    for folder in FLOORS:
         for path in (TOP / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 parts = node.values if isinstance(node, ast.JoinedStr) else [node]
