@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dlib  # type: ignore[import-untyped]
+import dlib
 import numpy as np
 from PIL import Image
 

@@ -66,7 +66,7 @@ def main() -> None:
 
     asked = json.load(sys.stdin)
     ray.init(address=asked["address"], namespace="likeness-rescan", log_to_driver=False, configure_logging=False)
-    known = ray.nodes()  # type: ignore[no-untyped-call]
+    known = ray.nodes()
     nodes = [one["NodeID"] for one in known if one["Alive"]]
     task = ray.remote(num_cpus=0, max_retries=0)(look)
     pending = [

@@ -41,7 +41,7 @@ def load(recipe: Recipe, device: str = "cpu", accepted: Collection[str] = (), fi
     # Each part is read in the precision that it keeps: what was rounded once does not come back.
     precisions = {"default": getattr(torch, recipe.dtype), **dict.fromkeys(family.exact, torch.float32)}
     # Pickled weights run code when they are opened, so only safetensors are.
-    pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+    pipeline = DiffusionPipeline.from_pretrained(
         source, dtype=precisions, use_safetensors=True
     )
     return family(pipeline.to(device), recipe.resolution)
@@ -54,7 +54,7 @@ def load_twin(recipe: Recipe, base: Base, fixed: Collection[str] = ()) -> Base:
         return base
     own = (base.network_name, "scheduler")
     shared = {name: part for name, part in base.pipeline.components.items() if name not in own}
-    pipeline = DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+    pipeline = DiffusionPipeline.from_pretrained(
         weights.source(recipe, recipe.twin, fixed), dtype=base.dtype, use_safetensors=True, **shared
     )
     return type(base)(pipeline.to(base.device), recipe.resolution)

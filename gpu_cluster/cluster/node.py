@@ -82,7 +82,7 @@ class Node:
 def gpus(address: str) -> int:
     """How many GPUs the cluster has at this moment. Only for a program that ends afterwards."""
     ray.init(address=address, namespace="likeness", log_to_driver=False, configure_logging=False)
-    return int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+    return int(ray.cluster_resources().get("GPU", 0))
 
 
 class ClusterProbe:
@@ -101,7 +101,7 @@ class ClusterProbe:
     def _ask(self) -> None:
         while not self._ended.wait(PROBE_SECONDS):
             with suppress(Exception):  # Whatever is wrong with the way there, no answer is no answer.
-                ray.nodes()  # type: ignore[no-untyped-call]
+                ray.nodes()
                 self._answered = time.monotonic()
 
 

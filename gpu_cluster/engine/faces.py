@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import dlib  # type: ignore[import-untyped]
+import dlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image

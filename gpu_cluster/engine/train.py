@@ -238,7 +238,7 @@ def _train_together(
                 error = (error * data.weights[side][index]).flatten(1).mean(1)
                 # Each person's own mean, summed: no gradient depends on who trains along.
                 losses = (error * base.weight(t)).view(len(people.keys), -1).mean(1)
-                losses.sum().backward()  # type: ignore[no-untyped-call]
+                losses.sum().backward()
                 _step(recipe, people, pack.grad, rates)
 
                 people.step += 1

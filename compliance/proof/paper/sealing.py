@@ -79,7 +79,7 @@ def seal(pdf: bytes, key: bytes, certificate: bytes, *, field: str = FIELD) -> b
     signer = signers.SimpleSigner(
         signing_cert=_certificate(certificate),
         signing_key=_key(key),
-        cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
+        cert_registry=SimpleCertificateStore(),
     )
     how = signers.PdfSignatureMetadata(
         field_name=field, md_algorithm="sha256", subfilter=fields.SigSeedSubFilter.PADES, reason="Certificate of deletion"

@@ -10,7 +10,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-import dlib  # type: ignore[import-untyped]
+import dlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image

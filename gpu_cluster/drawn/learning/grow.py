@@ -13,7 +13,7 @@ from gpu_cluster.drawn.learning.model import Diffusers
 
 
 def load(folder: Path) -> Diffusers:
-    return StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)  # type: ignore[no-untyped-call]
+    return StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ def autoencoder(channels: int | None = None) -> Diffusers:
 
     `channels` are those of the code, if not LATENT_CHANNELS: an earlier base may have others.
     """
-    return AutoencoderKL(  # type: ignore[no-untyped-call]
+    return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(24, 48, 64, 96),
@@ -47,7 +47,7 @@ def autoencoder(channels: int | None = None) -> Diffusers:
 
 
 def unet() -> Diffusers:
-    return UNet2DConditionModel(  # type: ignore[no-untyped-call]
+    return UNet2DConditionModel(
         sample_size=16,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
@@ -70,7 +70,7 @@ def unet() -> Diffusers:
 
 def scheduler() -> Diffusers:
     """The cosine schedule ends in pure noise, so white and black backdrops are in reach; v keeps that end learnable."""
-    return EulerDiscreteScheduler(  # type: ignore[no-untyped-call]
+    return EulerDiscreteScheduler(
         beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
     )
 
@@ -138,7 +138,7 @@ def pipeline(
     second: CLIPTextModelWithProjection,
     words: CLIPTokenizer,
 ) -> Diffusers:
-    return StableDiffusionXLPipeline(  # type: ignore[no-untyped-call]
+    return StableDiffusionXLPipeline(
         vae=vae,
         text_encoder=first,
         text_encoder_2=second,

@@ -136,7 +136,7 @@ def train_autoencoder(
         for group in optimizer.param_groups:
             group["lr"] = clock.rate(rate, step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         torch.set_num_threads(processors.threads())

@@ -87,7 +87,7 @@ def train(folder: Path, out: Path) -> tuple[float, float]:
         dress, backdrop = _answers(weights, seen)
         loss = functional.cross_entropy(dress, dresses[chosen]) + functional.cross_entropy(backdrop, backdrops[chosen])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     save_file({name: value.detach().half() for name, value in weights.items()}, out)
     with torch.no_grad():

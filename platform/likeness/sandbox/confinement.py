@@ -46,7 +46,7 @@ def library() -> Any:
     """Raises `Unconfined`."""
     try:
         # It looks for libseccomp when it is imported, and raises where there is none.
-        import pyseccomp  # type: ignore[import-untyped]
+        import pyseccomp
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise Unconfined(
             "The library libseccomp is missing, and without it no photo and no workbook is opened. Install it:"
