@@ -50,6 +50,8 @@ def start(kernel: Kernel) -> None:
     ):
         if count:
             log.warning(what, extra={"count": count})
+    for tenant in report.lost:
+        log.error("this database lacks a company whose files and keys are here", extra={"tenant": str(tenant)})
 
 
 @jobs.every(timedelta(seconds=20))

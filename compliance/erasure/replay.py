@@ -45,6 +45,8 @@ class Report:
     acts: list[Act] = field(default_factory=list)
     people: int = 0
     certificates: int = 0
+    lost: list[UUID] = field(default_factory=list)
+    """Companies that are known outside and that this database lacks: they came after the backup."""
 
 
 def after_restore(kernel: Kernel) -> Report:
@@ -62,7 +64,15 @@ def after_restore(kernel: Kernel) -> Report:
         report.people = wiping.replay_tombstones(kernel)
         for tenant in sorted(known, key=str):
             report.certificates += _certificates(kernel, tenant)
+        report.lost = lost(kernel)
     return report
+
+
+def lost(kernel: Kernel) -> list[UUID]:
+    """Companies whose log is known outside and that are not in this database. Their objects and keys are still there, and
+    no sweep, which goes by companies, deletes them on their day. Nothing is deleted for that reason: the database may be a
+    wrong one."""
+    return sorted(kernel.db.outside.tenants() - _companies(kernel), key=str)
 
 
 def was_restored(kernel: Kernel) -> bool:

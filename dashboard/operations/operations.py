@@ -19,6 +19,7 @@ from batch.sittings import sittings
 from batch.sittings.runs import RunState
 from batch.sittings.sittings import InLine
 from compliance import restores
+from compliance.erasure import replay
 from compliance.retention import lateness, pulse
 from compliance.retention.lateness import Lateness
 from compliance.retention.pulse import Hour
@@ -148,6 +149,7 @@ def _operations_page(request: Request[Any, Any, Any], problem: LikenessError | N
         "dead_more": sum(one.given_up for one in health.lanes) - len(health.dead),
         "paused": CLOCK.doubt() or (WHERE_THE_SCHEDULER_RUNS if paused else ""),
         "restored": restores.of_all(kernel, now),
+        "lost": len(replay.lost(kernel)),
         "late": sorted((one for one in late if one.late.told), key=lambda one: -one.late.seconds),
         "mails": sorted(mails, key=lambda line: line.mails.newest, reverse=True)[:30],
         "mailed": Mailed(

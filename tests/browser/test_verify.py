@@ -20,6 +20,7 @@ from likeness.kernel import Kernel
 from tenants import tenants
 from tenants.models import Role
 from tests.browser.shoot import ARGS, CHROMIUM
+from tests.browser.test_accessibility import AXE, FAULTS, TAGS, WIDE
 from tests.browser.world import served
 from tests.compliance.people import gone_on
 from tests.factories import make_member, run_jobs
@@ -64,7 +65,7 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
     run_jobs(kernel, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         found = erasures.certificate_of(session, erasure.id)
-    left, _ = _departed(kernel, alice)
+    left, receipt_of_company = _departed(kernel, alice)
     assert found.paper is not None
     assert left.paper is not None
     head, body, tail = found.jws.split(".")
@@ -102,6 +103,10 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         assert {request.method for request in sent} == {"GET"}
         assert {request.url for request in sent} == {f"{address}/.well-known/likeness-certificates.jwks.json"}
         page.screenshot(path=tmp_path / "verify.png", full_page=True)
+        page.goto(f"{address}/left/{receipt_of_company}")
+        page.evaluate(AXE.read_text())
+        assert page.evaluate(FAULTS, TAGS) == []
+        assert page.evaluate(WIDE) <= 0
         page.close()
 
 

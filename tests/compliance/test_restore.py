@@ -169,9 +169,12 @@ def test_a_running_site_notices_that_its_database_was_put_back(site: Site) -> No
         start_session(session, Kind.EMPLOYEE, alice.id, utc_now())
     with running.db.transaction(bob.tenant_id) as session:
         ledger.record(session, "test.happened", subject=bob.id)
+    later = make_person(running).tenant_id
     restores.notice(running, utc_now())
     assert {epoch for epoch, _ in numbers(running, alice.tenant_id)} == {1}
+    assert replay.lost(running) == []
     site.put_back("database")
+    assert replay.lost(running) == [later], "nothing deletes what is left of a company that came after the backup"
     for person in (alice, bob):  # It goes on serving, and its new entries overtake what was noted of the lost ones.
         with running.db.transaction(person.tenant_id) as session:
             for _ in range(9):
