@@ -1,14 +1,16 @@
 """The whole OpenAPI document, called as everybody there is with whatever schemathesis makes up: never an error of ours,
 never a status that the document does not name.
 
-The suite tries one call of each operation as each of them; `make fuzz` tries a hundred.
+The suite tries one call of each operation as each of them; `make fuzz` tries as many of a hundred as go into eight seconds.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
@@ -37,6 +39,8 @@ from tests.handed_in import make_headshots
 from tests.promises.test_strangers import World
 
 EXAMPLES = int(os.environ.get("LIKENESS_FUZZ", "1"))
+SECONDS = 8.0
+"""For one operation: a hundred examples of each for everybody would take hours, most of them for the slow ones."""
 WHO = ("nobody", *Role, "employee", "program")
 NOT_TRIED = {"GET /api/v1/sender": "asks DNS, which answers as slowly as it likes"}
 LAST = (
@@ -47,6 +51,10 @@ LAST = (
     "POST /api/v1/tenants/{tenant_id}/close",
 )  # fmt: skip
 """What takes a person or the company away from all that follows, so it comes at the end."""
+
+
+class TimeIsUp(BaseException):
+    """Handed on at once, where an `Exception` would be taken for a fault that has a smaller example."""
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +126,7 @@ class Callers:
         ids = st.fixed_dictionaries({name: st.sampled_from(self.known[name]) for name in names})
         # The first example is always the plainest one, so each operation gives it to another caller.
         turns = cycle(WHO[first % len(WHO) :] + WHO[: first % len(WHO)])
+        until = time.monotonic() + SECONDS
 
         @seed(7)
         @settings(
@@ -126,11 +135,14 @@ class Callers:
         )  # fmt: skip
         @given(operation.as_strategy(), ids, st.booleans())
         def made_up(case: Any, ids: dict[str, str], real: bool) -> None:
+            if time.monotonic() > until:
+                raise TimeIsUp
             if real:
                 case.path_parameters = {**(case.path_parameters or {}), **ids}
             self._call(operation, case, next(turns))
 
-        made_up()
+        with suppress(TimeIsUp):
+            made_up()
 
     def _call(self, operation: Any, case: Any, who: str) -> None:
         self.client.cookies.clear()
@@ -158,7 +170,7 @@ class Callers:
             self.proofs[who] = self._proof(who)
 
 
-@pytest.mark.timeout(7200 if EXAMPLES > 10 else 900)
+@pytest.mark.timeout(3600 if EXAMPLES > 10 else 900)
 def test_no_call_is_an_error_of_ours_or_answered_by_surprise(
     client: TestClient[Any], kernel: Kernel, world: World, foreign: World
 ) -> None:
@@ -173,7 +185,7 @@ def test_no_call_is_an_error_of_ours_or_answered_by_surprise(
     assert not callers.wrong, f"{len(callers.wrong)} of {tried}:\n" + "\n".join(callers.wrong[:60])
     for who, counts in callers.tried.items():
         print(who, dict(counts))
-        assert counts.total() > EXAMPLES * len(operations) / 2, who
+        assert counts.total() > len(operations) / 2, who
         assert who == "nobody" or counts[200] > 2, who
 
 
