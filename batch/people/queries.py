@@ -24,7 +24,7 @@ IN_ORDER = " order by row, roster_id offset cast(:skip as bigint) limit cast(:mo
 
 # Each person's newest invitation and sitting, and the counts of the rest; every lateral part is one index look-up.
 FACTS = """
-    select e.id, e.roster_id, e.batch_id, e.row, e.opted_out_at, e.created_at,
+    select e.id, e.roster_id, e.batch_id, e.row, e.opted_out_at, e.created_at, e.department_index, e.site_index,
            (select max(revoked_at) from invitation
             where tenant_id = e.tenant_id and employee_id = e.id and revoked_at < expires_at) as revoked_at,
            i.id as invitation_id, i.created_at as invited_at, i.expires_at, i.delivered_at, i.opened_at, i.bounced_at,
@@ -153,9 +153,13 @@ BY_PACK = _query(f"""
     where e.tenant_id = :tenant and {departments.BOUND} group by e.department_index, b.pack_id
 """)
 
+# Departments and sites are sealed: whoever asks for their order says which digest comes when.
+_BY = "case when :order like 'site%' then site_index else department_index end"
+_RANKED = f"array_position(cast(:ranked as bytea[]), {_BY})"
+
 # People of all batches. Who opted out stands behind everybody else where time decides, and is of no age: the order alone
 # would tell when they did.
-_FILTERED = """
+_FILTERED = f"""
     select * from placed
     where (cast(:stages as text[]) is null or stage = any(cast(:stages as text[])))
       and (cast(:waiting as interval) is null or (stage <> 'opted out' and since <= :now - cast(:waiting as interval)))
@@ -163,6 +167,7 @@ _FILTERED = """
         case when :order like 'stage%' then array_position(cast(:in_order as text[]), stage::text) end,
         case when :order = 'longest' and stage <> 'opted out' then since end asc nulls last,
         case when :order = 'newest' and stage <> 'opted out' then since end desc nulls last,
+        {_RANKED},
         batch_id, row, roster_id
     offset cast(:skip as bigint) limit cast(:most as bigint)
 """
@@ -170,3 +175,8 @@ FOUND = _query(f"{WITH_STAGES} {_FILTERED}")
 _CUT = " order by e.batch_id, e.row, e.roster_id offset cast(:skip as bigint) limit cast(:most as bigint)"
 FOUND_AT_ONCE = _query(WITH_FACTS.replace(PEOPLE, PEOPLE + _CUT) + " select * from facts order by batch_id, row, roster_id")
 """Everybody in the order of the lists: the page is cut before anybody's place is looked up."""
+RANKED_AT_ONCE = _query(
+    WITH_FACTS.replace(PEOPLE, PEOPLE + _CUT.replace("order by", f"order by {_RANKED},"))
+    + f" select * from facts order by {_RANKED}, batch_id, row, roster_id"
+)
+"""The same in the order of departments or sites."""

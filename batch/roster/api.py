@@ -275,8 +275,9 @@ def find_people(
     after: After = "",
 ) -> Response[list[FoundLine]]:
     """People of all batches, as the page People finds and sorts them: `q` is a part of a name, a number or an address,
-    `manager` a whole address. Up to 1,000 people can be sorted by names, departments and sites, which are sealed. While
-    there are more, the header `Link` names the next page; in the order of the lists nobody is on two pages."""
+    `manager` a whole address. Up to 1,000 people can be sorted by name, which is sealed; more by department or site, whose
+    people are then in the order of the lists. While there are more, the header `Link` names the next page; in the order of
+    the lists nobody is on two pages."""
     asked = searching.PeopleSearch(
         words.strip(), tuple(dict.fromkeys(stage or ())), department.strip(), batch, order=order, site=site.strip(),
         manager=manager.strip(),

@@ -21,7 +21,7 @@ from batch.people import departments, employees
 from batch.people.departments import Grouping
 from batch.people.employees import EmployeeProfile
 from batch.people.funnel import FunnelLine, Stage, about, lines_of
-from batch.people.queries import FOUND, FOUND_AT_ONCE
+from batch.people.queries import FOUND, FOUND_AT_ONCE, RANKED_AT_ONCE
 from batch.roster import batches
 from batch.roster.batches import RosterLine
 from likeness.ground.db import tenant_of
@@ -54,6 +54,11 @@ class SortOrder(StrEnum):
     @property
     def opens(self) -> bool:
         return self.value.startswith(("name", "department", "site"))
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """Whose names it goes by."""
+        return next((by for by in Grouping if self.value.startswith(by)), None)
 
 
 class TooManyToSort(Unprocessable):
@@ -109,7 +114,7 @@ def people(
     """At most so many, each with their batch; in the order of the lists those `after` a batch, a row and a line. Raises
     `TooManyToSort`."""
     if asked.order.opens:
-        found = _in_words(session, keys, asked, now)[skip : skip + most]
+        found = _in_words(session, keys, asked, now, most, skip)
     elif not asked.opens:
         found = _page(session, keys, asked, now, most, skip, after=after)
     else:
@@ -128,20 +133,32 @@ def everybody(
     return _page(session, keys, in_turn, now, most, 0)
 
 
-def _in_words(session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime) -> list[FunnelLine]:
-    """All of them by name, department or site; whose key is gone and who has none stand last."""
+def _in_words(
+    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, skip: int
+) -> list[FunnelLine]:
+    """By name, department or site; whose key is gone and who has none stand last. Among many the people of one department
+    or site stand in the order of the lists, because only one name of each is opened."""
     found = everybody(session, keys, asked, now, MOST_SORTED + 1)
     if len(found) > MOST_SORTED:
+        if asked.order.grouping is not None and not asked.opens:
+            return _page(session, keys, asked, now, most, skip, ranked=_ranked(session, keys, asked.order))
         raise TooManyToSort(
-            f"Names, departments and sites are sealed, and {MOST_SORTED:,} people at most can be sorted by them. Narrow the"
-            " list by batch, department or stage first. It stands in the order of your lists now."
+            f"Names are sealed, and {MOST_SORTED:,} people at most can be sorted by them. Narrow the list by batch,"
+            " department or stage first. It stands in the order of your lists now."
         )
     who = batches.profiles(session, keys, found)
     words = {one: _collated(asked.order, about) for one, about in who.items()}
     blank = [line for line in found if not words.get(line.employee_id, ("",))[0]]
     rest = [line for line in found if words.get(line.employee_id, ("",))[0]]
     rest.sort(key=lambda line: words[line.employee_id], reverse=asked.order.endswith("-down"))
-    return rest + blank
+    return (rest + blank)[skip : skip + most]
+
+
+def _ranked(session: Session, keys: KeyFolder, order: SortOrder) -> list[bytes]:
+    """The digests of departments or sites in their order; of whom the lists name none stands last, as what is no digest."""
+    known = employees.groups(session, keys, order.grouping or Grouping.DEPARTMENT)
+    found = sorted((folded(one.name), one.index) for one in known if one.name and one.index)
+    return [digest for _, digest in (reversed(found) if order.endswith("-down") else found)]
 
 
 def _collated(order: SortOrder, who: EmployeeProfile) -> tuple[str, str]:
@@ -168,7 +185,7 @@ def _named(
 
 def _page(
     session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, skip: int,
-    employee_id: UUID | None = None, after: tuple[UUID, int, UUID] | None = None,
+    employee_id: UUID | None = None, after: tuple[UUID, int, UUID] | None = None, ranked: list[bytes] | None = None,
 ) -> list[FunnelLine]:  # fmt: skip
     values: dict[str, Any] = {"batch": asked.batch_id, "employee": employee_id, "most": most, "skip": skip}
     if after is not None:
@@ -179,13 +196,15 @@ def _page(
     for by, words in ((Grouping.SITE, asked.site), (Grouping.MANAGER, asked.manager)):
         if words:
             values[str(by)] = departments.digest(index_key, by, words)
+    values |= {"ranked": ranked, "order": str(asked.order)}
     # Without a question about stages the page is cut before anybody's place is looked up.
-    plain = not asked.stages and asked.waiting is None and asked.order == SortOrder.LIST
+    plain = not asked.stages and asked.waiting is None and (ranked is not None or asked.order == SortOrder.LIST)
     if not plain:
         values |= {"stages": [str(one) for one in asked.stages] or None, "waiting": asked.waiting}
         stages = [str(one) for one in Stage]
-        values |= {"order": str(asked.order), "in_order": stages[:: -1 if asked.order == SortOrder.STAGE_DOWN else 1]}
-    return lines_of(session.execute(FOUND_AT_ONCE if plain else FOUND, about(session, now, **values)), now)
+        values |= {"in_order": stages[:: -1 if asked.order == SortOrder.STAGE_DOWN else 1]}
+    at_once = FOUND_AT_ONCE if ranked is None else RANKED_AT_ONCE
+    return lines_of(session.execute(at_once if plain else FOUND, about(session, now, **values)), now)
 
 
 def _narrowed(session: Session, keys: KeyFolder, department: str) -> Collection[bytes]:

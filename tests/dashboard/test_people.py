@@ -97,6 +97,10 @@ def test_people_of_all_batches_are_found_and_sorted(
     assert 'id="unsortable"' in get(client, "/desk/people")
     assert "Too many people to sort" in get(client, "/desk/people?order=name")
     assert names("order=name&department=Design") == ["Ada", "Cleo"]
+    assert names("order=site")[:2] == ["Finn", "Eve"], "one line of each site is opened"
+    assert names("order=site-down&stage=added")[:2] == ["Eve", "Finn"]
+    assert set(names("order=department-down")[:2]) == {"Bea", "Dora"}
+    assert set(names("order=department")[4:]) == {"Eve", "Finn"}, "who has none stands last"
     assert names("site=ZÜRICH") == ["Eve"]
     assert sorted(names("manager=M@x.example")) == ["Eve", "Finn"]
     assert names("manager=m@x.example&site=Bern&q=finn") == ["Finn"]

@@ -48,13 +48,14 @@ class Heading:
     order: SortOrder | None = None
     """What a click on it asks for: up, then down, then the order of the lists."""
     opens: bool = False
+    """Every name has to be opened for it."""
 
 
 def heading(asked: PeopleSearch, name: str, up: SortOrder | None, down: SortOrder | None) -> Heading:
     if up is None or down is None:
         return Heading(name)
     following = {up: ("ascending", down), down: ("descending", SortOrder.LIST)}
-    return Heading(name, *following.get(asked.order, ("", up)), opens=up.opens)
+    return Heading(name, *following.get(asked.order, ("", up)), opens=up == SortOrder.NAME)
 
 
 def asked_by(values: MultiDict[Any]) -> tuple[PeopleSearch, int]:
