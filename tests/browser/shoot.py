@@ -122,6 +122,7 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("desk-batch-delete", "hr", f"{batch}/delete"),
         ("desk-settings", "hr", "/settings"),
         ("desk-leaving", "hr", "/settings/leaving"),
+        ("desk-sender", "hr", "/settings/sender"),
         ("desk-keys", "hr", "/team/keys"),
         ("desk-webhooks", "hr", "/team/webhooks"),
         ("legal-requests", "legal", "/legal/requests"),

@@ -30,7 +30,7 @@ from likeness.mail import mail
 from likeness.mail.smtp import MailOutcome
 from likeness.run.serving import server
 from likeness.web.guards import cookie_name
-from tenants import looks
+from tenants import looks, packs
 from tenants.members import members, programs
 from tenants.models import CUTOUT, Member, Role
 from tests.browser.turns import (
@@ -112,6 +112,7 @@ def build(kernel: Kernel, address: str) -> World:
             for number, (name, department) in enumerate(PEOPLE)
         ]  # fmt: skip
         invitations.invite_all(session, [person.id for person in people[:-2]], utc_now())
+        packs.add(session, "Workshop", [look.id for look in looks.list_looks(session)[:2]], caller="member:x")
     run_jobs(kernel, tenant=tenant)
     cookies = {"withdrawn": withdrawn(kernel, people[17])}
     address_question = asked_for_address(kernel, people[14])

@@ -96,7 +96,7 @@ def _block(lines: list[str], language: str, colour: str) -> str:
         item = MARK.match(paragraph)
         style = "margin:0 0 8px;font-weight:600" if heading else "margin:0 0 10px"
         quote = paragraph.startswith("> ")
-        style += ";padding-inline-start:18px" if item else ""
+        style += ";padding-inline-start:18px;text-indent:-12px" if item else ""
         style += f";border-inline-start:3px solid {colour}" if quote else ""
         text = f"• {paragraph[2:]}" if paragraph.startswith("* ") else paragraph[2 * quote :]
         shown.append(f'<p style="{style}">{_linked(text)}</p>')
