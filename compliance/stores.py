@@ -152,7 +152,8 @@ TABLES: Mapping[str, Table] = {
                technical="id tenant_id roles departments created_at invited_by roles_by roles_at joined_at signed_in_at"
                " seen_at disabled_at"),
         _table("provider", Fate.NOBODY,
-               technical="id tenant_id issuer organization alias brokered members_acr created_at disabled_at"),
+               technical="id tenant_id issuer organization alias brokered members_acr created_at disabled_at came_at"
+               " refused_at"),
         _table("provider_session", Fate.NOBODY, identifying="hint",
                technical="id tenant_id session_id session_hash subject_hash started_at"),
         _table("provider_domain", Fate.NOBODY, technical="id tenant_id provider_id domain"),

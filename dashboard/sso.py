@@ -154,6 +154,7 @@ def come_back(request: Request[Any, Any, Any]) -> Response[Any]:
         log.warning("a sign-in was refused", extra={"why": problem.why})
         if provider is not None:
             with kernel.db.transaction(provider.tenant_id) as session:
+                providers.note(session, provider, refused_at=utc_now())
                 ledger.record(session, "identity.refused", objects=[provider.id])
         return _problem(request, problem, provider)
 
@@ -263,6 +264,8 @@ def _signed_in(
         )  # fmt: skip
         session.flush()
         sessions.note(session, kernel.keys, session_id, proof, token, now)
+        if Kind.MEMBER in parts:
+            providers.note(session, provider, came_at=now)
         ledger.record(session, "session.started", caller=f"{kind}:{person}")
     response = signed(request, value, go_to)
     response.set_cookie(**attempt_cookie(kernel, ""))

@@ -36,7 +36,8 @@ from tenants.members.edges import api_programs, api_sender
 from tenants.members.founding import Seat
 from tenants.members.permissions import Permission
 from tenants.models import Look, Tenant
-from tenants.sso import identities, letters, providers
+from tenants.sso import identities, letters, organizations, providers
+from tenants.sso.organizations import WantedSignIn
 from tenants.tries import counted
 from tenants.webhooks import api as api_webhooks
 
@@ -122,6 +123,9 @@ class NewTenant(Struct, forbid_unknown_fields=True):
     authority: str = ""
     employee_quota: int = 500
     credits: int = 0
+    domains: list[str] = []
+    """Mail domains that were checked to be the company's: it gets an organization in Keycloak, and its people come in with
+    their accounts. Needs a server that may add organizations."""
 
 
 @dataclass
@@ -171,6 +175,10 @@ class NewLook(LookWords, kw_only=True):
 
     name: str
     for_nobody: bool = False
+
+
+class MailDomains(Struct, forbid_unknown_fields=True):
+    domains: list[str]
 
 
 class Grant(Struct, forbid_unknown_fields=True):
@@ -306,20 +314,34 @@ def _mark(one: Tenant | Look) -> Mark:
 @post("/tenants", guards=OPERATORS, sync_to_thread=True)
 def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> TenantFounded:
     """A company with its owner, who works HR as well, and a second seat for legal, which may be taken later."""
+    kernel, caller = kernel_of(request), str(signed_in(request))
     access.check(request, Permission.COMPANIES_FOUND)
-    tenant = founding.found(
-        kernel_of(request),
-        data.name,
-        Seat(data.admin_name, data.admin_email),
-        Seat(data.legal_name, data.legal_email),
-        granted=data.credits,
-        caller=str(signed_in(request)),
-        now=utc_now(),
-        contact=data.contact,
-        authority=data.authority,
-        employee_quota=data.employee_quota,
-    )
+    with organizations.made(kernel, data.name, WantedSignIn(organizations.plain(data.domains))) as made:
+        tenant = founding.found(
+            kernel,
+            data.name,
+            Seat(data.admin_name, data.admin_email),
+            Seat(data.legal_name, data.legal_email),
+            granted=data.credits,
+            caller=caller,
+            now=utc_now(),
+            contact=data.contact,
+            authority=data.authority,
+            employee_quota=data.employee_quota,
+        )
+        organizations.connect(kernel, tenant, made, caller=caller)
     return TenantFounded(tenant, data.admin_email)
+
+
+@post("/tenants/{tenant_id:uuid}/sign-in", guards=OPERATORS, status_code=204, sync_to_thread=True)
+def connect_tenant(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[MailDomains]) -> None:
+    """Gives a company that is here already its organization in Keycloak. Its own provider is added by the command."""
+    kernel, caller = kernel_of(request), str(signed_in(request))
+    access.check(request, Permission.COMPANIES_FOUND)
+    with kernel.db.transaction(tenant_id) as session:
+        name = tenants.get(session).name
+    with organizations.made(kernel, name, organizations.in_words(" ".join(data.domains), needed=True)) as made:
+        organizations.connect(kernel, tenant_id, made, caller=caller)
 
 
 @post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
@@ -400,6 +422,7 @@ router = Router(
         change_approval,
         list_tenants,
         found_tenant,
+        connect_tenant,
         grant_credits,
         list_looks,
         add_look,

@@ -29,7 +29,10 @@ from likeness.kernel import Kernel, assemble
 
 SECONDS = 150
 """Less than the lease of the job that asks."""
-WITHHELD = ("owner_database_url", "broker_url", "smtp_url", "keycloak_url", "keycloak_secret", "counter_url")
+WITHHELD = (
+    "owner_database_url", "broker_url", "smtp_url", "keycloak_url", "keycloak_secret", "keycloak_setup_secret",
+    "counter_url",
+)  # fmt: skip
 
 
 class ReaderSilent(Exception):

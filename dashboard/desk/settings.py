@@ -26,6 +26,7 @@ from tenants.members import members
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.plain import whole_number
+from tenants.sso import changing
 
 DESK = [only(Kind.MEMBER)]
 MOST_DAYS = 366
@@ -48,6 +49,7 @@ def _settings_page(
         sender = mail.sender_of(session, kernel_of(request).settings.mail_from)
         balance = credits.balance(session)
         departure = leaving.open_of(session)
+        sign_in = changing.shown(session)
         working = sum(one.disabled_at is None and one.joined_at is not None for one in members.all(session))
     context = {
         "roles": me.roles,
@@ -55,6 +57,7 @@ def _settings_page(
         "balance": balance,
         "working": working,
         "departure": departure,
+        "sign_in": sign_in,
         "typed": typed or {},
         "logo": logo,
         "sender": sender,

@@ -16,6 +16,7 @@ from dashboard.operations.operations import OPERATORS, Form, number
 from dashboard.pages import page, part_of
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
+from likeness.kernel import Kernel
 from likeness.web.guards import fresh, kernel_of, signed_in
 from likeness.web.paging import Mark
 from tenants import credits, suspension, tenants
@@ -23,9 +24,11 @@ from tenants.members import access, founding
 from tenants.members.access import desk
 from tenants.members.founding import Seat
 from tenants.members.permissions import Permission
-from tenants.sso import changing
+from tenants.sso import changing, organizations
 
 ON_A_PAGE = 100
+TOLD = (409, 422, 503)
+"""What is said beside the form, with everything that was typed: Keycloak that does not answer, too."""
 
 
 @get("/operations/companies", sync_to_thread=True, guards=OPERATORS)
@@ -41,6 +44,7 @@ def _companies_page(
         found = tenants.all_tenants(session, part.lines, before=part.after)
     lines = [closing.company(kernel, one.id, now) for one in found[:ON_A_PAGE]]
     about: dict[str, Any] = {
+        "keycloak": _keycloak(kernel),
         "companies": lines, "founded": None, "typed": {}, "problem": problem, "later": part.after is not None,
         "after": part.onward(found, lambda one: Mark(one.created_at, one.id)),
     }  # fmt: skip
@@ -54,25 +58,45 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
     kernel, caller = kernel_of(request), signed_in(request)
     try:
         access.check(request, Permission.COMPANIES_FOUND)
-        tenant = founding.found(
-            kernel,
-            data.get("name", ""),
-            Seat(data.get("admin_name", ""), data.get("admin_email", "")),
-            Seat(data.get("legal_name", ""), data.get("legal_email", "")),
-            granted=number(data, "credits", 0),
-            caller=str(caller),
-            now=utc_now(),
-            contact=data.get("contact", ""),
-            authority=data.get("authority", ""),
-            employee_quota=number(data, "employee_quota", 500),
-        )
+        wanted = organizations.in_words(data.get("domains", ""))
+        with organizations.made(kernel, data.get("name", ""), wanted) as made:
+            tenant = founding.found(
+                kernel,
+                data.get("name", ""),
+                Seat(data.get("admin_name", ""), data.get("admin_email", "")),
+                Seat(data.get("legal_name", ""), data.get("legal_email", "")),
+                granted=number(data, "credits", 0),
+                caller=str(caller),
+                now=utc_now(),
+                contact=data.get("contact", ""),
+                authority=data.get("authority", ""),
+                employee_quota=number(data, "employee_quota", 500),
+            )
+            organizations.connect(kernel, tenant, made, caller=str(caller))
     except LikenessError as problem:
-        if problem.status not in (409, 422):
+        if problem.status not in TOLD:
             raise
         return _companies_page(request, {"typed": data}, problem)
     addresses = [one for one in (data.get("admin_email", ""), data.get("legal_email", "").strip()) if one]
     founded = {"name": data.get("name", ""), "addresses": addresses, "id": tenant}
     return _companies_page(request, {"founded": founded})
+
+
+@post("/operations/companies/{tenant_id:uuid}/sign-in", sync_to_thread=True, guards=OPERATORS)
+def connect_company(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Form) -> Response[Any]:
+    """Gives a company that is here already its organization. Its own provider comes by the command, with a secret."""
+    access.check(request, Permission.COMPANIES_FOUND)
+    kernel, caller = kernel_of(request), str(signed_in(request))
+    with kernel.db.transaction(tenant_id) as session:
+        name = tenants.get(session).name
+    try:
+        with organizations.made(kernel, name, organizations.in_words(data.get("domains", ""), needed=True)) as made:
+            organizations.connect(kernel, tenant_id, made, caller=caller)
+    except LikenessError as problem:
+        if problem.status not in TOLD:
+            raise
+        return _company_page(request, tenant_id, problem, data)
+    return Redirect(f"/operations/companies/{tenant_id}?said=connected", status_code=303)
 
 
 @get("/operations/companies/{tenant_id:uuid}", sync_to_thread=True, guards=OPERATORS)
@@ -90,8 +114,15 @@ def _company_page(
     with kernel.db.transaction(tenant_id) as session:
         sign_in = changing.shown(session)
     context = {"one": found, "order": uuid4(), "typed": typed or {}, "problem": problem, "said": _said(request)}
-    context["sign_in"] = sign_in
+    context |= {"sign_in": sign_in, "keycloak": _keycloak(kernel)}
     return page(request, "operations/company.html", context, status=problem.status if problem else 200)
+
+
+def _keycloak(kernel: Kernel) -> str:
+    """Whether there is one, and whether this server may make organizations in it."""
+    if not kernel.settings.keycloak_url:
+        return ""
+    return "ours" if organizations.reach_of(kernel) else "read"
 
 
 SAID = {
@@ -99,6 +130,7 @@ SAID = {
     "granted": "The credits are there.",
     "suspended": "The company is suspended. Nothing new is begun for it; everything that deletes goes on.",
     "resumed": "The company goes on as before.",
+    "connected": "Its people sign in with their accounts now.",
     "mailed": "A fresh link went to the owner's own address.",
     "closing": "The company is closed in a day, unless an owner or an operator calls it off.",
     "kept": "The closing is called off.",
@@ -190,6 +222,7 @@ routes: list[Any] = [
     show_companies,
     found_tenant,
     show_company,
+    connect_company,
     change_company,
     grant,
     suspend,

@@ -32,6 +32,10 @@ class SignIn:
     second_factor: bool
     since: datetime
     ended_at: datetime | None
+    came_at: datetime | None
+    refused_at: datetime | None
+    way: str
+    """Where the sign-in begins."""
 
 
 def shown(session: Session) -> SignIn | None:
@@ -40,7 +44,10 @@ def shown(session: Session) -> SignIn | None:
     if row is None:
         return None
     domains = providers.domains(session, row)
-    return SignIn(row.alias, domains, row.brokered, bool(row.members_acr), row.created_at, row.disabled_at)
+    return SignIn(
+        row.alias, domains, row.brokered, bool(row.members_acr), row.created_at, row.disabled_at, row.came_at,
+        row.refused_at, f"/sso/{row.id}",
+    )  # fmt: skip
 
 
 def row(session: Session) -> Provider:

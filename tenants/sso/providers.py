@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 import idna
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import UniqueConstraint, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session, col, select
 
@@ -60,6 +60,10 @@ class Provider(TenantRow, table=True):
     """What members' sign-ins have to show, `mfa` for a second factor; then a mailed link alone opens no desk."""
     created_at: datetime = Moment(default_factory=utc_now)
     disabled_at: datetime | None = Moment(default=None, nullable=True)
+    came_at: datetime | None = Moment(default=None, nullable=True)
+    """When a member last came in by it."""
+    refused_at: datetime | None = Moment(default=None, nullable=True)
+    """When an answer of it was last refused: a sign-in that was set up wrongly is seen by that."""
 
 
 class ProviderDomain(TenantRow, table=True):
@@ -101,6 +105,20 @@ def connect(
         ) from None
     ledger.record(session, "provider.connected", caller=caller, objects=[provider.id])
     return provider
+
+
+def check_free(db: Database, wanted: Collection[str]) -> None:
+    """Raises `DomainTaken` where another company has one of these."""
+    with db.transaction(PLATFORM) as session:
+        taken = session.exec(select(ProviderDomain.domain).where(col(ProviderDomain.domain).in_(wanted))).all()
+    if taken:
+        raise DomainTaken(f"Another company has: {', '.join(sorted(taken))}.")
+
+
+def note(session: Session, provider: Provider, **at: datetime) -> None:
+    """When a member last came to the desk by it, or an answer was refused. Of employees' own sign-ins nothing is noted."""
+    mine = (col(Provider.tenant_id) == tenant_of(session), col(Provider.id) == provider.id)
+    session.execute(update(Provider).where(*mine).values(**at))
 
 
 def of_company(session: Session) -> Provider | None:

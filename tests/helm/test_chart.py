@@ -196,7 +196,7 @@ SECRETS = {
     "likeness-objects": {"access-key-id": "a", "secret-access-key": "b"},
     "likeness-mail": {"smtp-url": "smtp://mail:25"},
     "likeness-bounces": {"imap-url": "imap://mail:143"},
-    "likeness-keycloak": {"client-secret": "a-secret-for-a-test"},
+    "likeness-keycloak": {"client-secret": "a-secret-for-a-test", "setup-secret": "another"},
     "likeness-ray": {"auth_token": "a-token-for-a-test"},
 }
 

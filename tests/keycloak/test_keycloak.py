@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,14 +13,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner
+from litestar.testing import TestClient
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import func, select, text
 
 from batch.visit import invitations
 from likeness.cli.main import main
 from likeness.demo.account import sign_in
-from likeness.ground.db import utc_now
-from likeness.identity import WebSession
+from likeness.ground.db import PLATFORM, utc_now
+from likeness.identity import Kind, WebSession
+from likeness.run.app import create_app
 from likeness.run.check import _sign_in as checked
 from likeness.run.postgres import EmbeddedPostgres
 from likeness.sso.administering import Reach
@@ -27,9 +30,11 @@ from likeness.sso.companies import add_company, broker_of
 from likeness.sso.keycloak import ADDRESS_SCOPE, FIRST_SIGN_IN, SECOND_FACTOR, set_up
 from likeness.sso.transport import Bounded
 from tenants import tenants
+from tenants.models import Role
 from tenants.sso import changing, providers
 from tenants.sso.providers import Provider
-from tests.factories import make_batch, make_employee, make_tenant, run_jobs
+from tests.factories import make_batch, make_employee, make_member, make_tenant, run_jobs
+from tests.factories import sign_in as sign_in_as
 from tests.keycloak.conftest import House, oidc_provider, saml_provider
 
 expect.set_options(timeout=30_000)
@@ -306,6 +311,37 @@ def test_a_companys_sign_in_is_changed_replaced_and_ended(
     assert organization["id"] != first["id"]
     assert provider["config"]["issuer"] == "https://two.example"
     assert first["id"] not in {one["id"] for one in house.keycloak.of("likeness").get_organizations()}
+
+
+def test_a_company_that_an_operator_adds_in_the_browser_has_its_organization_or_is_not_there(house: House) -> None:
+    name = f"founded-{uuid4().hex[:8]}"
+    kernel = replace(
+        house.kernel,
+        settings=house.kernel.settings.model_copy(update={"keycloak_setup_secret": house.made.setup_secret}),
+    )
+    sent = {"name": name, "admin_name": "Ada Byron", "admin_email": "ada@kestrel.example"}
+
+    def there() -> list[dict[str, Any]]:
+        admin = house.keycloak.of("likeness")
+        named = [one for one in admin.get_organizations() if one["alias"].startswith(name)]
+        return [admin.get_organization(one["id"]) for one in named]
+
+    with TestClient(create_app(kernel)) as client:
+        sign_in_as(client, kernel, PLATFORM, Kind.OPERATOR, make_member(kernel, PLATFORM, Role.OPERATOR).id)
+        refused = client.post("/operations/tenants", data=sent | {"domains": f"{name}.example", "admin_email": "nobody"})
+        assert refused.status_code == 422
+        assert there() == [], "what was made there is taken away again"
+        assert "is set up" in client.post("/operations/tenants", data=sent | {"domains": f"{name}.example"}).text
+        (organization,) = there()
+        assert [one["name"] for one in organization["domains"]] == [f"{name}.example"]
+        again = sent | {"name": f"{name}-2", "domains": [f"{name}.example"]}
+        assert client.post("/api/v1/tenants", json=again).status_code == 409, "another company has the domain"
+        later = client.post("/api/v1/tenants", json=again | {"domains": []}).json()["id"]
+        page = client.post(f"/operations/companies/{later}/sign-in", data={"domains": f"{name}.test"}).text
+        assert f"for addresses of {name}.test" in page
+        assert len(there()) == 2
+    with kernel.db.transaction(UUID(later)) as session:
+        assert changing.row(session).organization in {one["id"] for one in there()}
 
 
 def test_keys_are_changed_while_people_sign_in_and_the_way_there_and_back_is_quick(

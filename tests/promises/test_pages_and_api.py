@@ -75,6 +75,7 @@ SAME = {
     "/operations/companies/{tenant_id}/keep": "POST /tenants/{tenant_id}/keep",
     "/operations/companies/{tenant_id}/link": "POST /tenants/{tenant_id}/link",
     "/operations/companies/{tenant_id}/resume": "POST /tenants/{tenant_id}/resume",
+    "/operations/companies/{tenant_id}/sign-in": "POST /tenants/{tenant_id}/sign-in",
     "/operations/companies/{tenant_id}/suspend": "POST /tenants/{tenant_id}/suspend",
     "/operations/jobs/{job_id}/again": "POST /jobs/{job_id}/again",
     "/operations/operators/{member_id}/disable": "DELETE /operators/{member_id}",

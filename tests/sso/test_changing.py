@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import uuid4
+
 import pytest
 from litestar.testing import TestClient
 
-from likeness.ground.db import utc_now
+from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link
 from likeness.kernel import Kernel
+from likeness.run.app import create_app
 from tenants.models import Role
 from tenants.sso import changing, providers
-from tests.factories import give_consent
+from tests.factories import give_consent, make_member, sign_in
 from tests.sso.conftest import Browser, Company, make_company
 
 
@@ -88,3 +92,49 @@ def test_a_company_without_a_sign_in_has_nothing_to_change(sso_kernel: Kernel) -
         assert changing.shown(session) is None
         with pytest.raises(providers.ProviderMissing):
             changing.end(session, utc_now())
+
+
+def test_a_company_reads_of_its_sign_in_under_settings_and_when_it_worked_for_a_member(
+    browser: Browser, zebra: Company, acme: Company
+) -> None:
+    zebra.member(Role.OWNER, Role.HR, name="hanna", joined=False)
+    acme.member(Role.OWNER, Role.HR, name="other", joined=False)
+    browser.sign_in(zebra, zebra.account("hanna"))
+    said = browser.client.get("/settings").text
+    assert f"<dd>{zebra.domain}</dd>" in said
+    assert "nobody has tried it yet" not in said
+    assert acme.domain not in said
+    assert f"/sso/{zebra.provider.id}?go_to=/settings" in said
+    with TestClient(browser.client.app) as there:
+        sign_in(there, acme.kernel, acme.tenant, Kind.MEMBER, acme.member(Role.OWNER).id)
+        said = there.get("/settings").text
+        assert "nobody has tried it yet" in said
+        assert zebra.domain not in said
+
+
+def test_when_an_employee_came_by_it_is_noted_nowhere(browser: Browser, zebra: Company) -> None:
+    zebra.employee("nadia")
+    assert browser.sign_in(zebra, zebra.account("nadia")).status_code in (200, 303)
+    assert zebra.sessions() == 1
+    with zebra.kernel.db.transaction(zebra.tenant) as session:
+        shown = changing.shown(session)
+    assert shown is not None
+    assert shown.came_at is None
+
+
+def test_a_keycloak_that_does_not_answer_leaves_no_company_behind(sso_kernel: Kernel) -> None:
+    """The form says so and keeps what was typed; where the server may not change it, the page names the command."""
+    sent = {"name": f"K{uuid4().hex}", "admin_name": "Ada Byron", "admin_email": "ada@kestrel.example"}
+    for secret, status in (("", 409), ("a-secret", 503)):
+        away = {"keycloak_url": "http://127.0.0.1:9", "keycloak_setup_secret": secret}
+        kernel = replace(sso_kernel, settings=sso_kernel.settings.model_copy(update=away))
+        with TestClient(create_app(kernel)) as client:
+            operator = make_member(kernel, PLATFORM, Role.OPERATOR)
+            sign_in(client, kernel, PLATFORM, Kind.OPERATOR, operator.id)
+            answer = client.post("/operations/tenants", data=sent | {"domains": "kestrel.example"})
+            assert answer.status_code == status
+            assert sent["name"] in answer.text
+            assert ('name="domains"' in answer.text) == bool(secret)
+            assert client.post("/api/v1/tenants", json=sent | {"domains": ["kestrel.example"]}).status_code == status
+            assert not [one for one in client.get("/api/v1/tenants").json() if one["name"] == sent["name"]]
+            assert client.post("/api/v1/tenants", json=sent | {"domains": ["nonsense"]}).status_code == 422

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import secrets
-import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
@@ -20,7 +17,6 @@ from likeness.kernel import Kernel, assemble
 from likeness.sso.administering import Reach
 from likeness.sso.companies import (
     Broker,
-    add_company,
     broker_of,
     change_company,
     end_company,
@@ -28,6 +24,9 @@ from likeness.sso.companies import (
     remove_company,
 )
 from likeness.sso.keycloak import MFA, set_up
+
+if TYPE_CHECKING:
+    from tenants.sso.organizations import WantedSignIn
 
 console = Console()
 PROVIDER_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -93,19 +92,20 @@ def add(
     """Add the company NAME; with --domain it gets an organization in Keycloak, with --provider its own sign-in."""
     from likeness.ground.db import utc_now
     from tenants.members.founding import Seat, found
+    from tenants.sso import organizations
 
     wanted = _wanted(domains, provider, members_mfa)
     kernel = _kernel()
-    begun = _begin(name, wanted)
+    if wanted.domains:
+        _reach()
     try:
-        tenant = found(
-            kernel, name, Seat(admin_name, admin_email), Seat(legal_name, legal_email), granted=granted, caller="system",
-            now=utc_now(), contact=contact,
-        )  # fmt: skip
-        if begun:
-            _connect(kernel, tenant, begun, wanted)
+        with organizations.made(kernel, name, wanted) as begun:
+            tenant = found(
+                kernel, name, Seat(admin_name, admin_email), Seat(legal_name, legal_email), granted=granted,
+                caller="system", now=utc_now(), contact=contact,
+            )  # fmt: skip
+            organizations.connect(kernel, tenant, begun, caller="system")
     except LikenessError as error:
-        _undo(begun)
         raise click.ClickException(str(error)) from error
     console.print(f"{name} was added: {tenant}. Its first link is on its way to {admin_email}.", highlight=False)
 
@@ -118,19 +118,18 @@ def add(
 def connect(tenant: UUID, domains: tuple[str, ...], provider: Path | None, members_mfa: bool) -> None:
     """Give the company TENANT, which is here already, an organization in Keycloak and its own sign-in."""
     from tenants import tenants
+    from tenants.sso import organizations
 
     wanted, kernel = _wanted(domains, provider, members_mfa), _kernel()
     if not wanted.domains:
         raise click.UsageError("Name at least one --domain.")
-    begun: MadeInKeycloak | None = None
     try:
         with kernel.db.transaction(tenant) as session:
             name = tenants.get(session).name
-        begun = _begin(name, wanted)
-        if begun:
-            _connect(kernel, tenant, begun, wanted)
+        _reach()
+        with organizations.made(kernel, name, wanted) as begun:
+            organizations.connect(kernel, tenant, begun, caller="system")
     except LikenessError as error:
-        _undo(begun)
         raise click.ClickException(str(error)) from error
     console.print(f"{name} signs in with its own accounts now.", highlight=False)
 
@@ -147,7 +146,7 @@ def change(tenant: UUID, domains: tuple[str, ...], provider: Path | None, member
     With another provider everybody who came by the earlier one is signed out, and connects their account anew.
     """
     from tenants import tenants
-    from tenants.sso import changing, providers
+    from tenants.sso import changing, organizations, providers
 
     if members_mfa and not provider:
         raise click.UsageError("--members-mfa needs --provider: Keycloak asks for it after that provider's own sign-in.")
@@ -160,7 +159,7 @@ def change(tenant: UUID, domains: tuple[str, ...], provider: Path | None, member
         broker, alias = _broker(provider, second_factor=bool(acr)), row.alias
         if broker is not None and is_other(reach, alias, broker):
             remove_company(reach, alias)
-            alias = _alias(name)
+            alias = organizations.alias_for(name)
         organization = change_company(reach, alias, name, wanted, broker)
         moved = None if (alias, organization) == (row.alias, row.organization) else (alias, organization)
         with kernel.db.transaction(tenant) as session:
@@ -194,26 +193,8 @@ def end_sign_in(tenant: UUID) -> None:
         raise click.ClickException(f"{error} There it goes on; run this once more when it answers.") from error
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What was asked for on the command line, read before anything is made."""
-
-    domains: list[str]
-    broker: Broker | None
-    members_acr: str
-
-
-@dataclass(frozen=True)
-class MadeInKeycloak:
-    """What was made in Keycloak, and is taken away again if the company cannot be."""
-
-    reach: Reach
-    alias: str
-    organization: str
-
-
-def _wanted(domains: tuple[str, ...], provider: Path | None, members_mfa: bool) -> Wanted:
-    from tenants.sso.providers import plain_domain
+def _wanted(domains: tuple[str, ...], provider: Path | None, members_mfa: bool) -> WantedSignIn:
+    from tenants.sso import organizations
 
     if (provider or members_mfa) and not domains:
         raise click.UsageError("--provider and --members-mfa need at least one --domain.")
@@ -224,7 +205,7 @@ def _wanted(domains: tuple[str, ...], provider: Path | None, members_mfa: bool) 
         )
     broker = _broker(provider, second_factor=members_mfa)
     try:
-        return Wanted([plain_domain(one) for one in domains], broker, MFA if members_mfa else "")
+        return organizations.WantedSignIn(organizations.plain(domains), broker, MFA if members_mfa else "")
     except LikenessError as error:
         raise click.ClickException(str(error)) from error
 
@@ -241,44 +222,12 @@ def _broker(provider: Path | None, *, second_factor: bool) -> Broker | None:
         raise click.ClickException(str(error)) from error
 
 
-def _begin(name: str, wanted: Wanted) -> MadeInKeycloak | None:
-    if not wanted.domains:
-        return None
-    reach, alias = _reach(), _alias(name)
-    try:
-        return MadeInKeycloak(reach, alias, add_company(reach, alias, name, wanted.domains, wanted.broker))
-    except LikenessError as error:
-        raise click.ClickException(str(error)) from error
-
-
 def _reach() -> Reach:
+    """Says which setting is missing where one is."""
     settings = _settings()
-    secret = os.environ.get("LIKENESS_KEYCLOAK_SETUP_SECRET", "")
-    if not secret:
+    if not settings.keycloak_setup_secret:
         raise click.ClickException("LIKENESS_KEYCLOAK_SETUP_SECRET is not set; `likeness keycloak setup` writes it.")
-    return Reach(settings.keycloak_url, settings.keycloak_realm, client_secret=secret)
-
-
-def _connect(kernel: Kernel, tenant: UUID, begun: MadeInKeycloak, wanted: Wanted) -> None:
-    from tenants.sso import providers
-
-    issuer = kernel.issuer.name if kernel.issuer else ""
-    with kernel.db.transaction(tenant) as session:
-        providers.connect(
-            session, issuer=issuer, organization=begun.organization, alias=begun.alias, domains=wanted.domains,
-            brokered=wanted.broker is not None, members_acr=wanted.members_acr,
-        )  # fmt: skip
-
-
-def _undo(begun: MadeInKeycloak | None) -> None:
-    if begun is not None:
-        remove_company(begun.reach, begun.alias)
-
-
-def _alias(name: str) -> str:
-    """A name of its own in the realm: two companies may be called the same."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return f"{re.sub(r'[^a-z0-9]+', '-', plain).strip('-')[:30] or 'company'}-{secrets.token_hex(3)}"
+    return Reach(settings.keycloak_url, settings.keycloak_realm, client_secret=settings.keycloak_setup_secret)
 
 
 def _settings() -> Settings:

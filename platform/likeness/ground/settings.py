@@ -148,6 +148,11 @@ class Settings(BaseSettings):
     keycloak_realm: str = Field("likeness", description="The realm that `likeness keycloak setup` made.")
     keycloak_client: str = Field("likeness", description="The client of the web server in that realm.")
     keycloak_secret: str = Field("", description="The secret of that client, as `likeness keycloak setup` wrote it.")
+    keycloak_setup_secret: str = Field(
+        "",
+        description="The second secret of `likeness keycloak setup`, which makes organizations in the realm. The commands"
+        " need it; the web server only where operators give companies their sign-in in the browser.",
+    )
     ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
     studios: int = Field(
         8, description="Sittings' orders that may run on the cluster at once, each on one GPU.", ge=1, le=1024

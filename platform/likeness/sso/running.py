@@ -78,7 +78,9 @@ class OwnKeycloak:
             f"LIKENESS_KEYCLOAK_URL={self.url}\nLIKENESS_KEYCLOAK_SECRET={made.client_secret}\n"
             f"LIKENESS_KEYCLOAK_SETUP_SECRET={made.setup_secret}\n",
         )
-        return settings.model_copy(update={"keycloak_url": self.url, "keycloak_secret": made.client_secret})
+        # Here the web server and whoever adds companies are the same machine.
+        known = {"keycloak_secret": made.client_secret, "keycloak_setup_secret": made.setup_secret}
+        return settings.model_copy(update={"keycloak_url": self.url} | known)
 
     def reach(self, realm: str) -> Reach:
         """One of its realms, as the administrator of all."""
