@@ -57,6 +57,7 @@ def _settings_page(
         "balance": balance,
         "working": working,
         "departure": departure,
+        "bound": me.departments is not None,
         "sign_in": sign_in,
         "typed": typed or {},
         "logo": logo,

@@ -45,6 +45,7 @@ class Permission(StrEnum):
     CONCERNS_ANSWER = "concerns.answer"
     PEOPLE_ERASE = "people.erase"
     COMPANY_LEAVE = "company.leave"
+    COMPANY_HAND_BACK = "company.hand-back"
     INSTALLATION_READ = "installation.read"
     COMPANIES_FOUND = "companies.found"
     COMPANIES_CHANGE = "companies.change"
@@ -81,7 +82,8 @@ WORDS: Mapping[Permission, str] = {
     P.HOLDS_CHANGE: "place, confirm and lift holds",
     P.REQUESTS_ENTER: "enter what somebody asked for by letter",
     P.REQUESTS_DECIDE: "decide about what people ask for",
-    P.PEOPLE_ERASE: "delete people, and take what is handed back when the company leaves",
+    P.PEOPLE_ERASE: "delete people",
+    P.COMPANY_HAND_BACK: "take what is handed back when the company leaves",
     P.COMPANY_LEAVE: "have the company leave, with everything deleted",
     P.PERSON_FIND: "find one person by name, which the log and the person's own record say",
     P.CONCERNS_ANSWER: "read and answer what people say is wrong",
@@ -118,6 +120,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         P.APPROVAL_CHANGE,
         P.REQUESTS_ENTER,
         P.PEOPLE_ERASE,
+        P.COMPANY_HAND_BACK,
         P.CONCERNS_ANSWER,
     },
     Role.BRAND: EVERY_MEMBER | {P.LOOKS_READ, P.LOOKS_CHANGE, P.LOOKS_BIND, P.BATCHES_READ, P.HEADSHOTS_READ},
@@ -156,9 +159,10 @@ WHOLE_COMPANY = frozenset(
         P.MEMBERS_CHANGE,
         P.COMPANY_CHANGE,
         P.APPROVAL_CHANGE,
+        P.COMPANY_HAND_BACK,
     }
 )
-"""What changes something for people of every department, so nobody who is bound to some may do it. Of looks they change
+"""What is about people of every department, so nobody who is bound to some may do it. Of looks they change
 those of their departments alone: `looks.py`."""
 
 FOR_MACHINES = frozenset(Permission) - {

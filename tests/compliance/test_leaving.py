@@ -164,6 +164,10 @@ def test_a_company_leaves_with_everything_and_a_certificate(
     assert in_db(kernel, alice) == [], "a day passes first"
     gone_on(kernel, alice)
     assert in_db(kernel, alice) == [], "it waits for what is handed back"
+    with kernel.db.transaction(tenant) as session:
+        bound = sign_in_member(client, kernel, tenant, Role.HR)
+        session.execute(text("update member set departments = '[]' where id = :id"), {"id": bound.id})
+    assert client.get(f"{API}/leaving/package").status_code == 403, "it holds people of every department"
     sign_in_member(client, kernel, tenant, Role.HR)
     packed = client.get(f"{API}/leaving/package")
     assert packed.status_code == 200
