@@ -182,7 +182,7 @@ def standing(session: Session, employee_id: UUID) -> Invitation | None:
 def deliver(attempt: jobs.Attempt, invitation_id: str, template: str, number: str) -> None:
     kernel, now = attempt.kernel, utc_now()
     with attempt.finishing() as session:
-        invitation = _wanted(session, UUID(invitation_id), template, now)
+        invitation = _wanted(session, UUID(invitation_id), template, int(number), now)
         if invitation is None:
             return
         if not letters.post(
@@ -305,6 +305,9 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
     identities.forget(session, employee_id)
     invitation = standing(session, employee_id)
     ended = [at for at in _end_links(session, employee_id) if invitation is not None and at >= invitation.created_at]
+    if invitation is not None:
+        invitation.mails += 1
+        session.add(invitation)
     # Nobody has been there at the new address, so none of the earlier invitations was opened by its owner.
     session.execute(
         update(Invitation)
@@ -389,7 +392,7 @@ def send(session: Session, invitation: Invitation, template: str) -> None:
     jobs.send(session, deliver, str(invitation.id), template, str(invitation.mails))
 
 
-def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime) -> Invitation | None:
+def _wanted(session: Session, invitation_id: UUID, template: str, number: int, now: datetime) -> Invitation | None:
     """The invitation, unless the mail has lost its point since it was asked for. Of who has said no it looks sent."""
     invitation = session.exec(
         select(Invitation)
@@ -411,6 +414,9 @@ def _wanted(session: Session, invitation_id: UUID, template: str, now: datetime)
             session.add(invitation)
         return None
     if template == NO_LINK:
+        return None
+    # Nor does one that they asked for before the company gave their line another address.
+    if employees.get(session, invitation.employee_id).opted_out_at is not None and number < invitation.mails:
         return None
     if template == "ready":
         stage = employees.stage(session, invitation.employee_id, now)

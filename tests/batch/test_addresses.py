@@ -303,10 +303,15 @@ def test_what_becomes_of_who_withdrew_is_told_where_they_withdrew(kernel: Kernel
     with kernel.db.transaction(tenant) as session:
         waits = replace(old, email="waits@zebra.example")
         assert addresses.correct(session, kernel.keys, {person.id: waits}, utc_now(), caller="hr") == {person.id}
-        attending.withdraw(session, person.id, utc_now())
+        consents.withdraw(session, person.id, utc_now())
         assert addresses.pending(session) == {}, "nothing is asked of them any more"
+        # They ask for a link, and HR is quicker than the mail.
+        invitations.link_to_oneself(session, person.id, utc_now() + timedelta(minutes=3), caller="employee:x")
         entered = replace(old, email="entered@zebra.example")
         assert addresses.correct(session, kernel.keys, {person.id: entered}, utc_now(), caller="hr") == set()
+    run_jobs(kernel, tenant=tenant)
+    assert letters(kernel, tenant, "link") == []
+    attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=tenant, ahead=timedelta(minutes=11))
     assert [letter.to for letter in letters(kernel, tenant, "withdrawn")] == [old.email]
     line = found(kernel, tenant, "entered@zebra.example")
