@@ -333,7 +333,7 @@ def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> 
     return TenantFounded(tenant, data.admin_email)
 
 
-@post("/tenants/{tenant_id:uuid}/sign-in", guards=OPERATORS, status_code=204, sync_to_thread=True)
+@post("/tenants/{tenant_id:uuid}/sign-in", guards=[*OPERATORS, fresh], status_code=204, sync_to_thread=True)
 def connect_tenant(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[MailDomains]) -> None:
     """Gives a company that is here already its organization in Keycloak. Its own provider is added by the command."""
     kernel, caller = kernel_of(request), str(signed_in(request))

@@ -55,11 +55,11 @@ def _go_on(
     """For who withdrew: to HR a line like every other of who did not take part, to the person their own page."""
     receipt, again = new_token(person.tenant_id), uuid4()
     reads = employees.words(kernel.keys, person, tenants.get(session))
-    whose.hand(erasure, receipt, who, reads.language)
+    left = _as_they_left(session, kernel, person, who)
+    whose.hand(erasure, receipt, left or who, reads.language)
     session.add(erasure)
     invitation, links, copies = _invitation(session, person), _links(session, person), _copies(session, person)
     runs = invitation is not None and invitation.revoked_at is None and invitation.expires_at > now
-    left_from = _left_from(session, kernel, person)
     hand_over_sessions(session, person.id, again)
     identities.hand_over(session, person.id, again)
     if runs:
@@ -70,7 +70,7 @@ def _go_on(
     chosen = employees.chosen_language(kernel.keys, person)
     wipe_rows(session, kernel, person.id, now, line_stays=True)
     # Whoever reads another address that the company has entered since is not to learn what was deleted, nor of whom.
-    who = replace(who, receipt=receipt if left_from is None else None)
+    who = replace(who, receipt=receipt if left is None else None)
     employees.enter_again(
         session, kernel.keys, again, person, who, language=chosen, opted_out_at=person.opted_out_at or now
     )
@@ -87,7 +87,7 @@ def _go_on(
     letter = employees.letter(
         "withdrawn",
         reads := employees.words(kernel.keys, line, tenant),
-        who if left_from is None else replace(who, email=left_from),
+        left or who,
         tenant,
         link=f"{receipt_link(kernel.settings, receipt)}?language={reads.language}",
     )
@@ -134,14 +134,18 @@ def _invitation(session: Session, person: Employee) -> Invitation | None:
     return session.exec(select(Invitation).where(*mine).order_by(*newest).limit(1)).first()
 
 
-def _left_from(session: Session, kernel: Kernel, person: Employee) -> str | None:
-    """The address at which they withdrew, where the company has given their line another one since."""
+def _as_they_left(session: Session, kernel: Kernel, person: Employee, who: EmployeeProfile) -> EmployeeProfile | None:
+    """With the name and the address under which they withdrew, where the company has given their line another one since."""
     since = [
         one
         for one in addresses.corrected(session, person.id)
         if person.opted_out_at and one.ended_at and one.ended_at >= person.opted_out_at
     ]
-    return addresses.new_address(kernel.keys, since[-1]) if since else None
+    if not since:
+        return None
+    key = kernel.keys.open(employees.profile_ref(person.tenant_id, person.id))
+    email, _, name = key.open(since[-1].sealed, addresses.CONTEXT).decode().partition("\n")
+    return replace(who, email=email, full_name=name or who.full_name)
 
 
 def _links(session: Session, person: Employee) -> list[Link]:

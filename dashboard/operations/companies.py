@@ -82,7 +82,7 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
     return _companies_page(request, {"founded": founded})
 
 
-@post("/operations/companies/{tenant_id:uuid}/sign-in", sync_to_thread=True, guards=OPERATORS)
+@post("/operations/companies/{tenant_id:uuid}/sign-in", sync_to_thread=True, guards=[*OPERATORS, fresh])
 def connect_company(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Form) -> Response[Any]:
     """Gives a company that is here already its organization. Its own provider comes by the command, with a secret."""
     access.check(request, Permission.COMPANIES_FOUND)

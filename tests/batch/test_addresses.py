@@ -21,6 +21,8 @@ from batch.roster.imports import ImportResult
 from batch.roster.merging import Merge, RowVerdict
 from batch.sittings import sittings
 from batch.visit import addresses, consents, invitations
+from compliance.erasure import erasures
+from compliance.proof import whose
 from compliance.rights import attending
 from likeness import ledger
 from likeness.ground.db import utc_now
@@ -309,11 +311,18 @@ def test_what_becomes_of_who_withdrew_is_told_where_they_withdrew(kernel: Kernel
         invitations.link_to_oneself(session, person.id, utc_now() + timedelta(minutes=3), caller="employee:x")
         entered = replace(old, email="entered@zebra.example")
         assert addresses.correct(session, kernel.keys, {person.id: entered}, utc_now(), caller="hr") == set()
+        other = replace(entered, full_name="Somebody New")
+        assert addresses.correct(session, kernel.keys, {person.id: other}, utc_now(), caller="hr") == set()
     run_jobs(kernel, tenant=tenant)
     assert letters(kernel, tenant, "link") == []
     attending.attend(kernel, utc_now())
     run_jobs(kernel, tenant=tenant, ahead=timedelta(minutes=11))
-    assert [letter.to for letter in letters(kernel, tenant, "withdrawn")] == [old.email]
+    (told,) = letters(kernel, tenant, "withdrawn")
+    assert (told.to, "Hello Nadia Example" in told.text, "Somebody" in told.text) == (old.email, True, False)
+    receipt = token_of(told, "/gone/").partition("?")[0]
+    with kernel.db.transaction(tenant) as session:
+        erasure = erasures.by_receipt(session, receipt)
+        assert erasure.subject_commitment == whose.commitment(receipt, old.full_name, old.email)
     line = found(kernel, tenant, "entered@zebra.example")
     assert line is not None
     assert line.id != person.id
