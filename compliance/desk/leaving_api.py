@@ -161,7 +161,7 @@ def call_off(request: Request[Any, Any, Any]) -> DepartureShown:
 def hand_back(request: Request[Any, Any, Any]) -> Stream:
     """The list of people and the released headshots, as a ZIP, for a company that leaves. The log is legal's:
     `GET /ledger/export`."""
-    access.check(request, Permission.COMPANY_HAND_BACK)
+    access.check(request, Permission.COMPANY_PACKAGE)
     kernel, caller = kernel_of(request), signed_in(request)
     return download(
         lambda: leaving.pieces(kernel, caller.tenant, utc_now(), caller=str(caller)),

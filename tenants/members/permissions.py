@@ -45,7 +45,7 @@ class Permission(StrEnum):
     CONCERNS_ANSWER = "concerns.answer"
     PEOPLE_ERASE = "people.erase"
     COMPANY_LEAVE = "company.leave"
-    COMPANY_HAND_BACK = "company.hand-back"
+    COMPANY_PACKAGE = "company.package"
     INSTALLATION_READ = "installation.read"
     COMPANIES_FOUND = "companies.found"
     COMPANIES_CHANGE = "companies.change"
@@ -83,7 +83,7 @@ WORDS: Mapping[Permission, str] = {
     P.REQUESTS_ENTER: "enter what somebody asked for by letter",
     P.REQUESTS_DECIDE: "decide about what people ask for",
     P.PEOPLE_ERASE: "delete people",
-    P.COMPANY_HAND_BACK: "take what is handed back when the company leaves",
+    P.COMPANY_PACKAGE: "take what is handed back when the company leaves",
     P.COMPANY_LEAVE: "have the company leave, with everything deleted",
     P.PERSON_FIND: "find one person by name, which the log and the person's own record say",
     P.CONCERNS_ANSWER: "read and answer what people say is wrong",
@@ -120,7 +120,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
         P.APPROVAL_CHANGE,
         P.REQUESTS_ENTER,
         P.PEOPLE_ERASE,
-        P.COMPANY_HAND_BACK,
+        P.COMPANY_PACKAGE,
         P.CONCERNS_ANSWER,
     },
     Role.BRAND: EVERY_MEMBER | {P.LOOKS_READ, P.LOOKS_CHANGE, P.LOOKS_BIND, P.BATCHES_READ, P.HEADSHOTS_READ},
@@ -159,7 +159,7 @@ WHOLE_COMPANY = frozenset(
         P.MEMBERS_CHANGE,
         P.COMPANY_CHANGE,
         P.APPROVAL_CHANGE,
-        P.COMPANY_HAND_BACK,
+        P.COMPANY_PACKAGE,
     }
 )
 """What is about people of every department, so nobody who is bound to some may do it. Of looks they change
