@@ -522,7 +522,7 @@ WIDER_OR_SAME = {
     " hold.lift-asked hold.placed identity.bound invitation.created invitation.resent invitation.sent job.revived key.made"
     " logo.changed look.added look.bound look.unbound member.invited member.let-back member.unbound operator.link-made"
     " photo.added photo.chosen photo.overruled photo.restored photo.waved processing.resumed provider.connected"
-    " release.given session.started sitting.claimed sitting.done webhook.added",
+    " release.given sender.changed sender.proven session.started sitting.claimed sitting.done webhook.added",
     TELLS: "breach.declared breach.exported certificate.issued concern.answered concern.written copy.deleted"
     " departure.handed-back departure.incident document.exported headshot.viewed hold.told"
     " identity.refused identity.unconnected invitation.link-printed invitation.opened line.refused"
@@ -536,9 +536,9 @@ WIDER_OR_SAME = {
     THERE_TOO: "provider.changed provider.ended",
     FOLLOWED: "headshot.leaving",
     GOES_ON: "address.ran-out batch.revoked copy.asked-back departure.begun photo.rejected request.forgotten"
-    " retention.shortened session.ended-everywhere sitting.cancelled words.masked workbook.deleted",
+    " retention.shortened sender.lost session.ended-everywhere sitting.cancelled words.masked workbook.deleted",
     ASKED_ANEW: "approval.changed edit.kept invitation.undone directory.changed headshot.retired"
-    " logo.removed look.retired processor.ended release.returned webhook.secret-changed",
+    " logo.removed look.retired pack.removed processor.ended release.returned sender.removed webhook.secret-changed",
 }
 
 
