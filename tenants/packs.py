@@ -25,6 +25,8 @@ LONGEST = 80
 class PackMissing(NotFound):
     """The company has no such pack."""
 
+    title = "There is no such pack"
+
 
 class PackRefused(Unprocessable):
     """A pack has a name and holds looks of the company's."""

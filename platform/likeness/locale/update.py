@@ -57,11 +57,12 @@ NEVER_SHOWN = frozenset(
     {"AmountRefused", "AnnouncedAlready", "AnswerTooLarge", "BreachMissing", "BreachRefused", "CopyMissing",
      "CursorWrong", "DomainRefused", "DomainTaken", "ExtendedAlready", "FormUnknown", "GroupMissing", "HoldEnded",
      "HoldMissing", "HoldRefused", "KeyMissing", "KeyRefused", "KeyReused", "LeavingAlready", "LeavingBegun",
-     "LedgerBroken", "LogoMissing", "LogoRefused", "LogoUnread", "MasterKeyForeign", "MasterKeyMissing",
-     "NobodyWaits", "NotApart", "NotApproved", "NotAsCounted", "NotExtendable", "NotForTheDesk", "NotLeaving",
-     "NotTheName", "NotThereBefore", "NotVerified", "PartRefused", "ProcessorMissing", "ProviderMissing",
-     "RecipientsWaiting", "SamePerson", "SearchRefused", "SessionMissing", "StillRunning", "SuspendedAlready",
-     "TooLate", "TooManyDownloads", "TooSoon", "TriggerUnknown", "UnknownSchema", "UnsafeRole", "UserMissing"}
+     "LedgerBroken", "LogoMissing", "LogoRefused", "LogoUnread", "MailboxAway", "MasterKeyForeign",
+     "MasterKeyMissing", "NobodyWaits", "NotApart", "NotApproved", "NotAsCounted", "NotExtendable", "NotForTheDesk",
+     "NotLeaving", "NotTheName", "NotThereBefore", "NotVerified", "PackMissing", "PartRefused", "ProcessorMissing",
+     "ProviderMissing", "RecipientsWaiting", "SamePerson", "SearchRefused", "SenderMissing", "SessionMissing",
+     "StillRunning", "SuspendedAlready", "TooLate", "TooManyDownloads", "TooSoon", "TriggerUnknown", "UnknownSchema",
+     "UnsafeRole", "UserMissing"}
 )
 
 

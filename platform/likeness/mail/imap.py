@@ -21,6 +21,8 @@ MOST = 100
 class MailboxAway(LikenessError):
     """The mailbox cannot be read now. What it says names neither address nor password."""
 
+    title = "The mailbox cannot be read"
+
 
 @dataclass(frozen=True)
 class Returned:

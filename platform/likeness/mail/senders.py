@@ -26,6 +26,8 @@ LONGEST = 254
 class SenderMissing(NotFound):
     """The company has no sender of its own."""
 
+    title = "There is no sender of your own"
+
 
 class SenderRefused(Unprocessable):
     """What was typed is no address, or no selector."""
