@@ -9,10 +9,12 @@ from litestar.routes import HTTPRoute
 
 OWN = "one person's own, who makes few of them"
 SHORT = {
+    "/employees/groups": "counted by the database in one go, for a menu",
     "/employees/{person_id}/history": "the steps of one person: a dozen at most",
     "/erasures/recipients": "what waits for legal's hand: the hundred oldest, until they are settled",
     "/lanes": "the lanes of the program itself",
     "/looks/departments": "counted by the database in one go, for ticking",
+    "/packs": "the packs of one company, which its brand names by hand",
     "/pulse": "an hour a line, of thirty days at most",
     "/sender": "three checks",
     "/views": "a member keeps twenty at most",
