@@ -34,7 +34,7 @@ from tenants import credits
 from tests.batch.test_same_to_hr import API, MOMENT, World
 from tests.factories import make_employee, make_member, make_tenant, run_jobs, sign_in
 
-WAYS = ("did not answer", "declined", "withdrew", "withdrew after photos", "withdrew after headshots")
+WAYS = ("did not answer", "declined", "withdrew", "withdrew after headshots")
 
 
 def shape(said: str) -> str:
