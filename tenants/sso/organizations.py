@@ -93,7 +93,7 @@ def made(kernel: Kernel, name: str, wanted: WantedSignIn) -> Iterator[MadeInKeyc
             remove_company(reach, alias)
         except LikenessError:
             # Nobody comes in by it: no company is connected with it. What failed first is what has to be told.
-            log.warning("an organization without a company was left in the realm", extra={"alias": alias})
+            log.warning("an organization without a company was left in the realm")
         raise
 
 

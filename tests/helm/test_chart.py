@@ -379,7 +379,7 @@ def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: lis
     for name, pod in pods(rendered).items():
         variables = [item for container in pod["spec"]["containers"] for item in container.get("env", [])]
         held[name] = {item["valueFrom"]["secretKeyRef"]["name"] for item in variables if "valueFrom" in item}
-    program = {"likeness-database", "likeness-broker", "likeness-objects", "likeness-mail"}
+    program = {"likeness-database", "likeness-broker", "likeness-objects", "likeness-mail", "likeness-bounces"}
     backstage = program | {"likeness-database-rescan", "likeness-ray"}
     assert held == {
         "acme-likeness-web": program | {"likeness-keycloak"},

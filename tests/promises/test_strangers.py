@@ -33,7 +33,7 @@ from likeness.identity import Kind, WebSession
 from likeness.jobs.jobs import Job, JobState
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
-from tenants import backdrops, looks
+from tenants import backdrops, looks, packs
 from tenants.members import members, permissions, programs
 from tenants.members.break_glass import CONTEXT, BreakGlass
 from tenants.members.permissions import COMPANY_ROLES
@@ -109,6 +109,7 @@ class World:
             concern = concerns.write(session, kernel.keys, self.employee.id, "hr", "", CANARY, "http://x", now)
             asked = requests.receive(session, self.employee.id, "access", now, caller="system")
             backdrop = backdrops.add(session, b"picture")
+            pack = packs.add(session, CANARY, [look.id], caller="test")
             owner = members.get(session, member.id)
             url = "https://example.com/"
             endpoint, _ = endpoints.make(session, kernel.keys, owner, url, ["batch.imported"], now, networks=())
@@ -132,7 +133,7 @@ class World:
             "session_id": web_session.id, "question_id": question.id,
             "photo_id": photo.id, "upload_id": upload.id,
             "sitting_id": sitting.id, "backdrop_id": backdrop.id,
-            "headshot_id": headshot.id, "look_id": look.id, "member_id": member.id, "hold_id": hold.id,
+            "headshot_id": headshot.id, "look_id": look.id, "pack_id": pack.id, "member_id": member.id, "hold_id": hold.id,
             "erasure_id": erasure.id, "certificate_id": erasure.id, "tenant_id": self.tenant, "run_id": run.id,
             "request_id": asked.id, "consent_id": consent.id, "concern_id": concern.id,
             "breach_id": breach.id, "job_id": job.id,

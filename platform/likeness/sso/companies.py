@@ -16,9 +16,13 @@ from likeness.sso.keycloak import FIRST_SIGN_IN, SECOND_FACTOR
 class ProviderRefused(Unprocessable):
     """A file that describes a company's identity provider lacks something."""
 
+    title = "This identity provider cannot be added"
+
 
 class AliasTaken(Conflict):
     """Another organization or identity provider of the realm has this name."""
+
+    title = "Keycloak has that name already"
 
 
 @dataclass(frozen=True)
