@@ -108,7 +108,7 @@ WITH_STAGES = f"{WITH_FACTS}, placed as ({PLACED})"
 
 
 def _query(words: str) -> TextClause:
-    """In one line: the driver remembers the shape of a query below 4,096 characters and reads a longer one (`FOUND`) anew."""
+    """In one line: the driver remembers queries below 4,096 characters, and reads a longer one (`FOUND`) anew."""
     return text(" ".join(words.split()))
 
 
