@@ -52,8 +52,8 @@ SAID = {
     "reminded": ("A fresh link goes to 1 person", "Fresh links go to {} people"),
     "revoked": ("1 invitation is taken back", "{} invitations are taken back"),
     "left_out": (
-        "1 of those you ticked is left as they were, because their stage does not allow it",
-        "{} of those you ticked are left as they were, because their stages do not allow it",
+        "1 of those you ticked is left as they were: their stage does not allow it, or a mail went to them just now",
+        "{} of those you ticked are left as they were: their stages do not allow it, or a mail went to them just now",
     ),
     "left": (
         "1 person who matches is left as they were, because their stage does not allow it",

@@ -183,6 +183,7 @@ def people_states(world: World, page: Page) -> Iterator[str]:
             with suppress(NothingHappened):
                 undo.wait_for(timeout=10_000)
                 return
+        raise AssertionError(page.inner_text("main")[:300])
 
     sent()
     yield "people-undo"
