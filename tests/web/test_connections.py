@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import subprocess
@@ -187,7 +188,10 @@ def test_a_thousand_idle_ones_under_a_limit_of_1024_do_not_stop_livez(kernel: An
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    # What other tests left open in this process comes on top of what a server of its own would have.
+    left_open = max(0, len(os.listdir("/proc/self/fd")) - connections.KEPT_FREE // 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024 + left_open, before[1]))
+    assert connections.room() < 1010
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
