@@ -80,9 +80,10 @@ def test_what_is_no_report_about_a_mail_of_ours_is_none() -> None:
         b"To: " + b"bounces+" * 30_000 + b"\n\n",
         b"Content-Type: multipart/report; charset=\xff; boundary=\"\xff\"\n\n--\xff\n",
     ):  # fmt: skip
-        begun = time.monotonic()
+        # Half a second by itself; a reader that went back for every part would take hours.
+        begun = time.process_time()
         assert bounces.read(data, ADDRESS) is None
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 20
     hostile = report(reports.SES, mail_id).replace(b"550 5.1.1 user", b"<b>999 5.9999.1</b>").replace(b"5.1.1", b"\xff")
     assert bounces.read(hostile, ADDRESS) == Bounce(mail_id, MailOutcome.RETURNED, "")
 
