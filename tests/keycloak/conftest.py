@@ -77,6 +77,12 @@ def free_port() -> int:
     raise AssertionError("no two free ports")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file whose last test stops Keycloak comes after the others that need it."""
+    last = {item.path for item in items if item.get_closest_marker("stops_keycloak")}
+    items.sort(key=lambda item: item.path in last)
+
+
 @pytest.fixture(scope="session")
 def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
     if not (SERVERS / "keycloak").exists():

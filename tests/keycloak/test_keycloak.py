@@ -418,6 +418,7 @@ def test_the_check_knows_whether_all_of_it_fits(house: House) -> None:
     assert "There is no realm nothing" in " ".join(checked(no_realm))
 
 
+@pytest.mark.stops_keycloak
 def test_a_keycloak_that_dies_keeps_nobody_out_who_is_in(
     house: House, chromium: Browser, zebra: tuple[UUID, Provider]
 ) -> None:
