@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from batch.vision import pictures
+from batch.vision import own_pictures
 from likeness.ground.errors import Unavailable, Unprocessable
 from likeness.mail.logos import LARGEST_SENT
-from likeness.sandbox.child import ChildFailed, Children, Limits
 
 LARGEST = 5 * 2**20
 WIDEST, HIGHEST = 480, 120
@@ -19,11 +17,11 @@ WIDEST, HIGHEST = 480, 120
 SMALLEST = 16
 
 WHY = {
+    "": "This file is no picture that can be read. Hand in a PNG, JPEG or WebP.",
     "too_small": f"The picture is smaller than {SMALLEST} pixels on one side. Hand in a larger one.",
     "too_large": "The picture has more pixels than this program takes. Hand in a smaller one.",
     "too_rich": "The picture is too large for a mail even when it is made small. Hand in a simpler one.",
 }
-UNREADABLE = "This file is no picture that can be read. Hand in a PNG, JPEG or WebP."
 
 
 class LogoRefused(Unprocessable):
@@ -34,36 +32,20 @@ class LogoUnread(Unavailable):
     title = "The logo could not be looked at just now"
 
 
-_children = Children(
-    "batch.vision.logos",
-    "shrink",
-    warm="warm_up",
-    limits=Limits(memory=1024 * 2**20, processor_seconds=10, wall_seconds=25, file_bytes=2**20),
-    keep=False,
-)
+_children = own_pictures.children("batch.vision.logos", "shrink", file_bytes=2**20)
 
 
 def small(data: bytes) -> tuple[bytes, int, int]:
     """A PNG with its width and height. Raises `LogoRefused` and `LogoUnread`."""
-    try:
-        facts, picture = _children.run({}, data)
-    except ChildFailed as failure:
-        if failure.machine:
-            raise LogoUnread("Please try again in a minute.") from None
-        raise LogoRefused(UNREADABLE) from None
-    if code := facts.get("code"):
-        raise LogoRefused(WHY.get(code, UNREADABLE))
+    facts, picture = own_pictures.ask(_children, data, LogoRefused, LogoUnread, WHY)
     return picture, facts["width"], facts["height"]
 
 
 def shrink(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """In the child. What was transparent is white, because nobody knows what colour a mail is shown on."""
-    try:
-        image = pictures.decode(data).image
-    except pictures.Undecodable as error:
-        return {"code": error.code}, b""
-    if min(image.size) < SMALLEST:
-        return {"code": "too_small"}, b""
+    image = own_pictures.decoded(data, SMALLEST)
+    if isinstance(image, str):
+        return {"code": image}, b""
     image.thumbnail((WIDEST, HIGHEST), Image.Resampling.LANCZOS)
     for colours in (0, 128, 32):
         out = io.BytesIO()
@@ -74,10 +56,4 @@ def shrink(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def warm_up() -> None:
-    """Loads every codec once: a child may not open files later."""
-    sample = Image.new("RGB", (64, 64), "grey")
-    for kind, mode in (("PNG", "RGBA"), ("WEBP", "RGB"), ("JPEG", "CMYK")):
-        file = io.BytesIO()
-        sample.convert(mode).save(file, kind)
-        shrink({}, file.getvalue())
-    pictures.decode((Path(__file__).parent / "warm.heic").read_bytes())
+    own_pictures.load_codecs(shrink, 64)

@@ -135,6 +135,7 @@ def test_a_company_sends_from_its_own_domain_once_that_says_so(kernel: Kernel) -
                 return mail.sender_of(session, "Likeness <x@here.example>")
 
         sign_in_member(client, kernel, ours, Role.OWNER)
+        assert 'href="/settings" aria-current="page"' in client.get("/settings/sender").text
         for wrong in ("boss", "a@b", "Boss <a@good.example>", "a@good.example\r\nBcc: x@y.example", "a@good.example\0"):
             refused = client.post("/settings/sender", data={"address": wrong, "selector": "k1"})
             assert (refused.status_code, "Write the address alone" in refused.text) == (422, True), wrong

@@ -41,8 +41,9 @@ PATIENCE_SECONDS = 30 * 60
 FOLDER = Path("demo-report")
 """Beside the user, not in the data folder: what HR and the people keep on their own machines is in clear."""
 SHOWN = (
-    "employees", "photos_submitted", "photos_accepted", "headshots_made", "headshots_delivered",
-    "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total", "peak_rss_mb",
+    "people_drawn", "people_photographed", "photos_submitted", "photos_accepted", "headshots_made",
+    "headshots_delivered", "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total",
+    "peak_rss_mb",
 )  # fmt: skip
 
 
@@ -182,8 +183,8 @@ def play(
     first = [one for one in visitors if one.company is companies[0] and one.employee and one is not visitors[-1]]
     ways_in = partial(doors, kernel, companies[0].tenant, [one.employee for one in first if one.employee])
     return told | {
-        "employees": sum(not player.photographs for company in players.values() for player in company),
-        "photographs": sum(bool(player.photographs) for company in players.values() for player in company),
+        "people_drawn": sum(not player.photographs for company in players.values() for player in company),
+        "people_photographed": sum(bool(player.photographs) for company in players.values() for player in company),
         "seed": seed,
         "photos_submitted": sum(visitor.submitted for visitor in visitors),
         "photos_accepted": sum(visitor.accepted for visitor in visitors),

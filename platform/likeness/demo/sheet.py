@@ -28,8 +28,7 @@ def contact_sheet(visitors: Sequence[Visitor], path: Path) -> Path:
         pen.text((GAP, y + 40), visitor.player.name, INK, font)
         pen.text((GAP, y + 66), visitor.company.name, FAINT, small)
         pen.text((GAP, y + 86), "a photograph" if visitor.player.photographs else "a drawn person", FAINT, small)
-        how = "cut out, nothing generated" if visitor.recipe == CUTOUT else "made by a model of them"
-        pen.text((GAP, y + 106), how, FAINT, small)
+        pen.text((GAP, y + 106), _how(visitor), FAINT, small)
         if visitor.ratios:
             pen.text((GAP, y + 126), f"likeness {sum(visitor.ratios) / len(visitor.ratios):.2f}", FAINT, small)
         for at, pictures in ((photos_at, visitor.photos_shown()), (headshots_at, visitor.headshots_shown())):
@@ -39,3 +38,9 @@ def contact_sheet(visitors: Sequence[Visitor], path: Path) -> Path:
                 sheet.paste(square, (at + column * (SIDE + GAP), y))
     sheet.save(path)
     return path
+
+
+def _how(visitor: Visitor) -> str:
+    if visitor.already_left():
+        return "forgotten in an earlier run, at their wish"
+    return "cut out, nothing generated" if visitor.recipe == CUTOUT else "made by a model of them"
