@@ -218,7 +218,7 @@ def eventually(what: object) -> None:
 
 
 @needs_faketime
-def test_tend_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(
+def test_a_scheduler_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(
     kernel: Kernel, app: Litestar, tmp_path: Path
 ) -> None:
     alice, bob = make_person(kernel), make_person(kernel)
