@@ -27,10 +27,6 @@ COPY . .
 RUN pip install --no-deps --no-build-isolation . \
     && .ci/only-free /usr/local/lib/python3.11/site-packages && rm -rf /src/*
 
-# What cuts people out is compiled here, for any processor of this kind: a pod would need 40 s for it, at every start.
-ENV NUMBA_CACHE_DIR=/opt/likeness/compiled NUMBA_CPU_NAME=generic
-RUN mkdir -p "$NUMBA_CACHE_DIR" && cd / && python -c 'import gpu_cluster.cutout.portrait' && chmod -R a+rX,go-w /opt/likeness
-
 WORKDIR /
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

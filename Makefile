@@ -92,7 +92,7 @@ scale: $(DEV) debian-packages ## Make five hundred access packages, and fifty he
 	@$(BIN)/pytest -m scale $(ARGS)
 
 .PHONY: test-keycloak
-test-keycloak: $(DEV) debian-packages ## Sign in through a real Keycloak, with a browser and two companies' own providers
+test-keycloak: $(DEV) debian-packages ## Sign in through a real Keycloak, with a browser and two companies' own providers: all of it
 	@$(BIN)/pytest -m keycloak tests/keycloak $(ARGS)
 
 .PHONY: fuzz
@@ -140,14 +140,15 @@ $(TOOLS)/.done: locks/tools.txt | .venv/bin/python
 # Ray's processes must all be up within 30 s, which they are not if they are compiled first.
 $(RUNTIME): pyproject.toml locks/build.txt locks/torch.txt locks/torch-cpu.txt locks/runtime.txt | .venv/bin/python
 	@.ci/step "Installing the build tools" $(BIN)/pip $(LOCKED) -r locks/build.txt
-	@.ci/step "Installing torch" .ci/torch $(BIN)/pip $(LOCKED)
-	@.ci/step "Installing what else Likeness uses (about a minute)" $(BIN)/pip $(LOCKED) -r locks/runtime.txt
+	@.ci/step "Installing torch and what else Likeness uses (about half a minute)" .ci/together \
+		".ci/torch $(BIN)/pip $(LOCKED)" \
+		".ci/part 1 locks/runtime.txt | $(BIN)/pip $(LOCKED) -r /dev/stdin" \
+		".ci/part 2 locks/runtime.txt | $(BIN)/pip $(LOCKED) -r /dev/stdin"
 	@.ci/step "Installing Likeness" $(BIN)/pip $(PIP) -e .
 	@.ci/only-free .venv/lib/python3.11/site-packages
-	@.ci/step "Compiling Ray, what the program imports and what cuts people out (about a minute)" .ci/together \
+	@.ci/step "Compiling Ray and what the program imports (about a minute)" .ci/together \
 		"$(BIN)/python -m compileall -q -x 'ray/(data|rllib|serve|train|tune)/' .venv/lib/python3.11/site-packages/ray" \
-		"env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import likeness.run.embedded, gpu_cluster.cluster.studio'" \
-		"$(BIN)/python -c 'import gpu_cluster.cutout.portrait'"
+		"env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import likeness.run.embedded, gpu_cluster.cluster.studio'"
 	@touch $@
 
 $(DEV): $(RUNTIME) locks/dev.txt

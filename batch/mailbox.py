@@ -11,8 +11,11 @@ import idna
 
 @lru_cache(maxsize=10_000)
 def email_identity(address: str) -> str:
-    """The one spelling under which two spellings of an address are the same: lower case, A-label domain."""
+    """The one spelling under which two spellings of an address are the same: lower case, A-label domain.
+
+    Letters that only look or sound alike stay two: ß and ss are two mailboxes, whoever has either.
+    """
     local, _, domain = unicodedata.normalize("NFC", address.strip()).rpartition("@")
     with contextlib.suppress(idna.IDNAError):
         domain = idna.encode(domain, uts46=True).decode("ascii")
-    return f"{local.casefold()}@{domain.lower()}"
+    return f"{local.lower()}@{domain.lower()}"

@@ -7,8 +7,9 @@ two columns with a heading: the sub-folder's name and a group of your own choice
 people are grouped by their skin's typology angle, as it was photographed.
 
 Genuine are pairs of one person's photos, impostor pairs of two people's; of a group, two people's of that group. Every
-photo is also judged as a headshot is, against the person's other photos (a ratio under 0.70 is refused), and against the
-photos of somebody else (the highest ratio there is what must never be reached). No measure of a face is written down.
+photo is measured once, which is what takes the time, and compared as often as there are people. It is also judged as a
+headshot is, against the person's other photos (a ratio under 0.70 is refused), and against the photos of somebody else
+(the highest ratio there is what must never be reached). No measure of a face is written down.
 
 The names at the top level are those of `judge.json`: such a file in the folder of a base takes the place of the figures
 that the product comes with. One false match in a thousand cannot be read off fewer than a thousand pairs, and is then null.
@@ -32,8 +33,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.portraits import group as of_skin
-from gpu_cluster.engine.faces import Embedding, Faces
-from gpu_cluster.engine.judge import PAIRS_FOR_A_THRESHOLD, PASS_RATIO, Judge, ita, skin
+from gpu_cluster.engine.faces import Faces
+from gpu_cluster.engine.judge import PAIRS_FOR_A_THRESHOLD, PASS_RATIO, Judge, JudgeVerdict, PictureMeasures, ita
 from likeness.run import folder
 
 TARGET_RATIO = 0.85
@@ -45,11 +46,10 @@ STRANGERS = 3
 
 @dataclass
 class FolderPerson:
-    """One person of the folder: photos that show a face, and what the judge measures of each."""
+    """One person of the folder, with what the judge measures of each photo that shows a face."""
 
     name: str
-    photos: list[Image.Image]
-    embeddings: list[Embedding]
+    photos: list[PictureMeasures]
     angle: float
     """Median typology angle of the skin, in degrees."""
     unseen: int
@@ -64,20 +64,10 @@ def read(photos: Path, faces: Faces) -> list[FolderPerson]:
     """Raises TooLittle for fewer than two people with two photos each."""
     people = []
     for place in sorted(path for path in photos.iterdir() if path.is_dir()):
-        one = FolderPerson(place.name, [], [], 0.0, 0)
-        angles = []
-        for path in folder.photos(place):
-            photo = _opened(path)
-            found = faces.find(photo)
-            if not found:
-                one.unseen += 1
-                continue
-            one.photos.append(photo)
-            one.embeddings.append(faces.embed(photo, found[0]))
-            angles.append(ita(skin(photo, found[0])))
-        if one.photos:
-            one.angle = median(angles)
-            people.append(one)
+        measured = [PictureMeasures.of(_opened(path), faces) for path in folder.photos(place)]
+        if found := [one for one in measured if one]:
+            angle = median(ita(one.skin) for one in found)
+            people.append(FolderPerson(place.name, found, angle, len(measured) - len(found)))
     if sum(len(one.photos) > 1 for one in people) < 2:
         raise TooLittle(f"{photos} needs at least two sub-folders, one a person, with two photos each.")
     return people
@@ -98,10 +88,8 @@ def read_groups(path: Path) -> dict[str, str]:
 
 
 def distances(people: Sequence[FolderPerson]) -> dict[str, Any]:
-    genuine = [_apart(a, b) for one in people for a, b in combinations(one.embeddings, 2)]
-    impostor = [
-        _apart(a, b) for one, other in combinations(people, 2) for a, b in product(one.embeddings, other.embeddings)
-    ]
+    genuine = [_apart(a, b) for one in people for a, b in combinations(one.photos, 2)]
+    impostor = [_apart(a, b) for one, other in combinations(people, 2) for a, b in product(one.photos, other.photos)]
     many = len(impostor) >= PAIRS_FOR_A_THRESHOLD
     return {
         "people": len(people),
@@ -117,36 +105,42 @@ def distances(people: Sequence[FolderPerson]) -> dict[str, Any]:
     }
 
 
-def judged(people: Sequence[FolderPerson], everybody: Sequence[FolderPerson], faces: Faces) -> dict[str, Any]:
-    """Each photo of these people as a headshot of theirs, and some of everybody else's as if they were."""
-    ratios, strangers = [], []
-    reasons: Counter[str] = Counter()
-    passed = wrongly = 0
-    for one in (one for one in people if len(one.photos) > 1):
-        others = [embedding for other in everybody if other is not one for embedding in other.embeddings]
-        for at, photo in enumerate(one.photos):
-            rest = [kept for place, kept in enumerate(one.photos) if place != at]
-            verdict = Judge(rest, (), others, faces=faces).look(photo)
-            ratios.append(verdict.likeness_ratio)
-            reasons.update(verdict.reasons)
-            passed += verdict.passed
-        judge = Judge(one.photos, (), others, faces=faces)
-        for other in (other for other in everybody if other is not one):
-            for photo in other.photos[:STRANGERS]:
-                verdict = judge.look(photo)
-                strangers.append(verdict.likeness_ratio)
-                wrongly += verdict.passed
+@dataclass(frozen=True)
+class PersonJudged:
+    """Each photo of one person as a headshot of theirs, and some of everybody else's as if they were."""
+
+    own: list[JudgeVerdict]
+    strangers: list[JudgeVerdict]
+
+
+def judge(one: FolderPerson, everybody: Sequence[FolderPerson], faces: Faces) -> PersonJudged:
+    """A single photo has no other to be compared with, and gives nothing."""
+    if len(one.photos) < 2:
+        return PersonJudged([], [])
+    others = [other for other in everybody if other is not one]
+    embeddings = [photo.embedding for other in others for photo in other.photos]
+    own = [
+        Judge([kept for kept in one.photos if kept is not photo], (), embeddings, faces=faces).look(photo)
+        for photo in one.photos
+    ]
+    with_all = Judge(one.photos, (), embeddings, faces=faces)
+    return PersonJudged(own, [with_all.look(photo) for other in others for photo in other.photos[:STRANGERS]])
+
+
+def verdicts(people: Sequence[PersonJudged]) -> dict[str, Any]:
+    own, strangers = ([one for person in people for one in getattr(person, side)] for side in ("own", "strangers"))
+    ratios = [one.likeness_ratio for one in own]
     return {
-        "judged": len(ratios),
-        "ratio_mean": _round(np.mean(ratios)) if ratios else None,
-        "ratio_spread": _round(np.std(ratios)) if ratios else None,
-        "under_0.85": _share(sum(ratio < TARGET_RATIO for ratio in ratios), len(ratios)),
-        "under_0.70": _share(sum(ratio < PASS_RATIO for ratio in ratios), len(ratios)),
-        "refused": _share(len(ratios) - passed, len(ratios)),
-        "refused_for": dict(reasons.most_common()),
+        "judged": len(own),
+        "ratio_mean": _round(np.mean(ratios)) if own else None,
+        "ratio_spread": _round(np.std(ratios)) if own else None,
+        "under_0.85": _share(sum(ratio < TARGET_RATIO for ratio in ratios), len(own)),
+        "under_0.70": _share(sum(ratio < PASS_RATIO for ratio in ratios), len(own)),
+        "refused": _share(sum(not one.passed for one in own), len(own)),
+        "refused_for": dict(Counter(reason for one in own for reason in one.reasons).most_common()),
         "strangers_judged": len(strangers),
-        "strangers_ratio_most": _round(max(strangers)) if strangers else None,
-        "strangers_passed": wrongly,
+        "strangers_ratio_most": _round(max(one.likeness_ratio for one in strangers)) if strangers else None,
+        "strangers_passed": sum(one.passed for one in strangers),
     }
 
 
@@ -156,12 +150,15 @@ def measure(photos: Path, groups: Path | None = None) -> dict[str, Any]:
     people = read(photos, faces)
     table = groups or photos / "groups.csv"
     named = read_groups(table) if table.is_file() else None
-    figures: dict[str, Any] = distances(people) | judged(people, people, faces)
+    looked = [judge(one, people, faces) for one in people]
+    figures: dict[str, Any] = distances(people) | verdicts(looked)
     figures["grouped_by"] = "groups.csv" if named is not None else "skin, by typology angle"
-    parts: dict[str, list[FolderPerson]] = {}
-    for one in people:
-        parts.setdefault(named.get(one.name, "not named") if named is not None else of_skin(one.angle), []).append(one)
-    figures["groups"] = {name: distances(part) | judged(part, people, faces) for name, part in sorted(parts.items())}
+    groups_of = [named.get(one.name, "not named") if named is not None else of_skin(one.angle) for one in people]
+    figures["groups"] = {
+        name: distances([one for one, group in zip(people, groups_of, strict=True) if group == name])
+        | verdicts([one for one, group in zip(looked, groups_of, strict=True) if group == name])
+        for name in sorted(set(groups_of))
+    }
     return figures
 
 
@@ -182,8 +179,8 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
-def _apart(one: Embedding, other: Embedding) -> float:
-    return float(np.linalg.norm(one - other))
+def _apart(one: PictureMeasures, other: PictureMeasures) -> float:
+    return float(np.linalg.norm(one.embedding - other.embedding))
 
 
 def _share(part: int, whole: int) -> float | None:

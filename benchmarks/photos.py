@@ -1,4 +1,7 @@
-"""L3: photos handed in by 20 clients at once over HTTP, some cut in the middle and sent again, until each is checked."""
+"""L3: photos handed in by 20 clients at once over HTTP, some cut in the middle and sent again, until each is checked.
+
+`make bench ARGS="--only photos --people 500"` is the whole of it: 4,000 photos, a quarter of an hour on two quiet cores.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -33,15 +38,16 @@ from likeness.web.guards import cookie_name
 from tenants import credits, tenants
 
 CLIENTS, EACH = 20, 8
-PEOPLE = int(os.environ.get("PEOPLE", "20"))
-"""500 are the whole of L3; 20 of them, 160 photos, give the same figures within a tenth."""
+PEOPLE, ALL_PEOPLE = 20, 500
+"""20 of them, 160 photos, say within a minute whether something became slower; 500 are the whole of L3."""
 CUT = 10
 """Every tenth upload is cut in its middle and sent again."""
+MEMORY_EVERY, STANDS_STILL, OVERLAP = 5.0, 300.0, timedelta(seconds=10)
 DRAWN, SIDES = 3, (3_024, 3_024)
 """So many people are drawn, eight pictures each, at a phone's nine megapixels; everybody hands in one's set."""
 
 
-def measure() -> dict[str, Any]:
+def measure(people: int = PEOPLE) -> dict[str, Any]:
     home = Path(tempfile.mkdtemp(prefix="likeness-bench-"))
     home.chmod(0o755)
     with socket.socket() as free:
@@ -55,8 +61,7 @@ def measure() -> dict[str, Any]:
         with kernel.db.transaction(tenant) as session:
             credits.grant(session, 20_000, "bench")
         sets = [_photographed(seed) for seed in range(1, DRAWN + 1)]
-        people = [_person(kernel, tenant) for _ in range(PEOPLE)]
-        return _played(kernel, tenant, port, people, sets)
+        return _played(kernel, tenant, port, [_person(kernel, tenant) for _ in range(people)], sets)
     finally:
         product.stop()
         shutil.rmtree(home, ignore_errors=True)
@@ -103,18 +108,9 @@ def _played(
 ) -> dict[str, Any]:
     sent: list[tuple[float, float]] = []
     checked: dict[UUID, float] = {}
+    memory = {"web_mb": 0.0, "everything_mb": 0.0}
     ended = threading.Event()
     started, processor = time.monotonic(), _processor_seconds()
-
-    def watch() -> None:
-        while not ended.wait(0.2):
-            now = time.monotonic()
-            with kernel.db.transaction(tenant) as session:
-                ready = session.exec(
-                    select(Photo.id).where(col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.CHECKING)
-                )
-                for photo_id in ready:
-                    checked.setdefault(photo_id, now)
 
     def hand_in(number: int) -> None:
         _, cookie = people[number]
@@ -127,13 +123,15 @@ def _played(
                 raise RuntimeError(f"an upload was answered {status}")
             sent.append((before, time.monotonic()))
 
-    watching = threading.Thread(target=watch)
+    watching = threading.Thread(target=_watch, args=(kernel, tenant, checked, memory, ended))
     watching.start()
     try:
         with ThreadPoolExecutor(CLIENTS) as clients:
             list(clients.map(hand_in, range(len(people))))
         uploaded = time.monotonic()
-        while len(checked) < len(people) * EACH and time.monotonic() - uploaded < 600:
+        waited, before = uploaded, 0
+        while len(checked) < len(people) * EACH and time.monotonic() - waited < STANDS_STILL:
+            waited, before = (time.monotonic(), len(checked)) if len(checked) > before else (waited, before)
             time.sleep(0.2)
     finally:
         ended.set()
@@ -159,25 +157,60 @@ def _played(
         "lost": len(people) * EACH - rows,
         "objects_beside_rows": stored - rows + states[PhotoState.REJECTED],
         "states": dict(states),
+        "highest_memory": memory,
+        "load": os.getloadavg()[0],
     }
 
 
-def _processor_seconds() -> float:
-    """Of this process and all that it started, the database and the inspectors among them."""
-    parents, used = {}, {}
+def _watch(
+    kernel: Kernel, tenant: UUID, checked: dict[UUID, float], memory: dict[str, float], ended: threading.Event
+) -> None:
+    """Notes when each photo had its verdict, and the most memory that was in use."""
+    newest, looked = datetime(2000, 1, 1, tzinfo=UTC), 0.0
+    while not ended.wait(0.2):
+        now = time.monotonic()
+        with kernel.db.transaction(tenant) as session:
+            # What was seen before is not read again, but for a few seconds: a transaction may have ended late.
+            ready = session.exec(
+                select(Photo.id, Photo.checked_at).where(
+                    col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.CHECKING,
+                    col(Photo.checked_at) >= newest - OVERLAP,
+                )
+            ).all()  # fmt: skip
+        for photo_id, at in ready:
+            checked.setdefault(photo_id, now)
+            newest = max(newest, at or newest)
+        if now - looked > MEMORY_EVERY:
+            looked = now
+            for kind, used in _megabytes().items():
+                memory[kind] = max(memory[kind], used)
+
+
+def _ours() -> dict[int, list[str]]:
+    """This process and all that it started, the database and the inspectors among them, as `/proc` has them."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue  # It has ended since.
-        pid = int(folder.name)
-        parents[pid] = int(fields[1])
-        used[pid] = sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+        with suppress(OSError):  # It has ended since.
+            found[int(folder.name)] = (folder / "stat").read_text().rsplit(")", 1)[1].split()
     ours, more = {os.getpid()}, True
     while more:
-        found = {pid for pid, parent in parents.items() if parent in ours} - ours
-        ours, more = ours | found, bool(found)
-    return sum(used[pid] for pid in ours)
+        children = {pid for pid, fields in found.items() if int(fields[1]) in ours} - ours
+        ours, more = ours | children, bool(children)
+    return {pid: found[pid] for pid in ours if pid in found}
+
+
+def _processor_seconds() -> float:
+    return sum(sum(int(field) for field in fields[11:15]) for fields in _ours().values()) / os.sysconf("SC_CLK_TCK")
+
+
+def _megabytes() -> dict[str, float]:
+    """Of this process, which is the web server with its workers, and of all: what several share is counted once."""
+    shares = dict[int, int]()
+    for pid in _ours():
+        with suppress(OSError):
+            told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            shares[pid] = next(int(line.split()[1]) for line in told.splitlines() if line.startswith("Pss:"))
+    return {"web_mb": shares.get(os.getpid(), 0) / 1024, "everything_mb": sum(shares.values()) / 1024}
 
 
 def _send(port: int, cookie: str, data: bytes, *, cut: bool = False) -> int:

@@ -29,6 +29,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -286,11 +287,8 @@ def jpeg(image: Image.Image, quality: int = 92) -> bytes:
 
 @contextmanager
 def closer_together(apart: float) -> Iterator[None]:
-    before, groups.TOGETHER = groups.TOGETHER, apart  # type: ignore[misc]
-    try:
+    with patch.object(groups, "TOGETHER", apart):
         yield
-    finally:
-        groups.TOGETHER = before  # type: ignore[misc]
 
 
 def measure(phones: Sequence[Phone], runs: int) -> dict[str, Any]:

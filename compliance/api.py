@@ -24,7 +24,7 @@ from compliance.erasure import replay as replay
 from compliance.erasure.erasures import CertificateMissing, ReceiptUnknown
 from compliance.models import Certificate, Erasure, Hold
 from compliance.proof import checkpointing as checkpointing
-from compliance.proof import exports, signing, whose
+from compliance.proof import exports, signing, stored, whose
 from compliance.records import api as records_api
 from compliance.records import auditing
 from compliance.records import processors as processors
@@ -39,6 +39,7 @@ from likeness.ground.db import utc_now
 from likeness.identity import Kind, tenant_in
 from likeness.keys.keys import KeyFolder
 from likeness.web.described import FOR_PEOPLE
+from likeness.web.files import saved
 from likeness.web.guards import fresh, kernel_of, only, signed_in
 from likeness.web.paging import After, Mark, Most, Page
 from likeness.web.streaming import PRIVATE, download
@@ -80,7 +81,7 @@ def show_receipt(request: Request[Any, Any, Any], token: FromPath[str]) -> Respo
         state=state,
         requested_at=erasure.requested_at,
         certificate=found.jws if found else None,
-        document=found.document if found else None,
+        document=stored.document(kernel_of(request), found) if found else None,
         proof_code=whose.code_of(token) if erasure.subject_commitment else None,
     )
     return Response(shown, headers=PRIVATE)
@@ -103,11 +104,16 @@ class Witness:
 
 @get("/logs/{tenant_id:uuid}/{epoch:int}/{size:int}", opt=PUBLIC, sync_to_thread=True)
 def show_growth(
-    request: Request[Any, Any, Any], tenant_id: FromPath[UUID], epoch: FromPath[int], size: FromPath[int]
+    request: Request[Any, Any, Any],
+    tenant_id: FromPath[UUID],
+    epoch: FromPath[int],
+    size: FromPath[int],
+    root: FromQuery[str] = "",
 ) -> Witness:
-    """Raises `CheckpointMissing` for one that this log does not know any more: that is how a restored log is found out."""
+    """`root` is the third line of the checkpoint. Raises `CheckpointMissing` for one that this log does not know any more:
+    that is how a restored log is found out."""
     with kernel_of(request).db.transaction(tenant_id) as session:
-        found = checkpoints.grown(session, epoch, size)
+        found = checkpoints.grown(session, epoch, size, root)
     return Witness(found.newest.note, [one.hex() for one in found.proof])
 
 
@@ -174,13 +180,13 @@ def list_erasures(request: Request[Any, Any, Any], most: Most = 500, after: Afte
 @get("/certificates/{certificate_id:uuid}", guards=DESK, sync_to_thread=True)
 def show_certificate(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> dict[str, Any]:
     with desk(request, Permission.ACTS_READ) as (session, _):
-        return erasures.certificate(session, certificate_id).document
+        return stored.document(kernel_of(request), erasures.certificate(session, certificate_id))
 
 
 @get("/certificates/{certificate_id:uuid}/jws", guards=DESK, media_type=MediaType.TEXT, sync_to_thread=True)
 def show_signed(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> str:
     with desk(request, Permission.ACTS_READ) as (session, _):
-        return erasures.certificate(session, certificate_id).jws
+        return stored.text(kernel_of(request), erasures.certificate(session, certificate_id))
 
 
 @get("/certificates/{certificate_id:uuid}/pdf", guards=DESK, sync_to_thread=True)
@@ -188,9 +194,10 @@ def show_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) 
     """The certificate as a sealed page. Raises `CertificateMissing` for one from before there were pages."""
     with desk(request, Permission.ACTS_READ) as (session, _):
         found = erasures.certificate(session, certificate_id)
-    if found.paper is None:
+    paper = stored.paper(kernel_of(request), found)
+    if paper is None:
         raise CertificateMissing("This certificate was issued before there were pages; its signed text is there.")
-    return Response(found.paper, media_type="application/pdf", headers=PRIVATE)
+    return saved(paper, f"certificate-{str(certificate_id)[:8]}.pdf", "application/pdf")
 
 
 @get("/ledger/checkpoint", guards=DESK, media_type=MediaType.TEXT, sync_to_thread=True)

@@ -7,6 +7,7 @@ looks, objects, and at last the company's key, so that nothing that a backup sti
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from uuid import UUID
@@ -19,6 +20,7 @@ from compliance.models import Certificate, Departure
 from compliance.proof import certificates, signing
 from compliance.proof.scan import Scan
 from compliance.scanning import reader
+from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.kernel import Kernel
 from likeness.locale.languages import ENGLISH
@@ -86,6 +88,9 @@ def again(session: Session, facts: Mapping[str, str]) -> UUID:
     departure.ended_at = departure.ended_at or datetime.fromisoformat(facts["ended_at"])
     session.add(departure)
     session.flush()
+    with suppress(tenants.TenantMissing):  # Else a process died after it had kept the certificate, and before this.
+        leave(session, departure.ended_at)
+        ledger.record(session, "tenant.left", objects=[departure.id], facts=facts_of(departure))
     return departure.id
 
 

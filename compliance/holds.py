@@ -23,10 +23,10 @@ from batch.models import Employee
 from batch.people import employees
 from compliance.models import Basis, ErasureState, Hold
 from likeness import ledger
-from likeness.ground.db import newest_first, on_rollback, row_of, tenant_of, utc_now
+from likeness.ground.db import newest_first, on_rollback, row_of, rows_of, tenant_of, utc_now
 from likeness.ground.errors import Conflict, NotFound, Unprocessable
 from likeness.keys.keys import KeyClass, KeyDestroyed, KeyFolder, KeyRef
-from likeness.locale.marks import N_
+from likeness.locale.marks import N_, Term, Told
 from tenants.members import chains
 from tenants.models import Member, Role
 from tenants.plain import one_line
@@ -84,9 +84,9 @@ class HoldWords:
     reason: str
 
 
-LOST = HoldWords(*["lost with a restored backup; the hold itself stands"] * 2)
-ERASED = HoldWords(*["deleted with everything else of the person"] * 2)
-FOR_LEGAL = HoldWords(*["for legal alone"] * 2)
+LOST = HoldWords(*[Told("lost with a restored backup; the hold itself stands")] * 2)
+ERASED = HoldWords(*[Told("deleted with everything else of the person")] * 2)
+FOR_LEGAL = HoldWords(*[Told("for legal alone")] * 2)
 
 
 def place(
@@ -117,7 +117,7 @@ def place(
     if expires_at.tzinfo is None or not now < expires_at <= now + LONGEST:
         raise HoldRefused("A hold ends on a day within a year; it can be placed anew then.")
     if not set(classes) <= set(NAMES):
-        raise HoldRefused(f"A hold covers some of: {', '.join(NAMES)}; or everything, where none is named.")
+        raise HoldRefused("A hold covers some of: {names}; or everything, where none is named.", names=", ".join(NAMES))
     if made_from and made_until and made_until <= made_from:
         raise HoldRefused("The period of what is held ends before it begins.")
     hold = Hold(
@@ -134,7 +134,7 @@ def place(
     )
     ref = key_ref(hold)
     on_rollback(session, lambda: keys.destroy(ref, now))
-    seal(keys, hold, HoldWords(one_line(reference, 200, "reference"), one_line(reason, 500, "reason")))
+    seal(keys, hold, HoldWords(one_line(reference, 200, N_("reference")), one_line(reason, 500, N_("reason"))))
     session.add(hold)
     session.flush()
     _record(session, "hold.placed", hold, placed_by)
@@ -202,7 +202,7 @@ def confirm(session: Session, hold_id: UUID, *, confirmed_by: UUID, now: datetim
     if hold.lifted_at is not None or hold.expires_at <= now:
         raise HoldEnded("This hold has ended already.")
     if hold.confirmed_by is None:
-        _check_second(session, hold.placed_by, hold.placed_at, confirmed_by, "confirm a hold")
+        _check_second(session, hold.placed_by, hold.placed_at, confirmed_by, N_("confirm a hold"))
         hold.confirmed_by, hold.confirmed_at = confirmed_by, now
         session.add(hold)
         facts = {
@@ -229,7 +229,7 @@ def lift(session: Session, hold_id: UUID, *, lifted_by: UUID, now: datetime) -> 
         hold.lift_asked_by, hold.lift_asked_at = lifted_by, now
         _record(session, "hold.lift-asked", hold, lifted_by)
     else:
-        _check_second(session, *asked, lifted_by, "lift a hold")
+        _check_second(session, *asked, lifted_by, N_("lift a hold"))
         hold.lifted_by, hold.lifted_at = lifted_by, now
         _record(session, "hold.lifted", hold, lifted_by)
     session.add(hold)
@@ -256,29 +256,25 @@ def _may_be_second(everybody: Mapping[UUID, Member], first: UUID, asked_at: date
 
 def _check_second(session: Session, first: UUID, asked_at: datetime, second: UUID, what: str) -> None:
     if first == second:
-        raise SamePerson(f"It takes a second person to {what}: you were the first.")
+        raise SamePerson("It takes a second person to {what}: you were the first.", what=Term(what))
     everybody = chains.desk(session)
     if not chains.apart(everybody, first, second):
         raise NotApart(
-            f"It takes two to {what} who did not invite each other or give each other their roles, directly or through"
-            " others. You and the first one stand in such a chain. Ask somebody else of legal."
+            "It takes two to {what} who did not invite each other or give each other their roles, directly or through"
+            " others. You and the first one stand in such a chain. Ask somebody else of legal.",
+            what=Term(what),
         )
     if not _may_be_second(everybody, first, asked_at, second):
         raise NotThereBefore(
-            f"To {what}, the second person must have worked for legal, and signed in, before the first one asked. Ask"
-            " somebody who had."
+            "To {what}, the second person must have worked for legal, and signed in, before the first one asked. Ask"
+            " somebody who had.",
+            what=Term(what),
         )
 
 
 def of(session: Session, employee_id: UUID) -> list[Hold]:
     """Every hold there was, oldest first. The person sees those of `told`."""
-    return list(
-        session.exec(
-            select(Hold)
-            .where(col(Hold.tenant_id) == tenant_of(session), col(Hold.employee_id) == employee_id)
-            .order_by(col(Hold.placed_at))
-        )
-    )
+    return rows_of(session, Hold, col(Hold.employee_id) == employee_id, by=col(Hold.placed_at))
 
 
 def told(session: Session, employee_id: UUID) -> list[Hold]:

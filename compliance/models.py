@@ -40,6 +40,10 @@ class Trigger(StrEnum):
     """HR deleted the person, alone or with a batch."""
 
 
+LEFT_BY = (Trigger.WITHDRAWAL, Trigger.ADDRESS)
+"""Erasures after which the company still has its own line; every other leaves none."""
+
+
 EVERYTHING = "everything"
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import delete, func, update
 from sqlmodel import Session, col, select
 
 from batch.models import Employee
+from batch.people import lines
 from compliance import clocks
 from compliance.models import (
     BY_ERASURE,
@@ -31,7 +32,7 @@ from compliance.models import (
     Verification,
 )
 from likeness import ledger
-from likeness.ground.db import row_of, tenant_of, waiting_first
+from likeness.ground.db import row_of, rows_of, tenant_of, waiting_first
 from likeness.ground.errors import Conflict, NotFound, Unprocessable
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
@@ -307,13 +308,13 @@ def close(session: Session, employee_id: UUID, kind: RequestKind, now: datetime)
 
 
 def of(session: Session, employee_id: UUID) -> list[Request]:
-    return list(
-        session.exec(
-            select(Request)
-            .where(col(Request.tenant_id) == tenant_of(session), col(Request.employee_id) == employee_id)
-            .order_by(col(Request.received_at))
-        )
-    )
+    return rows_of(session, Request, col(Request.employee_id) == employee_id, by=col(Request.received_at))
+
+
+def seen_by(session: Session, employee_id: UUID) -> list[Request]:
+    """For the person's own page: without those of whoever read the line's address before it was corrected."""
+    since = lines.read_since(session, employee_id)
+    return [one for one in of(session, employee_id) if since is None or one.received_at >= since]
 
 
 def open_of(session: Session, employee_id: UUID, kind: RequestKind) -> Request | None:

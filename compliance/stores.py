@@ -94,7 +94,7 @@ TABLES: Mapping[str, Table] = {
         _table("release", Fate.ERASED, person="employee_id",
                technical="id tenant_id headshot_id at downloaded_at approved_at returned_at returned_for kept_at"),
         _table("concern", Fate.ERASED, person="employee_id", identifying="sealed answer",
-               technical="id tenant_id desk page asked_at promised_at answered_at answered_by"),
+               technical="id tenant_id desk page asked_at promised_at answered_at answered_by passed_on"),
         _table("take_back", Fate.ERASED, person="employee_id",
                technical="id tenant_id headshot_id downloaded_at asked_at deleted_at deleted_by"),
         _table("run", Fate.ERASED, person="employee_id", biometric="likeness_ratio",
@@ -247,7 +247,6 @@ class Cache:
 
 
 KEPT_BY_LIBRARIES: tuple[Cache, ...] = (
-    Cache("numba", "NUMBA_CACHE_DIR", "$TMP/likeness-compiled-*"),
     Cache("torch inductor", "TORCHINDUCTOR_CACHE_DIR", "$TMP/torchinductor_*"),
     Cache("triton", "TRITON_CACHE_DIR", "~/.triton"),
     Cache("torch", "TORCH_HOME", "~/.cache/torch"),

@@ -1,16 +1,19 @@
-"""One's own account, for whoever works the desk or operates: where one is signed in, and the way out of everything."""
+"""One's own account, for whoever works the desk or operates: its language, where one is signed in, and the way out."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Request, Response, get, post
-from litestar.params import FromPath
+from litestar.enums import RequestEncodingType
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from dashboard import sso
 from dashboard.pages import page, signed
+from dashboard.reader import reader
 from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, NotFound
@@ -21,6 +24,10 @@ from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.models import Role
 
+# A page of theirs that can be shown again; anything else leads to where the member is at home.
+PLACES = "desk|team|settings|account|help|legal|questions|operations"
+PAGE = re.compile(rf"/(?:{PLACES})(?:/\w[\w.-]*)*(?:\?[\w.~%&=+;,:@!*()'/-]*)?", re.ASCII)
+Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 MINE = [only(Kind.MEMBER, Kind.OPERATOR)]
 
 
@@ -42,7 +49,7 @@ def _account_page(request: Request[Any, Any, Any], problem: LikenessError | None
     context = {
         "base": "operations/base.html" if caller.kind == Kind.OPERATOR else "desk/base.html",
         "roles": me.roles,
-        "parts": [role for role in Role if role in me.roles],
+        "parts": [reader(request).gettext(permissions.ROLE_NAMES.get(role, role)) for role in Role if role in me.roles],
         "words": [permissions.WORDS[one] for one in sorted(permissions.of(me.roles))],
         "who": members.profile(kernel.keys, me),
         "sessions": found,
@@ -90,4 +97,13 @@ def leave(request: Request[Any, Any, Any]) -> Response[Any]:
     return signed(request, "", "/")
 
 
-routes: list[Any] = [show_account, end_one, sign_out_everywhere, leave]
+@post("/account/language", sync_to_thread=True, guards=MINE)
+def choose_language(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """From now on their pages are read to this member or operator in it, on every device. Raises `LanguageNotThere`."""
+    with desk(request, Permission.ACCOUNT_CHANGE) as (session, me):
+        members.choose_language(session, kernel_of(request).keys, me.id, data.get("language", ""))
+    back = data.get("back", "")
+    return Redirect(back if PAGE.fullmatch(back) else "/", status_code=303)
+
+
+routes: list[Any] = [choose_language, show_account, end_one, sign_out_everywhere, leave]

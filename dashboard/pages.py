@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from litestar import MediaType, Request, Response
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Redirect
 from litestar.template import TemplateConfig
+from markupsafe import Markup, escape
 
 from batch.people import ways
 from dashboard.assets import asset
@@ -33,14 +35,15 @@ from likeness.identity import Caller, Kind
 from likeness.locale.languages import LANGUAGES
 from likeness.locale.words import Words
 from likeness.mail.paragraphs import HEADING, joined
-from likeness.web.guards import RETRY_AFTER, caller_or_none, cookie, kernel_of
+from likeness.web.guards import RETRY_AFTER, caller_or_none, cookie, end_before, kernel_of
 from likeness.web.paging import CursorWrong, Key, Page
 from tenants.members import members, permissions
+from tenants.members.access import member_behind
 from tenants.members.permissions import Permission
-from tenants.models import Member
 
 FOLDER = Path(__file__).parent
 ITEM = re.compile(r"\(\w\) ")
+BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
 @pass_context
@@ -53,6 +56,18 @@ def _day(context: Context, moment: date) -> str:
 def _moment(context: Context, moment: datetime) -> str:
     said: Words = context["reads"]
     return said.moment(moment)
+
+
+@pass_context
+def _span(context: Context, length: timedelta | float) -> str:
+    said: Words = context["reads"]
+    return said.span(length)
+
+
+@pass_context
+def _since(context: Context, length: timedelta | float) -> str:
+    said: Words = context["reads"]
+    return said.since(length)
 
 
 def _iso(moment: datetime) -> str:
@@ -95,6 +110,20 @@ def _paragraphs(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def _capital(text: str) -> str:
+    """A word as it begins a line; the others stay as they are, because German writes some of them large."""
+    return text[:1].upper() + text[1:]
+
+
+def _bracketed(sentence: str, tag: str, **attributes: str) -> Markup:
+    """A sentence in which what stands in `[]` is an element, such as a link, wherever a language has it."""
+    if tag == "code":
+        attributes["translate"] = "no"  # A browser that translates a page leaves what somebody is to type.
+    named = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+    marked = BRACKETS.sub(lambda part: f"<{tag}{named}>{part[1]}</{tag}>", str(escape(sentence)))
+    return Markup(marked)  # noqa: S704 - escaped above
+
+
 WORTH_PACKING = 1000
 environment = Environment(
     extensions=["jinja2.ext.i18n"],
@@ -103,16 +132,22 @@ environment = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,  # Templates are part of the program: a change of them comes with its next start.
 )
 environment.filters.update(
-    day=_day, moment=_moment, iso=_iso, ago=_ago, short=_short, plural=_plural, paragraphs=_paragraphs, way=ways.purpose_of
+    day=_day, moment=_moment, iso=_iso, ago=_ago, span=_span, since=_since, short=_short, plural=_plural,
+    paragraphs=_paragraphs, way=ways.purpose_of, bracketed=_bracketed, capital=_capital,
 )
-# Macros as a global, because a block that is rendered by itself sees no imports of its template.
 environment.globals["asset"] = asset
 environment.globals["may"] = permissions.of
 environment.globals["resting"] = permissions.resting
-environment.globals["ui"] = environment.get_template("icons.html").module
 template_config = TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment))
+
+
+@lru_cache(maxsize=1000)
+def _macros(said: Words) -> object:
+    """Handed to each page, because a block that is rendered by itself sees no imports of its template."""
+    return environment.get_template("icons.html").make_module({**_words_of(said), "reads": said})
 
 
 def page(
@@ -170,24 +205,36 @@ def _surroundings(request: Request[Any, Any, Any]) -> dict[str, Any]:
         "switch": switch(request),
         "here": request.url.path,
         "kept": kept(request),
+        "this_page": _this_page(request),
     }
+
+
+def _this_page(request: Request[Any, Any, Any]) -> str:
+    """Where this page is found once more; empty for what answers a form, whose address shows nothing by itself."""
+    asks = f"?{request.url.query}" if request.url.query else ""
+    return request.url.path + asks if request.method == "GET" else ""
 
 
 def _said(said: Words) -> dict[str, Any]:
     """What templates say sentences with: `_("{n} of {m} photos", n=6, m=8)`, `ngettext("{n} photo", "{n} photos", 6)`."""
     return {
+        **_words_of(said),
         "language": said.language,
         "direction": said.direction,
-        "gettext": said.gettext,
-        "ngettext": said.ngettext,
         "languages": LANGUAGES,
+        "ui": _macros(said),
     }
+
+
+def _words_of(said: Words) -> dict[str, Any]:
+    # Jinja's own `_` would look `gettext` up anew for each of a page's hundreds of sentences.
+    return {"_": said.gettext, "gettext": said.gettext, "ngettext": said.ngettext}
 
 
 def _name_of(request: Request[Any, Any, Any]) -> str:
     """Of the member whom `access.desk` let in for this page; a part that is fetched by itself shows no name."""
-    member = request.scope.get("likeness_member")
-    if not isinstance(member, Member) or request.headers.get("hx-request"):
+    member = member_behind(request)
+    if member is None or request.headers.get("hx-request"):
         return ""
     with suppress(LikenessError):
         return members.profile(kernel_of(request).keys, member).name
@@ -204,7 +251,7 @@ def error_page(request: Request[Any, Any, Any], error: LikenessError) -> Respons
         surroundings = {"caller": None, "signed_in_as": "", "kind": None, "path": request.url.path, "accounts": False,
                         "embedded": False, "now": utc_now(), "reads": said}  # fmt: skip
     # What was refused was often a form, whose address shows nothing by itself.
-    surroundings |= {"switch": "", "here": request.url.path, "kept": ""} | _said(said)
+    surroundings |= {"switch": "", "here": request.url.path, "kept": "", "this_page": ""} | _said(said)
     body = environment.get_template("fragments/error.html" if fragment else "error.html").render(
         surroundings | {"error": said.error(error), "status": error.status}
     )
@@ -233,7 +280,8 @@ def back(request: Request[Any, Any, Any], path: str) -> Response[Any]:
 
 
 def signed(request: Request[Any, Any, Any], token: str, path: str) -> Response[Any]:
-    """On to `path` with a session's cookie; an empty token signs out."""
+    """On to `path` with a session's cookie, in the place of the one before; an empty token signs out."""
+    end_before(request)
     response: Response[Any] = Redirect(path, status_code=303)
     response.set_cookie(**cookie(kernel_of(request).settings, token))
     return response

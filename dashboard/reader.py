@@ -1,4 +1,4 @@
-"""In whose language a page is: the person's own, or what the browser asks for where nobody is known."""
+"""In whose language a page is: the one that its reader chose, or what the browser asks for where nobody is known."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from litestar import Request
 from batch.people import employees
 from likeness.ground.errors import LikenessError
 from likeness.identity import Caller, Kind
-from likeness.locale.languages import accepted, known
+from likeness.locale.languages import ENGLISH, accepted, known
 from likeness.locale.words import Words, words
 from likeness.web.guards import caller_or_none, kernel_of
 from tenants import tenants
+from tenants.members import members
+from tenants.members.access import company_behind, member_behind
 
 # Pages that people come to without being signed in; the address carries the language that they chose there.
 OPEN = ("/i/", "/a/", "/p/", "/gone/", "/left/", "/retention/", "/trust", "/verify", "/sign-in", "/sso")
@@ -36,7 +38,7 @@ def chosen(request: Request[Any, Any, Any], person: Words) -> Words:
 
 
 def reader(request: Request[Any, Any, Any]) -> Words:
-    """Who reads this page, as far as it is known. The desk is in English."""
+    """Who reads this page, as far as it is known."""
     if "likeness_reader" not in request.scope["state"]:
         request.scope["state"]["likeness_reader"] = _reader(request)
     found: Words = request.scope["state"]["likeness_reader"]
@@ -47,24 +49,32 @@ def _reader(request: Request[Any, Any, Any]) -> Words:
     browser = accepted(request.headers.get("accept-language", ""))
     try:
         caller = caller_or_none(request)
-        if caller is not None and caller.kind != Kind.EMPLOYEE:
-            person = words("en")
-        else:
-            person = _employee(request, caller) if caller else words(browser)
+        person = words(browser) if caller is None else _known(request, caller, browser)
     except LikenessError:  # The database or a key is away, or the person was deleted: the page must not need them.
         person = words(browser)
     return chosen(request, person) if _open(request) else person
 
 
-def _employee(request: Request[Any, Any, Any], caller: Caller) -> Words:
+def _known(request: Request[Any, Any, Any], caller: Caller, browser: str | None) -> Words:
     kernel = kernel_of(request)
+    if caller.kind not in (Kind.EMPLOYEE, Kind.MEMBER, Kind.OPERATOR):
+        return words(ENGLISH)
+    member, company = member_behind(request), company_behind(request)
+    if member is not None and company is not None:
+        return members.words_of(kernel.keys, member, company, browser)
     with kernel.db.transaction(caller.tenant) as session:
-        return employees.words(kernel.keys, employees.get(session, caller.id), tenants.get(session))
+        tenant = tenants.get(session)
+        if caller.kind == Kind.EMPLOYEE:
+            return employees.words(kernel.keys, employees.get(session, caller.id), tenant)
+        return members.words_of(kernel.keys, members.get(session, caller.id), tenant, browser)
 
 
 def switch(request: Request[Any, Any, Any]) -> str:
-    """How a page lets its reader choose another language: by a form, by links, or not at all."""
-    path = request.url.path
+    """How a page lets its reader choose another language: by a form, by links, in the menu of their account, or not at
+    all."""
+    path, caller = request.url.path, caller_or_none(request)
+    if caller is not None and caller.kind in (Kind.MEMBER, Kind.OPERATOR) and not path.startswith(OPEN):
+        return "menu"
     if path.startswith("/visit"):
         return "form"
     return "links" if _open(request) else ""

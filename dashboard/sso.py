@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -26,7 +26,7 @@ from dashboard.pages import page, signed
 from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
-from likeness.identity import Caller, Kind, end_session, redeem, start_session, tenant_in
+from likeness.identity import Caller, Kind, redeem, start_session, tenant_in
 from likeness.kernel import Kernel
 from likeness.locale.marks import N_
 from likeness.sso import tokens
@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 PUBLIC = {"public": True}
 ANYBODY = [only(Kind.MEMBER, Kind.EMPLOYEE)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
-BY_LINK = 30 * 60
-"""Seconds for which a mailed link proves who somebody is, when they connect an account."""
+BY_LINK = timedelta(minutes=30)
+"""For so long a mailed link proves who somebody is, when they connect an account."""
 
 
 class SignInGivenUp(LikenessError):
@@ -95,7 +95,7 @@ def _by_link(kernel: Kernel, caller: Caller, now: datetime) -> bool:
     """The caller came by a mailed link a moment ago, not by an account."""
     with kernel.db.transaction(caller.tenant) as session:
         by_account = sessions.of(session, caller.session) is not None
-    return not by_account and (now - caller.authenticated_at).total_seconds() < BY_LINK
+    return not by_account and now - caller.authenticated_at < BY_LINK
 
 
 def _away(
@@ -254,10 +254,7 @@ def _signed_in(
     """A new session, never one that was there before the sign-in."""
     kernel, tenant, session_id = kernel_of(request), provider.tenant_id, uuid4()
     (kind, person), *others = sorted(parts.items(), key=lambda part: part[0] != Kind.MEMBER)
-    before = caller_or_none(request)
     with kernel.db.transaction(tenant) as session:
-        if before is not None and before.tenant == tenant:
-            end_session(session, before.session)
         value = start_session(
             session, kind, person, now, other=others[0] if others else None, authenticated_at=proof.authenticated_at,
             session_id=session_id,

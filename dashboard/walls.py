@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from likeness.locale.marks import N_
 from tenants.backdrops import PREFIX
 
 OFFICE = "/static/sample/office.webp"
@@ -13,9 +14,13 @@ STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Wall:
-    """A colour, stops of a gradient (share of the way out, colour), or the address of a picture."""
+    """A colour, stops of a gradient (share of the way out, colour), or the address of a picture.
+
+    `words` is a sentence of the catalogue, in which `{colour}` is `base`.
+    """
 
     words: str
+    base: str = ""
     colour: str = ""
     stops: tuple[tuple[float, str], ...] = ()
     picture: str = ""
@@ -24,13 +29,13 @@ class Wall:
 def wall(words: str, pictures: str = "/api/v1/looks/backdrops/") -> Wall:
     """As `gpu_cluster/cutout/backdrop.py` paints it. `pictures` is where the reader gets the company's own."""
     if words == "office":
-        return Wall("the drawn office", picture=OFFICE)
+        return Wall(N_("the drawn office"), picture=OFFICE)
     if words.startswith(PREFIX):
-        return Wall("your picture", picture=f"{pictures}{words.removeprefix(PREFIX)}")
+        return Wall(N_("your picture"), picture=f"{pictures}{words.removeprefix(PREFIX)}")
     if words.startswith("gradient:"):
         colour = words.removeprefix("gradient:")
-        return Wall(f"{colour}, lighter behind the head", stops=_lamp(colour))
-    return Wall(words, colour=words)
+        return Wall(N_("{colour}, lighter behind the head"), colour, stops=_lamp(colour))
+    return Wall("{colour}", words, colour=words)
 
 
 def _lamp(colour: str) -> tuple[tuple[float, str], ...]:

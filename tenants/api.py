@@ -19,9 +19,11 @@ from likeness.kernel import Kernel
 from likeness.locale.marks import N_
 from likeness.mail import mail
 from likeness.web.described import FOR_PEOPLE
-from likeness.web.guards import caller_or_none, cookie, fresh, kernel_of, only, signed_in
+from likeness.web.guards import caller_or_none, cookie, end_before, fresh, kernel_of, only, signed_in
 from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
 from tenants import credits, looks, tenants
+from tenants.accounts import api as api_accounts
+from tenants.accounts.api import CheckedProvider, wanted_of
 from tenants.members import (
     access,
     api_members,
@@ -37,7 +39,6 @@ from tenants.members.founding import Seat
 from tenants.members.permissions import Permission
 from tenants.models import Look, Tenant
 from tenants.sso import identities, letters, organizations, providers
-from tenants.sso.organizations import WantedSignIn
 from tenants.tries import counted
 from tenants.webhooks import api as api_webhooks
 
@@ -126,6 +127,8 @@ class NewTenant(Struct, forbid_unknown_fields=True):
     domains: list[str] = []
     """Mail domains that were checked to be the company's: it gets an organization in Keycloak, and its people come in with
     their accounts. Needs a server that may add organizations."""
+    provider: CheckedProvider | None = None
+    """Its own, beside at least one domain."""
 
 
 @dataclass
@@ -177,10 +180,6 @@ class NewLook(LookWords, kw_only=True):
     for_nobody: bool = False
 
 
-class MailDomains(Struct, forbid_unknown_fields=True):
-    domains: list[str]
-
-
 class Grant(Struct, forbid_unknown_fields=True):
     """`order` names what was bought; the same order is granted once."""
 
@@ -214,6 +213,7 @@ def sign_in(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[S
     kernel = kernel_of(request)
     with counted(request):
         kind, value = enter(kernel, token, utc_now())
+    end_before(request)
     response = Response(SignedIn(kind), headers={"cache-control": "no-store"})
     response.set_cookie(**cookie(kernel.settings, value))
     return response
@@ -227,7 +227,10 @@ def enter(kernel: Kernel, token: str, now: datetime) -> tuple[Kind, str]:
     let_in = break_glass.let_in(kernel, tenant, now)
     with kernel.db.transaction(tenant) as session:
         found = promised(session, token, now)
-        if found is not None and found[0] != Kind.EMPLOYEE:
+        if found is not None:
+            if found[0] == Kind.EMPLOYEE:
+                # A code for the phone, which proves nobody anew, opens its own door alone.
+                raise LinkUnknown("This sign-in link leads nowhere. Copy the whole address, or ask for a new link.")
             if link_id(session, token) not in let_in:
                 providers.check_link_opens(session)
             # The member's row before the link's: whoever disables them takes the two in the same order.
@@ -316,7 +319,7 @@ def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> 
     """A company with its owner, who works HR as well, and a second seat for legal, which may be taken later."""
     kernel, caller = kernel_of(request), str(signed_in(request))
     access.check(request, Permission.COMPANIES_FOUND)
-    with organizations.made(kernel, data.name, WantedSignIn(organizations.plain(data.domains))) as made:
+    with organizations.made(kernel, data.name, wanted_of(kernel, data.domains, data.provider)) as made:
         tenant = founding.found(
             kernel,
             data.name,
@@ -331,17 +334,6 @@ def found_tenant(request: Request[Any, Any, Any], data: JSONBody[NewTenant]) -> 
         )
         organizations.connect(kernel, tenant, made, caller=caller)
     return TenantFounded(tenant, data.admin_email)
-
-
-@post("/tenants/{tenant_id:uuid}/sign-in", guards=[*OPERATORS, fresh], status_code=204, sync_to_thread=True)
-def connect_tenant(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: JSONBody[MailDomains]) -> None:
-    """Gives a company that is here already its organization in Keycloak. Its own provider is added by the command."""
-    kernel, caller = kernel_of(request), str(signed_in(request))
-    access.check(request, Permission.COMPANIES_FOUND)
-    with kernel.db.transaction(tenant_id) as session:
-        name = tenants.get(session).name
-    with organizations.made(kernel, name, organizations.in_words(" ".join(data.domains), needed=True)) as made:
-        organizations.connect(kernel, tenant_id, made, caller=caller)
 
 
 @post("/tenants/{tenant_id:uuid}/credits", guards=OPERATORS, status_code=200, sync_to_thread=True)
@@ -422,12 +414,12 @@ router = Router(
         change_approval,
         list_tenants,
         found_tenant,
-        connect_tenant,
         grant_credits,
         list_looks,
         add_look,
         revise_look,
         retire_look,
+        *api_accounts.routes,
         *api_members.routes,
         *api_operators.routes,
         *api_programs.routes,

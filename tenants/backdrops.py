@@ -37,8 +37,8 @@ def add(session: Session, picture: bytes) -> Backdrop:
     kept = session.exec(select(Backdrop.id).where(Backdrop.tenant_id == tenant_of(session))).all()
     if len(kept) >= MOST:
         raise TooManyBackdrops(
-            f"There are {MOST} pictures already. A picture goes {BEGUN.days} days after the last"
-            " look that shows it was retired."
+            "There are {n} pictures already. A picture goes {days} days after the last look that shows it was retired.",
+            n=MOST, days=BEGUN.days,
         )
     backdrop = Backdrop(tenant_id=tenant_of(session), picture=picture)
     session.add(backdrop)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from sqlmodel import Session
 
 from likeness.keys.keys import blind_index
+from likeness.locale.marks import N_
 from tenants.plain import one_line
 
 MOST = 50
@@ -38,5 +39,5 @@ def bound_to(session: Session) -> tuple[bytes, ...] | None:
 
 def names(typed: str) -> list[str]:
     """Departments as somebody wrote them, one a line, each once. Raises `TextRefused`."""
-    found = [one_line(line, 200, "department") for line in typed.splitlines() if line.strip()]
+    found = [one_line(line, 200, N_("department")) for line in typed.splitlines() if line.strip()]
     return list({name.casefold(): name for name in found}.values())

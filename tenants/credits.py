@@ -15,11 +15,10 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from likeness import ledger
-from likeness.ground.db import tenant_of, utc_now
+from likeness.ground.db import insert_new, tenant_of, utc_now
 from likeness.ground.errors import Conflict, Unprocessable
 from tenants.models import Credit, CreditReason
 
@@ -74,7 +73,7 @@ def needed(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, int]:
     missing = {one: len(past.get(one, {})) + 1 for one in employee_ids if one not in open_ones}
     have = balance(session)
     if len(missing) > have:
-        raise NoCredits(f"This needs {len(missing)} credits, and {have} are left.")
+        raise NoCredits("This needs {n} credits, and {have} are left.", n=len(missing), have=have)
     return missing
 
 
@@ -96,7 +95,7 @@ def release_all(session: Session, employee_ids: Iterable[UUID]) -> int:
     """The same for many; returns how many credits came back."""
     found = _open(session, list(employee_ids))
     open_ones = [(cause, 1) for cause, reasons in found if CreditReason.CHARGE not in reasons]
-    return len(_move(session, CreditReason.RELEASE, open_ones))
+    return _move(session, CreditReason.RELEASE, open_ones)
 
 
 def refund(session: Session, employee_id: UUID) -> bool:
@@ -229,13 +228,13 @@ def _reservations(session: Session, employee_ids: list[UUID]) -> dict[UUID, dict
     return found
 
 
-def _move(session: Session, reason: CreditReason, moves: list[tuple[str, int]]) -> list[UUID]:
+def _move(session: Session, reason: CreditReason, moves: list[tuple[str, int]]) -> int:
+    """Returns how many are new."""
     if not moves:
-        return []
+        return 0
     tenant, at = tenant_of(session), utc_now()
     rows = [
         {"id": uuid4(), "tenant_id": tenant, "amount": amount, "reason": reason, "cause": cause, "at": at}
         for cause, amount in moves
     ]
-    made = session.execute(insert(Credit).on_conflict_do_nothing().returning(col(Credit.id)), rows)
-    return list(made.scalars())
+    return insert_new(session, Credit, rows)

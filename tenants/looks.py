@@ -21,6 +21,7 @@ from likeness import ledger
 from likeness.ground.db import oldest_first, row_of, tenant_of, utc_now
 from likeness.ground.errors import Conflict, Forbidden, Gone, NotFound, Unprocessable
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
+from likeness.locale.marks import N_
 from tenants import backdrops, bounds
 from tenants.models import Look, LookPack
 from tenants.plain import one_line
@@ -138,7 +139,7 @@ def add(
     words = _words(name, backdrop, dress, framing, light, wall)
     backdrops.behind(session, words["wall"])
     if any(look.name == words["name"] for look in list_looks(session)):
-        raise LookTaken(f"There is a look “{words['name']}” already.")
+        raise LookTaken("There is a look “{name}” already.", name=words["name"])
     return _next_version(session, words, caller, departments)
 
 
@@ -205,7 +206,7 @@ def named(session: Session, keys: KeyFolder, departments: Collection[str] | None
     if departments is not None:
         key, called = keys.index_key(tenant_of(session)), _names(departments)
         if not 0 < len(called) <= MOST:
-            raise DepartmentsRefused(f"Name between 1 and {MOST} departments, or give the look to everybody.")
+            raise DepartmentsRefused("Name between 1 and {n} departments, or give the look to everybody.", n=MOST)
         digests = [bounds.index(key, one) for one in called]
     _check_own(session, digests)
     return digests
@@ -301,6 +302,11 @@ def _next_version(session: Session, words: dict[str, str], caller: str, departme
     return look
 
 
+CALLED = {
+    "name": N_("name"), "backdrop": N_("backdrop"), "dress": N_("dress"), "framing": N_("framing"), "light": N_("light"),
+}  # fmt: skip
+
+
 def _words(name: str, backdrop: str, dress: str, framing: str, light: str, wall: str) -> dict[str, str]:
     wall = wall.strip() or WALLS.get(backdrop.strip().lower(), WALLS["light grey"])
     if not WALL.fullmatch(wall):
@@ -308,4 +314,4 @@ def _words(name: str, backdrop: str, dress: str, framing: str, light: str, wall:
             "Write a colour as #c8ccd0, a gradient as gradient:#c8ccd0, office, or the picture that was handed in."
         )
     typed = {"name": name, "backdrop": backdrop, "dress": dress, "framing": framing, "light": light}
-    return {word: one_line(text, LONGEST, word) for word, text in typed.items()} | {"wall": wall}
+    return {word: one_line(text, LONGEST, CALLED[word]) for word, text in typed.items()} | {"wall": wall}

@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from likeness import ledger
 from likeness.ground.db import row_of, tenant_of
 from likeness.ground.errors import Conflict, NotFound, Unprocessable
+from likeness.locale.marks import N_
 from tenants import bounds, looks
 from tenants.models import Look, LookPack
 from tenants.plain import one_line
@@ -58,7 +59,7 @@ def add(session: Session, name: str, look_ids: Collection[UUID], *, caller: str)
     """Raises `PackRefused`, `PackTaken`, `TextRefused` and, of whoever works for some departments, `LookOfOthers`."""
     known = listed(session)
     if len(known) >= MOST:
-        raise PackTaken(f"There are {MOST} packs already. Remove one first.")
+        raise PackTaken("There are {n} packs already. Remove one first.", n=MOST)
     pack = LookPack(tenant_id=tenant_of(session), name="", looks=[])
     return _kept(session, pack, known, name, look_ids, "pack.added", caller)
 
@@ -74,9 +75,9 @@ def _kept(
     session: Session, pack: LookPack, others: list[LookPack], name: str, look_ids: Collection[UUID], event: str, caller: str
 ) -> LookPack:
     _check_whole(session)
-    name = one_line(name, LONGEST, "name of the pack")
+    name = one_line(name, LONGEST, N_("name of the pack"))
     if any(one.name.casefold() == name.casefold() for one in others):
-        raise PackTaken(f"There is a pack “{name}” already.")
+        raise PackTaken("There is a pack “{name}” already.", name=name)
     there = [look.id for look in looks.list_looks(session)]
     if not look_ids or not set(look_ids) <= set(there):
         raise PackRefused("Tick at least one of the looks that your company has now.")

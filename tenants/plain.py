@@ -42,6 +42,8 @@ def one_line(text: str, longest: int, name: str, *, needed: bool = True) -> str:
 
 def folded(words: str) -> str:
     """For comparing and sorting: Ü stands with U, and capitals with small letters."""
+    if words.isascii():
+        return words.casefold()
     return "".join(sign for sign in unicodedata.normalize("NFKD", words) if not unicodedata.combining(sign)).casefold()
 
 

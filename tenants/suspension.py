@@ -44,7 +44,7 @@ def suspend(session: Session, now: datetime, *, caller: str) -> Tenant:
     """Raises `SuspendedAlready`."""
     tenant = tenants.get(session)
     if tenant.suspended_at is not None:
-        raise SuspendedAlready(f"{tenant.name} is suspended already.")
+        raise SuspendedAlready("{company} is suspended already.", company=tenant.name)
     tenant.suspended_at = now
     session.add(tenant)
     ledger.record(session, "tenant.suspended", caller=caller, objects=[tenant.id])
@@ -55,7 +55,7 @@ def resume(session: Session, *, caller: str) -> Tenant:
     """Raises `SuspendedAlready`."""
     tenant = tenants.get(session)
     if tenant.suspended_at is None:
-        raise SuspendedAlready(f"{tenant.name} is not suspended.")
+        raise SuspendedAlready("{company} is not suspended.", company=tenant.name)
     tenant.suspended_at = None
     session.add(tenant)
     ledger.record(session, "tenant.resumed", caller=caller, objects=[tenant.id])

@@ -21,6 +21,7 @@ from likeness.jobs import jobs
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyFolder
 from likeness.locale.languages import LANGUAGES
+from likeness.locale.marks import N_
 from likeness.locale.words import is_zone
 from likeness.mail import sender, senders
 from tenants import backdrops, looks
@@ -57,7 +58,8 @@ def check_quota(session: Session, there: int, adding: int) -> None:
     quota = get(session).employee_quota
     if there + adding > quota:
         raise QuotaExceeded(
-            f"This would make {there + adding} people; the company's limit is {quota}. Ask the operator for more."
+            "This would make {n} people; the company's limit is {quota}. Ask the operator for more.",
+            n=there + adding, quota=quota,
         )
 
 
@@ -111,10 +113,9 @@ def create(session: Session, keys: KeyFolder, name: str, **terms: Any) -> Tenant
 
 
 def get(session: Session) -> Tenant:
-    tenant = session.exec(
-        select(Tenant).where(col(Tenant.id) == tenant_of(session), col(Tenant.left_at).is_(None))
-    ).one_or_none()
-    if tenant is None:
+    """Read anew unless this transaction holds the row already."""
+    tenant = session.get(Tenant, tenant_of(session))
+    if tenant is None or tenant.left_at is not None:
         raise TenantMissing
     return tenant
 
@@ -136,7 +137,7 @@ def change_directory(session: Session, *, leaver_days: int, invite_joiners: bool
     """What follows when the company's directory says that somebody left or joined. Raises `TermsRefused`."""
     tenant = get(session)
     if not 0 <= leaver_days <= MOST_LEAVER_DAYS:
-        raise TermsRefused(f"Everything of somebody who left is deleted after 0 to {MOST_LEAVER_DAYS} days.")
+        raise TermsRefused("Everything of somebody who left is deleted after 0 to {n} days.", n=MOST_LEAVER_DAYS)
     tenant.leaver_days, tenant.invite_joiners = leaver_days, invite_joiners
     session.add(tenant)
     ledger.record(session, "directory.changed", caller=caller, objects=[tenant.id])
@@ -222,15 +223,18 @@ def all_tenants(
     return list(session.exec(newest_first(query, col(Tenant.created_at), col(Tenant.id), most, before)))
 
 
+CALLED = {"name": N_("name"), "contact": N_("contact"), "authority": N_("authority")}
+
+
 def _apply(tenant: Tenant, terms: dict[str, Any]) -> None:
     unknown = terms.keys() - set(TERMS)
     if unknown:
-        raise TermsRefused(f"There is no such term: {', '.join(sorted(unknown))}.")
+        raise TermsRefused("There is no such term: {names}.", names=", ".join(sorted(unknown)))
     for name, value in terms.items():
-        if name in ("name", "contact", "authority"):
-            value = one_line(value, 200, name, needed=name == "name")
+        if name in CALLED:
+            value = one_line(value, 200, CALLED[name], needed=name == "name")
         if name == "sender_name":
-            value = one_line(value, LONGEST_SENDER, "name of the sender", needed=False)
+            value = one_line(value, LONGEST_SENDER, N_("name of the sender"), needed=False)
         setattr(tenant, name, value)
     if not tenant.recipes or len(set(tenant.recipes)) != len(tenant.recipes):
         raise TermsRefused("A company offers at least one way of making headshots, and each once.")
@@ -245,7 +249,7 @@ def _apply(tenant: Tenant, terms: dict[str, Any]) -> None:
 
 def _check_words(tenant: Tenant) -> None:
     if tenant.language not in LANGUAGES:
-        raise TermsRefused(f"Choose one of these languages: {', '.join(LANGUAGES)}.")
+        raise TermsRefused("Choose one of these languages: {names}.", names=", ".join(LANGUAGES))
     if not is_zone(tenant.time_zone):
         raise TermsRefused("Name the time zone as in Europe/Berlin.")
     if tenant.colour and not COLOUR.fullmatch(tenant.colour):

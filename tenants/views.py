@@ -40,7 +40,7 @@ def keep(session: Session, keys: KeyFolder, member: Member, name: str, query: st
     member = members.locked(session, member.id)
     known = of(keys, member)
     if name not in known and len(known) >= MOST:
-        raise TooManyViews(f"You have {MOST} views. Remove one first.")
+        raise TooManyViews("You have {n} views. Remove one first.", n=MOST)
     _write(session, keys, member, known | {name: query})
     return name
 

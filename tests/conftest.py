@@ -1,16 +1,22 @@
-"""One real PostgreSQL for the whole run; every test makes tenants of its own, always two."""
+"""One real PostgreSQL for the whole run, in which each file of tests begins with an empty installation: what a page or a
+sweep finds does not depend on which files ran before. Every test makes tenants of its own, always two."""
 
 from __future__ import annotations
 
+import tests.no_collector  # noqa: F401  # isort: skip
+
+import gc
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from litestar import Litestar
+from sqlalchemy import make_url
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As in the child that reads workbooks: lxml, which the sealing of PDFs brings along, takes no guard against bombs.
@@ -25,18 +31,33 @@ from likeness.migrations import migrate
 from likeness.run.app import create_app
 from likeness.run.postgres import EmbeddedPostgres
 
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
 TESTS = Path(__file__).parent
 FIRST = (
     "compliance/test_lateness.py", "compliance/test_retention.py", "compliance/test_restore.py", "compliance/test_holds.py",
-    "compliance/test_consent_rules.py",
+    "compliance/test_consent_rules.py", "journey/test_install.py",
     "compliance/test_whose.py", "dashboard/test_answering.py", "batch/test_addresses.py", "dashboard/test_undelivered.py",
     "gpu_cluster/test_scheduling.py", "gpu_cluster/test_studio.py", "journey/test_demo.py", "gpu_cluster/test_train.py",
     "journey/test_docs.py", "gpu_cluster/cutout/test_product.py", "kernel/test_first_minutes.py",
-    "gpu_cluster/test_fleet.py", "journey/test_demo_photos.py", "kernel/test_keys_away.py",
-    "kernel/test_first_admin.py", "kernel/test_clock.py",
+    "keycloak/test_keycloak.py", "gpu_cluster/test_fleet.py", "journey/test_demo_photos.py", "kernel/test_keys_away.py",
+    "kernel/test_first_admin.py", "kernel/test_clock.py", "promises/test_strangers.py", "browser/test_accessibility.py",
+    "gpu_cluster/test_open_keys.py",
 )  # fmt: skip
-"""Sweeps go through every company of the database, so their tests come before the companies of all others; and what takes
-minutes begins early, so that one process is not left alone with it at the end."""
+"""What takes minutes begins early, so that one process is not left alone with it at the end."""
+
+MIGRATED = "migrated"
+"""The database that others are copies of, which is sooner than to run all migrations again."""
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for again, among what is made from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,34 +65,66 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: files.get(str(item.path), len(files)))
 
 
-@pytest.fixture(scope="session")
-def home() -> Iterator[Path]:
-    """A folder that the database's system user may enter; pytest's own temporary folders are closed to it."""
-    folder = Path(tempfile.mkdtemp(prefix="likeness-test-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Nor this process's: what has to survive a lost machine is tested by programs of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")
-def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(home / "postgres")
+def _server() -> Iterator[EmbeddedPostgres]:
+    """Holds what the migrations make, as the template of each file's database."""
+    folder = _folder("postgres")
+    server = EmbeddedPostgres(folder)
     server.start()
     _hurry(server)
     migrate(server.url("likeness_owner"))
+    _tell(server, f"alter database likeness rename to {MIGRATED}")
     yield server
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def postgres(_server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+    """The server, with a database that nobody has written to."""
+    # A file copy, because writing it to the log as well is slower, and no test pulls this server's plug.
+    _tell(_server, f"create database likeness owner likeness_owner template {MIGRATED} strategy file_copy")
+    yield _server
+    # Whatever is still connected belongs to a test that has ended.
+    _tell(_server, "drop database likeness with (force)")
 
 
 def _hurry(server: EmbeddedPostgres) -> None:
     """No test pulls this server's plug; those that kill a database have one of their own."""
-    with psycopg.connect(server.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            connection.execute(f"alter system set {setting} = off".encode())
-        connection.execute("select pg_reload_conf()")
+    settings = ("fsync", "full_page_writes", "synchronous_commit")
+    _tell(server, *(f"alter system set {setting} = off" for setting in settings), "select pg_reload_conf()")
 
 
-@pytest.fixture(scope="session")
+def _tell(server: EmbeddedPostgres, *statements: str) -> None:
+    address = make_url(server.url("postgres")).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(address.render_as_string(), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def _folder(what: str) -> Path:
+    """One that the database's system user may enter; pytest's own temporary folders are closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix=f"likeness-test-{what}-"))
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    folder = _folder("home")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
 def kernel(home: Path, postgres: EmbeddedPostgres) -> Iterator[Kernel]:
     """The embedded profile as the program assembles it, without web server, worker or Ray."""
     settings = Settings(home=home, database_url=postgres.url("likeness_app"), profile="embedded")
@@ -82,7 +135,7 @@ def kernel(home: Path, postgres: EmbeddedPostgres) -> Iterator[Kernel]:
     kernel.db.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(kernel: Kernel) -> Litestar:
     """The whole web application over `kernel`; every test has a client of its own, with cookies of its own."""
     return create_app(kernel)

@@ -296,7 +296,7 @@ def download_kit(request: Request[Any, Any, Any]) -> Response[bytes]:
         everybody = [one.employee.roster_id for one in headshots.released(session, None, utc_now())]
         listings.note(session, everybody, utc_now(), caller=str(signed_in(request)))
         made = disclosure.kit(session, kernel_of(request), utc_now())
-    return saved(made, "disclosure.xlsx")
+    return saved(made, f"disclosure-{utc_now():%Y-%m-%d}.xlsx")
 
 
 @post("/headshots/disclosure/acceptance", guards=DESK, sync_to_thread=True, status_code=204)

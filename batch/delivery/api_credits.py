@@ -178,8 +178,8 @@ def export_credits(
     if form == SheetFormat.XLSX:
         data, kind = statement.excel(found, with_people=seen), XLSX
     else:
-        data, kind = statement.csv(found, people=people and seen), "text/csv; charset=utf-8"
-    return saved(data, f"credits.{form}", kind)
+        data, kind = statement.csv(found, people=people and seen), "text/csv"
+    return saved(data, f"credits-{utc_now():%Y-%m-%d}.{form}", kind)
 
 
 routes: list[Any] = [show_credits, list_days, list_of_batches, list_accounts, show_account, export_credits]

@@ -159,7 +159,7 @@ def plan(session: Session, kernel: Kernel, asked: DeliveryChoice, now: datetime)
     preset = framing.preset(directories.PRESET if directory else asked.preset)
     pattern = names.pattern(asked.names)
     if len(asked.people) > MOST_CHOSEN:
-        raise NobodyChosen(f"Choose at most {MOST_CHOSEN} people at a time, or all of a batch.")
+        raise NobodyChosen("Choose at most {n} people at a time, or all of a batch.", n=MOST_CHOSEN)
     if asked.batch_id is not None:
         batches.get(session, asked.batch_id)
     found = headshots.released(

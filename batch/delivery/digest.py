@@ -64,11 +64,13 @@ def _write(session: Session, kernel: Kernel, tenant: Tenant, here: datetime, now
 def sentences(session: Session, reads: Words, since: datetime, now: datetime) -> list[str]:
     """What there is to say; nothing of whatever is none."""
     stages: Counter[Stage] = Counter()
+    needy: Counter[Stage] = Counter()
     for one in funnel.tallies(session, now):
         stages[one.stage] += one.people
+        needy[one.stage] += len(one.needy)
     fetch, waiting = headshots.not_fetched(session, now), concerns.open_for(session, "hr")
     released, approve = _released(session, since), approvals.count(session, now)
-    short = sum(one.stage == Stage.UPLOADING for one in funnel.in_need(session, now))
+    short = needy[Stage.UPLOADING]
     said = [
         (waiting, reads.ngettext("{n} person wrote that something is wrong and waits for an answer.",
                                  "{n} people wrote that something is wrong and wait for an answer.", waiting)),

@@ -27,7 +27,7 @@ from likeness.locale.words import words
 from tenants import tenants
 
 EVENT = "disclosure.accepted"
-PLACES = ("Label beside the picture", "Alternative text", "Text for a directory field")
+PLACES = (N_("Label beside the picture"), N_("Alternative text"), N_("Text for a directory field"))
 
 
 class Wording(NamedTuple):
@@ -51,19 +51,20 @@ SAID: dict[str, Wording] = {
     ),
 }
 DUTIES = (
-    "Publish an AI-generated portrait only with the label, where people see it first: beside the picture, or in the profile"
-    " that it belongs to. EU AI Act, article 50(4) and (5).",
-    "Give every picture its alternative text, so that those who do not see it are told as well.",
-    "Keep the files as they are, or use a program that keeps their metadata: each file names its source for machines"
-    " (IPTC digital source type, and a signed statement, C2PA Content Credentials). A program that saves it anew may drop"
-    " both.",
-    "Where a program shows Content Credentials it may call the signer unknown: unless whoever runs this installation gave"
-    " it a certificate of their own, it signs with one that no public list names. That says nothing against the picture.",
-    "A generated portrait also carries a mark in its pixels that is not seen and says only that a model made it. It stays"
-    " when the file is saved anew, cropped a little or made smaller; strong changes remove it.",
-    "The label of an edited photograph is what we advise; say it where the background could pass for a real one.",
-    "When somebody takes a headshot back, the label goes with the picture.",
-)
+    N_("Publish an AI-generated portrait only with the label, where people see it first: beside the picture, or in the"
+       " profile that it belongs to. EU AI Act, article 50(4) and (5)."),
+    N_("Give every picture its alternative text, so that those who do not see it are told as well."),
+    N_("Keep the files as they are, or use a program that keeps their metadata: each file names its source for"
+       " machines (IPTC digital source type, and a signed statement, C2PA Content Credentials). A program that saves it"
+       " anew may drop both."),
+    N_("Where a program shows Content Credentials it may call the signer unknown: unless whoever runs this"
+       " installation gave it a certificate of their own, it signs with one that no public list names. That says"
+       " nothing against the picture."),
+    N_("A generated portrait also carries a mark in its pixels that is not seen and says only that a model made it. It"
+       " stays when the file is saved anew, cropped a little or made smaller; strong changes remove it."),
+    N_("The label of an edited photograph is what we advise; say it where the background could pass for a real one."),
+    N_("When somebody takes a headshot back, the label goes with the picture."),
+)  # fmt: skip
 COLUMNS = ("File without its ending", *delivery.COLUMNS[1:], "Source", *PLACES)
 
 

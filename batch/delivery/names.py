@@ -50,7 +50,9 @@ def pattern(text: str) -> Pattern:
             names=", ".join(f"{{{name}}}" for name in FIELDS),
         )  # fmt: skip
     if re.search(r"[{}]", PLACE.sub("", text)):
-        raise PatternRefused("A bracket { or } stands alone. A field looks like {name}.")
+        raise PatternRefused(
+            "A bracket {open} or {close} stands alone. A field looks like {field}.", open="{", close="}", field="{name}"
+        )
     if len(text) > LONGEST_PATTERN or text.count("/") > FOLDERS:
         raise PatternRefused(
             "Use at most {longest} characters and {folders} folders.", longest=LONGEST_PATTERN, folders=FOLDERS

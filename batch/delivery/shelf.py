@@ -30,6 +30,8 @@ GAPS = tuple(stage for stage in Stage if stage not in (*GIVEN, Stage.OPTED_OUT))
 
 class Part(StrEnum):
     ALL = "all"
+    RELEASED = "released"
+    """Who released something: without gaps."""
     NEW = "new"
     """Who released something that nobody has downloaded yet."""
     GAPS = "missing"

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from batch.models import Batch, Employee, Invitation
 from batch.people import departments, funnel
 from batch.people.funnel import Stage
-from batch.people.queries import WITH_STAGES
+from batch.people.queries import STAGES_OF_A_BATCH
 from batch.reading import workbook
 from batch.roster import batches, listings, naming, searching
 from batch.roster.batches import RosterLine
@@ -26,6 +26,7 @@ from batch.sittings import retakes
 from batch.sittings.retakes import Retakes
 from likeness.ground.db import newest_first, tenant_of
 from likeness.keys.keys import KeyFolder
+from likeness.locale.marks import N_
 from tenants import credits
 from tenants.credits import LATEST, CreditState, NewestCredit
 
@@ -33,18 +34,18 @@ ASKED = frozenset({Stage.INVITED, Stage.DELIVERED, Stage.OPENED, Stage.BOUNCED})
 NO_ANSWER = ASKED | {Stage.ADDED}
 IN_ONE_GO = 500
 WORDS = {
-    CreditState.NONE: "no credit",
-    CreditState.RESERVED: "set aside",
-    CreditState.CHARGED: "charged",
-    CreditState.RELEASED: "given back",
-    CreditState.REFUNDED: "refunded",
+    CreditState.NONE: N_("no credit"),
+    CreditState.RESERVED: N_("set aside"),
+    CreditState.CHARGED: N_("charged"),
+    CreditState.RELEASED: N_("given back"),
+    CreditState.REFUNDED: N_("refunded"),
 }
 KINDS = {
-    "grant": "granted",
-    "reserve": "set aside",
-    "charge": "charged",
-    "release": "given back",
-    "refund": "refunded",
+    "grant": N_("granted"),
+    "reserve": N_("set aside"),
+    "charge": N_("charged"),
+    "release": N_("given back"),
+    "refund": N_("refunded"),
 }
 
 
@@ -168,7 +169,7 @@ def of_batches(
 
 # As `_shown` says it of one person.
 OF_BATCHES = text(
-    f"""{WITH_STAGES}
+    f"""{STAGES_OF_A_BATCH}
     select batch_id, standing, count(*) from (
         select p.batch_id, case
             when p.stage = 'opted out' then 'aside'
@@ -182,9 +183,9 @@ OF_BATCHES = text(
 )
 NAMES = {
     CreditState.RESERVED: "set_aside",
-    CreditState.CHARGED: "charged",
+    CreditState.CHARGED: N_("charged"),
     CreditState.RELEASED: "given_back",
-    CreditState.REFUNDED: "refunded",
+    CreditState.REFUNDED: N_("refunded"),
     "aside": "aside",
 }
 

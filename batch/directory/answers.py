@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from scim2_models import (
     Context,
     Error,
+    InvalidFilterException,
     ListResponse,
     PatchOp,
     Resource,
@@ -21,7 +22,7 @@ from scim2_models import (
 )
 
 from batch.directory import people
-from batch.directory.resources import MOST_ON_A_PAGE, POLICY, DirectoryUser, Group, User
+from batch.directory.resources import LONGEST_FILTER, MOST_ON_A_PAGE, POLICY, DirectoryUser, Group, User
 from batch.people import lines
 from likeness.ground.errors import Gone, Unprocessable
 from likeness.web.guards import HEADERS, as_likeness_error, kernel_of
@@ -40,10 +41,18 @@ def answer(body: Any, status: int = 200, **headers: str) -> Response[Any]:
 
 
 def asked_of(request: Asked, kind: type[Resource[Any]]) -> SearchRequest[Any]:
-    said: SearchRequest[Any] = SearchRequest[kind].model_validate(  # type: ignore[valid-type]
+    """Raises `InvalidFilterException` for a filter that is too long, as one that cannot be read does."""
+    said: SearchRequest[Any] = _about(SearchRequest, kind).model_validate(
         dict(request.query_params), scim_ctx=Context.DEFAULT, scim_policy=POLICY
     )
+    if said.filter is not None and len(str(said.filter)) > LONGEST_FILTER:
+        raise InvalidFilterException(detail=f"A filter has {LONGEST_FILTER} characters at most.")
     return said
+
+
+def _about(message: Any, kind: type[Resource[Any]]) -> Any:
+    """The class of a message about resources of a kind that is known only when this runs."""
+    return message[kind]
 
 
 def page(
@@ -58,7 +67,7 @@ def page(
     part = found[start - 1 : start - 1 + most]
     if asked.filter is None:
         part = [shown(one) for one in part]
-    whole: ListResponse[Any] = ListResponse[kind](  # type: ignore[valid-type]
+    whole: ListResponse[Any] = _about(ListResponse, kind)(
         total_results=len(found), start_index=start, items_per_page=len(part), resources=part
     )
     return whole
@@ -71,17 +80,35 @@ def listed(whole: ListResponse[Any], asked: SearchRequest[Any]) -> Response[Any]
 def one(request: Asked, resource: Resource[Any], context: Context, status: int = 200) -> Response[Any]:
     wanted = {name: value for name, value in request.query_params.items() if name in ("attributes", "excludedAttributes")}
     kind = DirectoryUser if isinstance(resource, User) else Group
-    shaped = ResponseParameters[kind].model_validate(wanted, scim_policy=POLICY)  # type: ignore[valid-type]
+    shaped = _about(ResponseParameters, kind).model_validate(wanted, scim_policy=POLICY)
     location = str(resource.meta.location) if resource.meta else ""
     return answer(resource.model_dump(scim_ctx=context, response_parameters=shaped), status, location=location)
 
 
 def patched(kind: type[Resource[Any]], payload: dict[str, Any], resource: Any) -> None:
     with POLICY:
-        op = PatchOp[kind].model_validate(  # type: ignore[valid-type]
-            payload, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY
-        )
+        said = _with_paths(payload)
+        op = _about(PatchOp, kind).model_validate(said, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY)
         op.patch(resource, scim_policy=POLICY)
+
+
+def _with_paths(payload: dict[str, Any]) -> dict[str, Any]:
+    """Entra ID writes paths with a filter as keys of a value without a path, where they would be read as unknown words."""
+    name = next((key for key in payload if key.casefold() == "operations"), "")
+    given = payload.get(name)
+    if not isinstance(given, list):
+        return payload
+    operations: list[Any] = []
+    for one in given:
+        value: Any = one.get("value") if isinstance(one, dict) and not one.get("path") else None
+        apart = {key: word for key, word in value.items() if "[" in key} if isinstance(value, dict) else {}
+        if not apart:
+            operations.append(one)
+            continue
+        rest = {key: word for key, word in value.items() if key not in apart}
+        operations += [one | {"value": rest}] if rest else []
+        operations += [one | {"path": key, "value": word} for key, word in apart.items()]
+    return payload | {name: operations}
 
 
 def error_of(error: Exception) -> Error:

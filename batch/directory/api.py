@@ -58,8 +58,10 @@ Act = Callable[[Asked, str, Said], Response[Any] | None]
 async def _payload(request: Asked) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
-    except ValueError:
-        raise InvalidSyntaxException(detail="The body is not JSON.") from None
+        # JSON can write half of a pair of UTF-16, which no text that is kept or compared can hold.
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise InvalidSyntaxException(detail="The body is not JSON, or holds what is no text.") from None
     if not isinstance(body, dict):
         raise InvalidSyntaxException(detail="The body is not an object.")
     return body

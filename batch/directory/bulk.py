@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from scim2_models import (
@@ -56,7 +57,7 @@ class Operation:
         method, path, bulk_id = (str(_of(said, name) or "") for name in ("method", "path", "bulkId"))
         return cls(method.upper(), path, bulk_id, _of(said, "data"))
 
-    @property
+    @cached_property
     def refers(self) -> set[str]:
         found = [*_texts(self.data), *self.path.split("/")]
         return {one.removeprefix(REFERS) for one in found if one.startswith(REFERS)}

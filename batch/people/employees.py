@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, or_
 from sqlmodel import Session, col, select
 
 from batch.mailbox import email_identity
@@ -145,6 +145,19 @@ def find(session: Session, keys: KeyFolder, email: str) -> Employee | None:
 def profile(keys: KeyFolder, employee: Employee) -> EmployeeProfile:
     """Raises `KeyDestroyed` when the person was erased."""
     return EmployeeProfile.opened(keys.open(profile_ref(employee.tenant_id, employee.id)), employee.profile)
+
+
+def profiles(session: Session, keys: KeyFolder, people: Collection[UUID]) -> dict[UUID, EmployeeProfile]:
+    """Of whom this transaction's member may see; an empty one once the person's key was destroyed."""
+    tenant = tenant_of(session)
+    lines = select(Employee.id, Employee.profile).where(
+        col(Employee.tenant_id) == tenant, col(Employee.id) == any_(literal(list(people), ARRAY(Uuid()))),
+        departments.within(session),
+    )  # fmt: skip
+    sealed = dict(session.exec(lines).all())
+    opened = keys.open_all(tenant, sealed, KeyClass.PROFILE)
+    gone = EmployeeProfile(full_name="", email="")
+    return {one: EmployeeProfile.opened(opened[one], line) if one in opened else gone for one, line in sealed.items()}
 
 
 def letter(template: str, reads: Words, who: EmployeeProfile, tenant: Tenant, /, **values: str) -> Letter:

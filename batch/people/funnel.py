@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlmodel import Session, col, func, select
@@ -15,6 +15,7 @@ from batch.models import Employee, Invitation
 from batch.people import departments, ways
 from batch.people.queries import A_PAGE, A_PAGE_OF_A_STAGE, ATTENTION, LINES, TALLIES
 from likeness.ground.db import tenant_of
+from likeness.locale.marks import N_
 
 QUEUED_TOO_LONG = timedelta(hours=24)
 STEP_TOO_LONG = timedelta(hours=1)
@@ -29,24 +30,24 @@ SLOW = timedelta(days=3)
 class Stage(StrEnum):
     """In the order in which people pass through; then what stands beside the way."""
 
-    ADDED = "added"
+    ADDED = N_("added")
     """On the roster, not invited yet."""
-    INVITED = "invited"
-    DELIVERED = "delivered"
-    OPENED = "opened"
-    CONSENTED = "consented"
-    UPLOADING = "uploading"
-    QUEUED = "queued"
-    TRAINING = "training"
-    RENDERING = "rendering"
-    READY = "ready"
-    CHOSEN = "chosen"
-    EXPORTED = "exported"
-    OPTED_OUT = "opted out"
+    INVITED = N_("invited")
+    DELIVERED = N_("delivered")
+    OPENED = N_("opened")
+    CONSENTED = N_("consented")
+    UPLOADING = N_("uploading")
+    QUEUED = N_("queued")
+    TRAINING = N_("training")
+    RENDERING = N_("rendering")
+    READY = N_("ready")
+    CHOSEN = N_("chosen")
+    EXPORTED = N_("exported")
+    OPTED_OUT = N_("opted out")
     """Declined, withdrew, or did not answer: HR sees one word for all of them, once the invitation has ended."""
-    BOUNCED = "bounced"
-    STUCK = "stuck"
-    FAILED = "failed"
+    BOUNCED = N_("bounced")
+    STUCK = N_("stuck")
+    FAILED = N_("failed")
 
 
 @dataclass(frozen=True)
@@ -74,20 +75,22 @@ class Age:
 
 @dataclass(frozen=True)
 class StageTally:
-    """How many people of a batch stand in one stage; no ages of who opted out, as in `shown_since`."""
+    """How many people of a batch stand in one stage, and the ids of those whom `attention` names; no ages of who opted out,
+    as in `shown_since`."""
 
     batch_id: UUID
     stage: Stage
     people: int
     age: Age | None
+    needy: Sequence[UUID] = ()
 
 
 def about(session: Session, now: datetime, **asked: Any) -> dict[str, Any]:
     """The parameters of a query: about whom it is, and what places people."""
-    names = "batch employee site manager after after_row from_batch from_row from_id stage most"
+    names = "batch employee among site manager after after_row from_batch from_row from_id stage most"
     return (
         dict.fromkeys(names.split())
-        | {"tenant": tenant_of(session), "now": now, "skip": 0, "slow": SLOW, "also": []}
+        | {"tenant": tenant_of(session), "now": now, "skip": 0, "slow": SLOW}
         | {"enough_for_a_portrait": ways.PORTRAIT.asked, "enough_for_a_model": ways.MODEL.needed}
         | {"queued_too_long": QUEUED_TOO_LONG, "step_too_long": STEP_TOO_LONG}
         | departments.values(session)
@@ -96,10 +99,12 @@ def about(session: Session, now: datetime, **asked: Any) -> dict[str, Any]:
 
 
 def lines(
-    session: Session, now: datetime, *, batch_id: UUID | None = None, employee_id: UUID | None = None
-) -> list[FunnelLine]:
-    """Everybody of the company, of one batch, or one person, in the order of the workbook."""
-    return lines_of(session.execute(LINES, about(session, now, batch=batch_id, employee=employee_id)), now)
+    session: Session, now: datetime, *, batch_id: UUID | None = None, employee_id: UUID | None = None,
+    among: Collection[UUID] | None = None,
+) -> list[FunnelLine]:  # fmt: skip
+    """Everybody of the company, of one batch, or one person, or some, in the order of the workbook."""
+    whom = about(session, now, batch=batch_id, employee=employee_id, among=None if among is None else list(among))
+    return lines_of(session.execute(LINES, whom), now)
 
 
 def page(
@@ -123,18 +128,18 @@ def tallies(session: Session, now: datetime, *, batch_id: UUID | None = None) ->
     """Each batch's stages that hold anybody, of the whole company or of one batch."""
     return [
         StageTally(one.batch_id, stage := Stage(one.stage), one.people,
-              None if stage == Stage.OPTED_OUT else Age(one.median, one.oldest))
+              None if stage == Stage.OPTED_OUT else Age(one.median, one.oldest), one.needy)
         for one in session.execute(TALLIES, about(session, now, batch=batch_id))
     ]  # fmt: skip
 
 
 def in_need(
-    session: Session, now: datetime, *, batch_id: UUID | None = None, also: Collection[UUID] = (), most: int | None = None,
+    session: Session, now: datetime, *, batch_id: UUID | None = None, most: int | None = None,
     after: tuple[UUID, int, UUID] | None = None,
 ) -> list[FunnelLine]:  # fmt: skip
-    """Those whom `attention` names, looked for by the database; and these people `also`, unless they opted out. At most so
-    many in the order of the lists, those `after` a batch, a row and a line."""
-    asked = about(session, now, batch=batch_id, also=list(also), most=most)
+    """Those whom `attention` names, looked for by the database: at most so many in the order of the lists, those `after` a
+    batch, a row and a line."""
+    asked = about(session, now, batch=batch_id, most=most)
     if after is not None:
         asked |= dict(zip(("from_batch", "from_row", "from_id"), after, strict=True))
     return lines_of(session.execute(ATTENTION, asked), now)
@@ -154,8 +159,7 @@ def lines_of(found: Iterable[Any], now: datetime) -> list[FunnelLine]:
 
 def facts(session: Session, employee_id: UUID, now: datetime) -> Facts:
     """What is on record of one person, for whoever decides what of it may be told."""
-    found: Facts = session.execute(LINES, about(session, now, employee=employee_id)).one()  # type: ignore[assignment]
-    return found
+    return cast("Facts", session.execute(LINES, about(session, now, employee=employee_id)).one())
 
 
 def shown_since(line: FunnelLine) -> datetime | None:
@@ -201,7 +205,7 @@ def attention(all_lines: Iterable[FunnelLine], now: datetime) -> list[FunnelLine
 
 def place(facts: object, now: datetime) -> tuple[Stage, datetime]:
     """The stage that one row of LINES says, and since when; what happened last counts."""
-    f: Facts = facts  # type: ignore[assignment]
+    f = cast("Facts", facts)
     if f.opted_out_at:
         # Until the invitation ends a no looks like no answer yet, or the day alone would tell the two apart; and where the
         # company took it back before its end, nobody's answer shows at all.

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, literal, or_, true
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, or_, true
 from sqlmodel import Session, col, select
 
 from batch.mailbox import email_identity
@@ -24,6 +24,8 @@ from batch.people.employees import EmployeeProfile
 from likeness import ledger
 from likeness.ground.db import Database, tenant_of
 from likeness.ground.errors import Conflict
+from likeness.ledger import LedgerEntry
+from likeness.locale.marks import Told
 
 PERSON, ADDRESS = "other_person", "address_refused"
 
@@ -33,8 +35,8 @@ class OtherPerson(Conflict):
 
     title = "This is somebody else"
 
-    def __init__(self, detail: str, person: UUID) -> None:
-        super().__init__(detail)
+    def __init__(self, detail: Told, person: UUID) -> None:
+        super().__init__(detail.sentence, many=detail.many, **detail.values)
         self.person = person
 
 
@@ -46,7 +48,7 @@ def contradiction(
     kept: bool,
     refused: datetime | None,
     empty: bool = False,
-) -> tuple[str, str] | None:
+) -> tuple[str, Told] | None:
     """What speaks against it, as a code and a sentence. `asked` is the address that waits for the person's word, `kept`
     whether it is somebody's own line by now, and `refused` when they said that the new address is not theirs. An `empty`
     line is one to which nobody was ever invited, and which was named by itself, not found by a number that may have been
@@ -54,17 +56,17 @@ def contradiction(
     known = {email_identity(one) for one in (old.email, asked) if one}
     moves = email_identity(new.email) not in known
     if kept and not any_name_in_common(theirs(old), new.full_name):
-        return PERSON, (
+        return PERSON, Told(
             "On the list this is somebody with another name, whose page it is by now. Give a new person an address and a"
             " number of their own."
         )
     if moves and not empty and not same_name(old.full_name, new.full_name):
-        return PERSON, (
+        return PERSON, Told(
             "On the list this is somebody with another name and another address. If it is the same person, correct the"
             " name first and the address afterwards. A new person needs a line of their own."
         )
     if moves and refused is not None:
-        return ADDRESS, f"On {refused:%Y-%m-%d} the person said that this address is not theirs."
+        return ADDRESS, Told("On {day} the person said that this address is not theirs.", day=f"{refused:%Y-%m-%d}")
     return None
 
 
@@ -111,6 +113,14 @@ def kept(session: Session, now: datetime, people: Collection[UUID] | None = None
     out = (col(Employee.tenant_id) == tenant, col(Employee.opted_out_at).is_not(None), _among(Employee.id, people))
     over = select(Employee.id).where(*out, col(Employee.id).not_in(running))
     return protected(session, people) | set(session.exec(invited)) | set(session.exec(over))
+
+
+def read_since(session: Session, employee_id: UUID) -> datetime | None:
+    """When the company's list last moved this line to another address: what was before is of whoever read that one."""
+    moved = (col(LedgerEntry.subject) == str(employee_id), col(LedgerEntry.event) == "address.corrected")
+    return session.exec(
+        select(func.max(LedgerEntry.at)).where(col(LedgerEntry.tenant_id) == tenant_of(session), *moved)
+    ).one()
 
 
 def _among(column: UUID, people: Collection[UUID] | None) -> ColumnElement[bool]:

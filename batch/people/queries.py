@@ -7,7 +7,8 @@ from sqlalchemy import TextClause, text
 from batch.people import departments
 from batch.people.departments import Grouping
 
-# Whom a query is about: a company, a batch, one person, or one page of a roster, or of all of them, after its last line.
+# Whom a query is about: a company, a batch, one person, some people, or one page of a roster, or of all of them, after its
+# last line.
 PEOPLE = f"""
     select e.* from employee e
     where e.tenant_id = :tenant
@@ -15,10 +16,15 @@ PEOPLE = f"""
       and (cast(:employee as uuid) is null or e.id = :employee)
       and (cast(:site as bytea) is null or e.site_index = :site)
       and (cast(:manager as bytea) is null or e.manager_index = :manager)
+      and (cast(:among as uuid[]) is null or e.id in (select unnest(cast(:among as uuid[]))))
       and (cast(:after as uuid) is null or (e.row, e.roster_id) > (cast(:after_row as integer), cast(:after as uuid)))
       and (cast(:from_id as uuid) is null or (e.batch_id, e.row, e.roster_id)
            > (cast(:from_batch as uuid), cast(:from_row as integer), cast(:from_id as uuid)))
       and {departments.BOUND}
+"""
+OF_A_BATCH = f"""
+    select e.* from employee e
+    where e.tenant_id = :tenant and (cast(:batch as uuid) is null or e.batch_id = :batch) and {departments.BOUND}
 """
 IN_ORDER = " order by row, roster_id offset cast(:skip as bigint) limit cast(:most as bigint)"
 
@@ -105,6 +111,7 @@ PLACED = """
 
 WITH_FACTS = f"with people as ({PEOPLE}), facts as ({FACTS})"
 WITH_STAGES = f"{WITH_FACTS}, placed as ({PLACED})"
+STAGES_OF_A_BATCH = WITH_STAGES.replace(PEOPLE, OF_A_BATCH)
 
 
 def _query(words: str) -> TextClause:
@@ -115,21 +122,24 @@ def _query(words: str) -> TextClause:
 LINES = _query(WITH_FACTS + " select * from facts order by row, roster_id")
 A_PAGE = _query(WITH_FACTS.replace(PEOPLE, PEOPLE + IN_ORDER) + " select * from facts order by row, roster_id")
 A_PAGE_OF_A_STAGE = _query(WITH_STAGES + " select * from placed where stage = :stage" + IN_ORDER)
+# Whom somebody at HR could help: `funnel.attention` in the database's words.
+_NEEDY = """
+    stage in ('bounced', 'stuck', 'failed') or (stage = 'uploading' and accepted < enough and :now - since > :slow)
+"""
 TALLIES = _query(
-    WITH_STAGES
-    + """
+    STAGES_OF_A_BATCH
+    + f"""
     select batch_id, stage, count(*) as people,
            percentile_cont(0.5) within group (order by greatest(interval '0', :now - since)) as median,
-           greatest(interval '0', :now - min(since)) as oldest
+           greatest(interval '0', :now - min(since)) as oldest,
+           coalesce(array_agg(id) filter (where {_NEEDY}), '{{}}') as needy
     from placed group by batch_id, stage
     """
 )
 ATTENTION = _query(
     WITH_STAGES
-    + """
-    select * from placed where stage in ('bounced', 'stuck', 'failed')
-       or (stage = 'uploading' and accepted < enough and :now - since > :slow)
-       or (id = any(cast(:also as uuid[])) and stage <> 'opted out')
+    + f"""
+    select * from placed where {_NEEDY}
     order by batch_id, row, roster_id limit cast(:most as bigint)
     """
 )
@@ -157,21 +167,35 @@ BY_PACK = _query(f"""
 _BY = "case when :order like 'site%' then site_index else department_index end"
 _RANKED = f"array_position(cast(:ranked as bytea[]), {_BY})"
 
-# People of all batches. Who opted out stands behind everybody else where time decides, and is of no age: the order alone
-# would tell when they did.
-_FILTERED = f"""
-    select * from placed
+_WANTED = """
     where (cast(:stages as text[]) is null or stage = any(cast(:stages as text[])))
       and (cast(:waiting as interval) is null or (stage <> 'opted out' and since <= :now - cast(:waiting as interval)))
+"""
+
+# People of all batches, or `among` some, who stand in that order where nothing else decides. Who opted out stands behind
+# everybody else where time decides, and is of no age: the order alone would tell when they did.
+_FILTERED = f"""
+    select placed.* from placed
+    left join unnest(cast(:among as uuid[])) with ordinality as sought(person, place) on sought.person = placed.id
+    {_WANTED}
     order by
         case when :order like 'stage%' then array_position(cast(:in_order as text[]), stage::text) end,
         case when :order = 'longest' and stage <> 'opted out' then since end asc nulls last,
         case when :order = 'newest' and stage <> 'opted out' then since end desc nulls last,
         {_RANKED},
-        batch_id, row, roster_id
+        sought.place, batch_id, row, roster_id
     offset cast(:skip as bigint) limit cast(:most as bigint)
 """
 FOUND = _query(f"{WITH_STAGES} {_FILTERED}")
+HOW_MANY = _query(f"with people as ({PEOPLE}) select count(*) from people")
+HOW_MANY_FOUND = _query(f"{WITH_STAGES} select count(*) from placed {_WANTED}")
+_LISTED = "batch_id, row, roster_id"
+ON_THE_LIST = _query(
+    f"with people as ({PEOPLE}) select coalesce(array_agg(id order by {_LISTED}), '{{}}') as people,"
+    f" coalesce(array_agg(sha256(profile) order by {_LISTED}), '{{}}') as digests from people"
+)
+"""Everybody in the order of the lists, and what changes whenever their line does; as two arrays, since ten thousand rows
+take longer to read than to find."""
 _CUT = " order by e.batch_id, e.row, e.roster_id offset cast(:skip as bigint) limit cast(:most as bigint)"
 FOUND_AT_ONCE = _query(WITH_FACTS.replace(PEOPLE, PEOPLE + _CUT) + " select * from facts order by batch_id, row, roster_id")
 """Everybody in the order of the lists: the page is cut before anybody's place is looked up."""

@@ -28,7 +28,7 @@ from likeness.kernel import Kernel
 from likeness.web import threads
 from likeness.web.bodies import WITH_FILE
 from likeness.web.described import SLOW_BODY
-from likeness.web.guards import kernel_of, only, signed_in
+from likeness.web.guards import kernel_of, only, own, signed_in
 from likeness.web.threads import PHOTOS
 from likeness.web.uploads import UploadCut, UploadTooSlow, in_flight, in_time
 
@@ -110,8 +110,7 @@ def begin_upload(request: Request[Any, Any, Any]) -> Response[None]:
 @get(PATH, guards=EMPLOYEE, sync_to_thread=True)
 def list_uploads(request: Request[Any, Any, Any]) -> list[UploadShown]:
     """One's own that are not finished."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         found = resumable.of(session, caller.id, utc_now())
     return [UploadShown(one.id, one.length, one.received, one.due_at) for one in found]
 

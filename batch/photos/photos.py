@@ -27,7 +27,7 @@ from batch.vision.inspection import Inspection
 from batch.visit import consents
 from batch.visit.consents import ConsentMissing
 from likeness import ledger
-from likeness.ground.db import Database, tenant_of, utc_now
+from likeness.ground.db import Database, rows_of, tenant_of, utc_now
 from likeness.ground.errors import Conflict, NotFound
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs, sweeping
@@ -89,18 +89,9 @@ def source_key(tenant: UUID, employee_id: UUID) -> KeyRef:
 
 def of(session: Session, employee_id: UUID) -> list[Photo]:
     """All photos of a person, oldest first, but for those that a legal hold alone keeps: deleted, or past their day."""
-    return list(
-        session.exec(
-            select(Photo)
-            .where(
-                col(Photo.tenant_id) == tenant_of(session),
-                col(Photo.employee_id) == employee_id,
-                col(Photo.removed_at).is_(None),
-                col(Photo.due_at) > utc_now(),
-            )
-            .order_by(col(Photo.created_at), col(Photo.id))
-        )
-    )
+    there = col(Photo.removed_at).is_(None), col(Photo.due_at) > utc_now()
+    oldest_first = col(Photo.created_at), col(Photo.id)
+    return rows_of(session, Photo, col(Photo.employee_id) == employee_id, *there, by=oldest_first)
 
 
 def accepted(session: Session, employee_id: UUID) -> list[Photo]:

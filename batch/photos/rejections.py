@@ -34,8 +34,10 @@ KINDS = {
 }
 """The hard reasons; everything else is advice, which the person may overrule."""
 LOOKED_AT = timedelta(days=365)
-LEAST = 20
-"""Photos below which nothing is published: of a few people could guess whose they were."""
+LEAST = 300
+"""Photos below which nothing is published: ten people who handed in thirty. Of fewer people could guess whose they were."""
+LEAST_LOOKED_AT = 20
+"""Released headshots below which nothing is published of what the company, which knows them, said."""
 LEAST_HEADSHOTS = 360
 """Headshots below which a month of them is not published: ten people who had twelve made and both retakes."""
 
@@ -69,7 +71,7 @@ class PhotoTally:
 
     @property
     def told_of_approvals(self) -> bool:
-        return self.looked_at >= LEAST
+        return self.looked_at >= LEAST_LOOKED_AT
 
     @property
     def told_of_headshots(self) -> bool:

@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from batch.models import Upload
 from batch.photos import intake, photos
-from likeness.ground.db import after_commit, tenant_of
+from likeness.ground.db import after_commit, rows_of, tenant_of
 from likeness.ground.errors import Conflict, Gone, LikenessError, NotFound, TooMany
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyDestroyed
@@ -96,18 +96,8 @@ def _crowded(open_ones: list[Upload], length: int) -> bool:
 
 def of(session: Session, employee_id: UUID, now: datetime) -> list[Upload]:
     """The person's unfinished ones, the longest untouched first."""
-    return list(
-        session.exec(
-            select(Upload)
-            .where(
-                col(Upload.tenant_id) == tenant_of(session),
-                col(Upload.employee_id) == employee_id,
-                col(Upload.photo_id).is_(None),
-                col(Upload.due_at) > now,
-            )
-            .order_by(col(Upload.touched_at))
-        )
-    )
+    unfinished = col(Upload.photo_id).is_(None), col(Upload.due_at) > now
+    return rows_of(session, Upload, col(Upload.employee_id) == employee_id, *unfinished, by=col(Upload.touched_at))
 
 
 def get(session: Session, employee_id: UUID, upload_id: UUID, now: datetime) -> Upload:

@@ -71,8 +71,13 @@ class Pilot:
 
 def of(session: Session, batch_id: UUID, now: datetime) -> Pilot:
     """Without anybody in it as long as the batch was not tried. Raises `BatchMissing`."""
-    rest = batches.funnel(session, batch_id, now)[Stage.ADDED]
-    return Pilot([_line(session, one, now) for one in _members(session, batch_id)], rest)
+    return Pilot(tried(session, batch_id, now), batches.funnel(session, batch_id, now)[Stage.ADDED])
+
+
+def tried(session: Session, batch_id: UUID, now: datetime) -> list[FunnelLine]:
+    """Where the three are; nobody as long as the batch was not tried."""
+    three = _members(session, batch_id)
+    return funnel.lines(session, now, among=three) if three else []
 
 
 def suggested(session: Session, batch_id: UUID, now: datetime) -> list[UUID]:
@@ -97,7 +102,7 @@ def begin(session: Session, batch_id: UUID, people: Collection[UUID], now: datet
     batches.get(session, batch_id)
     batches.locked(session, batch_id)
     if len(set(people)) != SIZE:
-        raise PilotRefused(f"A batch is tried with {SIZE} people. Choose exactly {SIZE}. Nobody was invited.")
+        raise PilotRefused("A batch is tried with {n} people. Choose exactly {n}. Nobody was invited.", n=SIZE)
     if _members(session, batch_id):
         raise NoPilot("This batch was tried already. Invite everybody else, or single people.")
     three = [employees.on_roster(session, one) for one in people]
@@ -141,9 +146,10 @@ def begin_held(attempt: jobs.Attempt, act_id: str, caller: str, member_id: str, 
             ledger.record(session, undoing.REFUSED.format("invitation"), caller=caller, objects=[act_id, batch_id])
 
 
-def _members(session: Session, batch_id: UUID) -> list[Employee]:
-    tried = select(Employee).where(*_of_batch(session, batch_id), col(Employee.pilot_at).is_not(None))
-    return list(session.exec(tried.order_by(col(Employee.row), col(Employee.roster_id))))
+def _members(session: Session, batch_id: UUID) -> list[UUID]:
+    return list(session.exec(
+        select(Employee.id).where(*_of_batch(session, batch_id), col(Employee.pilot_at).is_not(None))
+    ))  # fmt: skip
 
 
 def _of_batch(session: Session, batch_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import idna
 
+from likeness.locale.marks import Told
 from tenants.plain import mail_domain
 
 # The longest address that mail servers accept (RFC 5321), and a generous length for a name.
@@ -65,58 +66,58 @@ def _joins(text: str, at: int) -> bool:
 def plain_text(cell: Cell, *, named: str, longest: int = LONGEST_TEXT) -> tuple[str, list[Fault]]:
     """The text of a cell that a person typed; empty when it cannot be used."""
     if cell.kind == "formula":
-        return "", [Fault("formula", "This is a formula without a stored value; type the value.")]
+        return "", [Fault("formula", Told("This is a formula without a stored value; type the value."))]
     if cell.text.lstrip().startswith(("=", "\uff1d")):
-        return "", [Fault("formula", "This is a formula; type the value.")]
+        return "", [Fault("formula", Told("This is a formula; type the value."))]
     if cell.kind == "error":
-        return "", [Fault("excel_error", f"This is the error {cell.text[:20]}; type the value.")]
+        return "", [Fault("excel_error", Told("This is the error {error}; type the value.", error=cell.text[:20]))]
     if cell.kind == "date":
-        return "", [Fault("date", f"This is a date; format the cell as text and type the {named}.")]
+        return "", [Fault("date", Told("This is a date; format the cell as text and type the {name}.", name=named))]
     if len(cell.text) > 4 * longest:
-        return "", [Fault("too_long", f"This is longer than {longest} characters.")]
+        return "", [Fault("too_long", Told("This is longer than {n} characters.", n=longest))]
     text, removed = clean(cell.text)
-    faults = [Fault("hidden_characters", "Invisible characters were removed.", "warning")] if removed else []
+    faults = [Fault("hidden_characters", Told("Invisible characters were removed."), "warning")] if removed else []
     if len(text) > longest:
-        return "", [*faults, Fault("too_long", f"This is longer than {longest} characters.")]
+        return "", [*faults, Fault("too_long", Told("This is longer than {n} characters.", n=longest))]
     return text, faults
 
 
 def employee_key(cell: Cell) -> tuple[str, list[Fault]]:
     """A personnel number as text: 1042.0, which spreadsheets make of 1042, is 1042 again."""
-    text, faults = plain_text(cell, named="employee number")
+    text, faults = plain_text(cell, named=Told("employee number"))
     if re.fullmatch(r"\d+\.0+", text):
         text = text.partition(".")[0]
     # Spreadsheets keep 15 digits of a number and replace the rest with zeros.
     if cell.kind == "number" and len(text.lstrip("-0").replace(".", "")) > 15:
-        return "", [Fault("long_number", "Excel loses digits after the 15th; format the cell as text.")]
+        return "", [Fault("long_number", Told("Excel loses digits after the 15th; format the cell as text."))]
     return text, faults
 
 
 def full_name(cell: Cell) -> tuple[str, list[Fault]]:
-    text, faults = plain_text(cell, named="name")
+    text, faults = plain_text(cell, named=Told("name"))
     if "@" in text:
-        faults.append(Fault("name_is_address", "A name is expected here, not an address."))
+        faults.append(Fault("name_is_address", Told("A name is expected here, not an address.")))
     elif text and not any(sign.isalpha() for sign in text):
-        faults.append(Fault("name_without_letters", "A name is expected here."))
+        faults.append(Fault("name_without_letters", Told("A name is expected here.")))
     return text, faults
 
 
 def email(cell: Cell) -> tuple[str, list[Fault]]:
     """An address as it was typed; plus signs and international domains are fine."""
-    text, faults = plain_text(cell, named="address", longest=LONGEST_EMAIL)
+    text, faults = plain_text(cell, named=Told("address"), longest=LONGEST_EMAIL)
     if not text:
         return "", faults
     text = text.removeprefix("mailto:")
     if text.count("@") > 1 and re.search(r"[;,/\s]", text):
-        return "", [*faults, Fault("several_addresses", "Type one address only.")]
+        return "", [*faults, Fault("several_addresses", Told("Type one address only."))]
     domain = mail_domain(text)
     if domain is None:
-        return "", [*faults, Fault("not_an_address", "This is not an e-mail address.")]
+        return "", [*faults, Fault("not_an_address", Told("This is not an e-mail address."))]
     likely = lookalike(domain)
     if likely:
         faults.append(Fault("lookalike_domain", likely, "warning"))
     if text.partition("@")[0].casefold() in ROLES:
-        faults.append(Fault("role_address", "This looks like a shared mailbox, not one person's.", "warning"))
+        faults.append(Fault("role_address", Told("This looks like a shared mailbox, not one person's."), "warning"))
     return text, faults
 
 
@@ -149,12 +150,12 @@ def lookalike(domain: str, known: Iterable[str] = PROVIDERS) -> str:
         return ""
     start, _, ending = domain.rpartition(".")
     if ending in TYPED_ENDINGS:
-        return f"Did you mean {start}.{TYPED_ENDINGS[ending]}?"
+        return Told("Did you mean {domain}?", domain=f"{start}.{TYPED_ENDINGS[ending]}")
     for right in known:
         if apart(domain, right, 1) <= 1:
-            return f"Did you mean {right}?"
+            return Told("Did you mean {domain}?", domain=right)
     if "xn--" in domain and any(_mixed(label) for label in domain.split(".")):
-        return "This domain mixes letters of several scripts."
+        return Told("This domain mixes letters of several scripts.")
     return ""
 
 
@@ -204,7 +205,7 @@ LANGUAGE_NAMES = {name: code for code, names in LANGUAGES.items() for name in na
 
 def language(cell: Cell) -> tuple[str, list[Fault]]:
     """A language tag such as "de" or "pt-BR", from a tag or from the language's name in several languages."""
-    text, faults = plain_text(cell, named="language")
+    text, faults = plain_text(cell, named=Told("language"))
     if not text:
         return "", faults
     code = LANGUAGE_NAMES.get(text.casefold())
@@ -212,7 +213,7 @@ def language(cell: Cell) -> tuple[str, list[Fault]]:
         return code, faults
     tag = re.fullmatch(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{2}|[A-Za-z]{4}))?", text)
     if tag is None:
-        return "", [*faults, Fault("unknown_language", "Type a language such as en, de or fr.", "warning")]
+        return "", [*faults, Fault("unknown_language", Told("Type a language such as en, de or fr."), "warning")]
     first, rest = tag[1].lower(), tag[2]
     if rest is None:
         return first, faults

@@ -14,6 +14,7 @@ from openpyxl.utils import get_column_letter
 from batch.reading import headings, names
 from batch.reading.headings import NAME_PARTS, Meaning
 from batch.reading.sheets import WorkbookUnreadable
+from likeness.locale.marks import Told
 
 # So many rows are looked at to tell what a column holds.
 LOOKED_AT = 2_000
@@ -23,6 +24,15 @@ ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 COUNTERS = frozenset(
     headings.folded(name) for name in ("No", "Nr", "N", "Num", "Number", "Nummer", "番号", "编号", "번호")
 )
+FIRST_NAMES, LAST_NAMES = Told("first names"), Told("last names")
+PARTS = {
+    "given_name": FIRST_NAMES,
+    "middle_name": Told("middle names"),
+    "name_particle": Told("prefixes of last names"),
+    "family_name": LAST_NAMES,
+    "second_family_name": Told("second last names"),
+}
+OPTIONAL = {"department": Told("departments"), "site": Told("sites"), "language": Told("languages")}
 NAMES = ("full_name", "full_name_reversed", *NAME_PARTS)
 
 
@@ -80,8 +90,8 @@ def columns_of(heads: Sequence[str], below: Sequence[Sequence[str]]) -> list[Col
     for at, heading in enumerate(texts):
         values = [line[at].strip() if at < len(line) else "" for line in below[:LOOKED_AT]]
         alike = not heading or texts.count(heading) > 1
-        letter = f"column {get_column_letter(at + 1)}"
-        label = (f"{heading} ({letter})" if heading else letter) if alike else heading
+        letter = Told("column {letter}", letter=get_column_letter(at + 1))
+        label = (Told("{heading} ({column})", heading=heading, column=letter) if heading else letter) if alike else heading
         if heading or any(values):
             found.append(Column(at, heading, label, headings.meaning(heading) if heading else None, values))
     return found
@@ -99,7 +109,7 @@ class _Choosing:
         self.taken: set[int] = set()
         for name, label in wished.items():
             if name not in headings.CHOICES:
-                raise WorkbookUnreadable(f"“{name[:40]}” is nothing that a column can hold.")
+                raise WorkbookUnreadable(Told("“{name}” is nothing that a column can hold.", name=name[:40]))
             if label:
                 self._take(name, self._named(label))
         self._email()
@@ -118,11 +128,12 @@ class _Choosing:
         ):
             if match:
                 return match[0]
-        raise WorkbookUnreadable(f"The file has no column “{wanted[:60]}”.")
+        raise WorkbookUnreadable(Told("The file has no column “{name}”.", name=wanted[:60]))
 
     def _take(self, name: str, column: Column) -> None:
         if column.at in self.taken:
-            raise WorkbookUnreadable(f"The column “{column.label[:60]}” is chosen for two things. Choose it once.")
+            raise WorkbookUnreadable(Told("The column “{name}” is chosen for two things. Choose it"
+                                          " once.", name=column.label[:60]))
         self.choice.at[name] = column.at
         self.taken.add(column.at)
 
@@ -143,24 +154,27 @@ class _Choosing:
         best = [one for one in found if _rank(one) == rank]
         rest = [one for one in best[1:] if one.values != best[0].values]
         if rest and ask:
-            self._ask(name, f"Several columns could hold the {what}: {_listed(best)}.", best, best[0])
+            self._ask(name, Told("Several columns could hold the {what}:"
+                                 " {columns}.", what=what, columns=_listed(best)), best, best[0])
         elif rest:
-            self.choice.notes.append(f"Several columns could hold the {what}: {_listed(best)}. The first was taken.")
+            found_in = Told("Several columns could hold the {what}: {columns}.", what=what, columns=_listed(best))
+            self.choice.notes.append(found_in.then(Told("The first was taken.")))
         return best[0]
 
     def _email(self) -> None:
         if "email" in self.wished:
             return
-        best = self._best("email", "e-mail addresses")
+        best = self._best("email", Told("e-mail addresses"))
         if best is not None:
             if best.said and best.said.whose == "private":
                 self.choice.notes.append(
-                    f"The only column with addresses is “{best.label}”. Invitations would go to private addresses."
+                    Told("The only column with addresses is “{name}”. Invitations would go to private addresses.",
+                         name=best.label)
                 )
             self._take("email", best)
             return
         like = [one for one in self.columns if not one.said and one.share(ADDRESS) > 0.6 and one.at not in self.taken]
-        message = "No heading says which column holds the e-mail addresses."
+        message = Told("No heading says which column holds the e-mail addresses.")
         if like:
             self._take("email", like[0])
         self._ask("email", message, like or self._free(), like[0] if like else None)
@@ -171,7 +185,7 @@ class _Choosing:
         found = self._said("manager_email")
         holding = [one for one in found if one.share(ADDRESS) > 0.5]
         # A manager's name is no address: without one the column is left alone, unless its heading promises addresses.
-        best = self._best("manager_email", "managers' addresses", holding or [one for one in found if _rank(one) > 1])
+        best = self._best("manager_email", Told("managers' addresses"), holding or [one for one in found if _rank(one) > 1])
         if best is not None:
             self._take("manager_email", best)
 
@@ -179,7 +193,7 @@ class _Choosing:
         chosen = [name for name in NAMES if self.wished.get(name)]
         whole = [name for name in chosen if name.startswith("full_name")]
         if whole and len(chosen) > 1:
-            raise WorkbookUnreadable("Choose either one column for the full name, or columns for its parts.")
+            raise WorkbookUnreadable(Told("Choose either one column for the full name, or columns for its parts."))
         if whole:
             return
         parts = {name: self._part(name) for name in NAME_PARTS}
@@ -195,12 +209,12 @@ class _Choosing:
             self._take_whole(one)
         elif given is not None or family is not None:
             self._take_parts(parts)
-            missing, words = ("family_name", "last names") if family is None else ("given_name", "first names")
+            missing, words = ("family_name", LAST_NAMES) if family is None else ("given_name", FIRST_NAMES)
             if missing not in self.wished:
-                self._ask(missing, f"No heading says which column holds the {words}.", self._free())
+                self._ask(missing, Told("No heading says which column holds the {what}.", what=words), self._free())
         elif "full_name" not in self.wished:
             like = [one for one in self._free() if _like_names(one)]
-            message = "No heading says which column holds the names."
+            message = Told("No heading says which column holds the names.")
             self._ask("full_name", message, like or self._free(), like[0] if like else None)
             if like:
                 self._take("full_name_reversed" if _last_first(like[0]) else "full_name", like[0])
@@ -216,15 +230,14 @@ class _Choosing:
     def _part(self, name: str) -> Column | None:
         if self.wished.get(name):
             return self._named(self.wished[name])
-        what = {"given_name": "first names", "family_name": "last names"}.get(name, name.replace("_", " ") + "s")
-        return None if name in self.wished else self._best(name, what)
+        return None if name in self.wished else self._best(name, PARTS[name])
 
     def _bare(self, parts: dict[str, Column | None]) -> Column | None:
         """A column that is just called "Name", which is the other half where one half stands beside it."""
         found = self._said("bare_name")
         if len(found) > 1 and not any(parts.values()):
-            return self._best("bare_name", "names", found, ask=False)
-        return self._best("bare_name", "names", found) if found else None
+            return self._best("bare_name", Told("names"), found, ask=False)
+        return self._best("bare_name", Told("names"), found) if found else None
 
     def _take_parts(self, parts: dict[str, Column | None]) -> None:
         for name, column in parts.items():
@@ -239,12 +252,12 @@ class _Choosing:
         somebody = [one for one in self._said("somebody") if _like_names(one)]
         clear = [one for one in found if _rank(one) > 2] or ([bare] if bare else []) or found or somebody
         others = [one for one in self._said("bare_name") if one is not bare]
-        best = self._best("full_name", "names", [*clear, *(others if bare in clear else [])])
+        best = self._best("full_name", Told("names"), [*clear, *(others if bare in clear else [])])
         rest = [bare] if bare is not None and best is not bare else []
         for other in rest:
             if best is not None and _apart([best], other) > 0.1 and _apart([other], best) > 0.1:
-                self._ask("full_name", f"Several columns could hold the names: {_listed([best, other])}.",
-                          [best, other], best)  # fmt: skip
+                self._ask("full_name", Told("Several columns could hold the {what}: {columns}.", what=Told("names"),
+                                            columns=_listed([best, other])), [best, other], best)  # fmt: skip
         return best
 
     def _take_whole(self, column: Column) -> None:
@@ -253,8 +266,8 @@ class _Choosing:
             self._take("full_name_reversed", column)
         elif _last_first(column):
             self._take("full_name_reversed", column)
-            self._ask("full_name", f"In “{column.label}” names have a comma: “{with_comma[0][:60]}”. Is the last name the"
-                      " first one?", [column], column)  # fmt: skip
+            self._ask("full_name", Told("In “{name}” names have a comma: “{example}”. Is the last name the first one?",
+                                        name=column.label, example=with_comma[0][:60]), [column], column)  # fmt: skip
         else:
             self._take("full_name", column)
 
@@ -267,8 +280,8 @@ class _Choosing:
             # What somebody is called, or how a program shows them, is no rival of first and last name.
             if whole not in used and _rank(whole) > 2 and _apart(used, whole) > 0.1:
                 best = parts["family_name"]
-                self._ask("full_name", f"“{whole.label}” says more than {_listed(used)}. Which of them is the name?",
-                          [whole, *used], best)  # fmt: skip
+                self._ask("full_name", Told("“{name}” says more than {columns}. Which of them is the name?",
+                                            name=whole.label, columns=_listed(used)), [whole, *used], best)  # fmt: skip
                 return
 
     def _number(self) -> None:
@@ -281,16 +294,17 @@ class _Choosing:
             if not _counts_lines(one) and (_rank(one) > 1 or one.share(re.compile(r"\d")) > 0.5)
         ]
         somebody = [one for one in self._said("somebody") if one.filled and one.share(re.compile(r"\d")) > 0.8]
-        best = self._best("employee_key", "employee numbers", found or somebody)
+        best = self._best("employee_key", Told("employee numbers"), found or somebody)
         if best is None:
             return
         if _rank(best) < 3 and len(set(best.filled)) < len(best.filled):
-            self.choice.notes.append(f"“{best.label}” is not used as employee number: several rows share one.")
+            self.choice.notes.append(Told("“{name}” is not used as employee number: several rows share"
+                                          " one.", name=best.label))
             return
         self._take("employee_key", best)
 
     def _optional(self, name: str) -> None:
-        best = self._best(name, {"department": "departments", "site": "sites"}.get(name, "languages"), ask=False)
+        best = self._best(name, OPTIONAL[name], ask=False)
         if best is not None:
             self._take(name, best)
 

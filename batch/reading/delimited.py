@@ -9,23 +9,24 @@ from itertools import pairwise
 
 from batch.reading import headings, sheets
 from batch.reading.cells import Cell
+from likeness.locale.marks import Told
 
 # What spreadsheet programs write on Windows and on a Mac, with the words for it. The likelier stand first.
 ENCODINGS = {
     "utf-8": "UTF-8",
     "utf-16": "UTF-16",
-    "cp1252": "Windows-1252 (Western Europe)",
-    "cp1250": "Windows-1250 (Central Europe)",
-    "cp1251": "Windows-1251 (Cyrillic)",
-    "cp1253": "Windows-1253 (Greek)",
-    "cp1254": "Windows-1254 (Turkish)",
-    "cp1255": "Windows-1255 (Hebrew)",
-    "cp1256": "Windows-1256 (Arabic)",
-    "cp932": "Shift-JIS (Japanese)",
-    "cp949": "Windows-949 (Korean)",
-    "gb18030": "GB 18030 (Chinese)",
+    "cp1252": Told("Windows-1252 (Western Europe)"),
+    "cp1250": Told("Windows-1250 (Central Europe)"),
+    "cp1251": Told("Windows-1251 (Cyrillic)"),
+    "cp1253": Told("Windows-1253 (Greek)"),
+    "cp1254": Told("Windows-1254 (Turkish)"),
+    "cp1255": Told("Windows-1255 (Hebrew)"),
+    "cp1256": Told("Windows-1256 (Arabic)"),
+    "cp932": Told("Shift-JIS (Japanese)"),
+    "cp949": Told("Windows-949 (Korean)"),
+    "gb18030": Told("GB 18030 (Chinese)"),
     "mac_roman": "Mac OS Roman",
-    "cp850": "DOS 850 (Western Europe)",
+    "cp850": Told("DOS 850 (Western Europe)"),
 }
 # How the words of UTF-16 without a mark are called.
 _WITHOUT_MARK = ("utf-16-le", "utf-16-be")
@@ -37,7 +38,7 @@ class Csv:
     def __init__(self, data: bytes, encoding: str | None = None) -> None:
         text, self.encoding, self.guessed = _decoded(data, encoding)
         if re.match(r"\s*<(!doctype|html|table|\?xml|svg)", text[:200], re.IGNORECASE):
-            raise sheets.WorkbookUnreadable("This is a web page, not a workbook. Save the list as .xlsx or .csv.")
+            raise sheets.WorkbookUnreadable(Told("This is a web page, not a workbook. Save the list as .xlsx or .csv."))
         named = re.match(r"sep=(.)\r?\n", text)  # Excel's own way to name the separator.
         self._delimiter = named[1] if named else _sniffed(text)
         self._skip = 1 if named else 0
@@ -53,7 +54,7 @@ class Csv:
                     cells = [_typed(text[: sheets.LONGEST_CELL]) for text in line[: sheets.MOST_COLUMNS]]
                     yield sheets.FilledRow(number, cells, False)
         except csv.Error:
-            raise sheets.WorkbookUnreadable("The CSV file is damaged: a quotation mark is not closed.") from None
+            raise sheets.WorkbookUnreadable(Told("The CSV file is damaged: a quotation mark is not closed.")) from None
 
 
 def _typed(text: str) -> Cell:
@@ -67,7 +68,7 @@ def _typed(text: str) -> Cell:
 def _decoded(data: bytes, wanted: str | None) -> tuple[str, str, bool]:
     """The text, its encoding, and whether that was a guess. UTF-8 and UTF-16 say themselves what they are."""
     if wanted is not None and wanted not in ENCODINGS:
-        raise sheets.WorkbookUnreadable("Nobody knows this encoding. Choose one of the list.")
+        raise sheets.WorkbookUnreadable(Told("Nobody knows this encoding. Choose one of the list."))
     if wanted in (None, "utf-8", "utf-16"):
         for encoding in _unicode(data):
             try:
@@ -81,14 +82,15 @@ def _decoded(data: bytes, wanted: str | None) -> tuple[str, str, bool]:
             text = data.decode(wanted, errors="strict")
         except UnicodeDecodeError:
             raise sheets.WorkbookUnreadable(
-                f"The file is not written in {ENCODINGS[wanted]}. Choose another encoding, or save it as .xlsx."
+                Told("The file is not written in {encoding}. Choose another encoding, or save it as"
+                     " .xlsx.", encoding=ENCODINGS[wanted])
             ) from None
         _refuse_controls(text)
         return text, wanted, False
     _refuse_controls(data.decode("latin-1"))
     likely = _guessed(data)
     if likely is None:
-        raise sheets.WorkbookUnreadable("The encoding of the text is not known. Save it as “CSV UTF-8” or as .xlsx.")
+        raise sheets.WorkbookUnreadable(Told("The encoding of the text is not known. Save it as “CSV UTF-8” or as .xlsx."))
     return data.decode(likely), likely, True
 
 
@@ -106,7 +108,7 @@ def _unicode(data: bytes) -> list[str]:
 
 def _refuse_controls(text: str) -> None:
     if sum(sign < " " and sign not in "\t\r\n" for sign in text[:2_000]) > 20:
-        raise sheets.WorkbookUnreadable("This is not a workbook. Save the list as .xlsx or .csv.")
+        raise sheets.WorkbookUnreadable(Told("This is not a workbook. Save the list as .xlsx or .csv."))
 
 
 def _guessed(data: bytes) -> str | None:

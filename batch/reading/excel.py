@@ -15,6 +15,7 @@ from openpyxl.xml import DEFUSEDXML, LXML
 
 from batch.reading import sheets
 from batch.reading.cells import Cell
+from likeness.locale.marks import Told
 
 # 10,000 rows of seven columns unpack to about 6 MB; the strings are held in memory, the sheets are streamed.
 LARGEST_SHEET = 150 * 2**20
@@ -42,7 +43,7 @@ class Xlsx:
         self._sheets = {sheet.title: sheet for sheet in self._book.worksheets}
         self.sheets = [sheets.Sheet(name, sheet.sheet_state != "visible") for name, sheet in self._sheets.items()]
         if not self.sheets:
-            raise sheets.WorkbookUnreadable("The workbook has no sheet with cells.")
+            raise sheets.WorkbookUnreadable(Told("The workbook has no sheet with cells."))
 
     def lines(self, name: str) -> Iterator[sheets.FilledRow]:
         try:
@@ -77,7 +78,7 @@ def _filled(sheet: Any) -> Iterator[sheets.FilledRow]:
             about = parser.row_dimensions.pop(str(number), {})
             if number > LAST_ROW:
                 raise sheets.WorkbookUnreadable(
-                    "The sheet has more rows than Excel allows. Copy the list to a new workbook."
+                    Told("The sheet has more rows than Excel allows. Copy the list to a new workbook.")
                 )
             if number <= last:
                 continue
@@ -118,11 +119,11 @@ def _digits(value: float, shown_as: str) -> str:
     return repr(value)
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception) -> Told:
     # openpyxl hides defusedxml's refusal behind an error of its own.
     if "Forbidden" in type(error).__name__ + type(error.__cause__).__name__:
-        return "The workbook holds XML entities, which no spreadsheet program writes. Save it anew as .xlsx."
-    return "The workbook is damaged. Open it in your spreadsheet program and save it anew as .xlsx."
+        return Told("The workbook holds XML entities, which no spreadsheet program writes. Save it anew as .xlsx.")
+    return Told("The workbook is damaged. Open it in your spreadsheet program and save it anew as .xlsx.")
 
 
 def _check_parts(data: bytes) -> None:
@@ -132,21 +133,21 @@ def _check_parts(data: bytes) -> None:
     try:
         parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        raise sheets.WorkbookUnreadable("The file is damaged or incomplete. Save it anew as .xlsx.") from None
+        raise sheets.WorkbookUnreadable(Told("The file is damaged or incomplete. Save it anew as .xlsx.")) from None
     names = {part.filename.lower().lstrip("/") for part in parts}
     _refuse_relatives(names)
     if len([name for name in names if name.startswith("xl/worksheets/sheet")]) > MOST_SHEETS:
         raise sheets.WorkbookUnreadable(
-            f"The workbook has more than {MOST_SHEETS} sheets. Keep only the list of people."
+            Told("The workbook has more than {n} sheets. Keep only the list of people.", n=MOST_SHEETS)
         )
     too_large = sheets.WorkbookUnreadable(
-        "The workbook unpacks to too much data. Copy the list alone to a new workbook."
+        Told("The workbook unpacks to too much data. Copy the list alone to a new workbook.")
     )
     if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > LARGEST_SHEET + LARGEST_PART:
         raise too_large
     for part in parts:
         if part.flag_bits & 1:
-            raise sheets.WorkbookUnreadable("The workbook is protected by a password. Save a copy without one.")
+            raise sheets.WorkbookUnreadable(Told("The workbook is protected by a password. Save a copy without one."))
         streamed = part.filename.lower().lstrip("/").startswith("xl/worksheets/")
         if part.file_size > (LARGEST_SHEET if streamed else LARGEST_PART):
             raise too_large
@@ -157,13 +158,13 @@ def _check_parts(data: bytes) -> None:
 
 def _refuse_relatives(names: set[str]) -> None:
     if any(name.endswith("vbaproject.bin") for name in names):
-        raise sheets.WorkbookUnreadable("The workbook contains macros. Save it as .xlsx, which has none.")
+        raise sheets.WorkbookUnreadable(Told("The workbook contains macros. Save it as .xlsx, which has none."))
     if "xl/workbook.bin" in names:
-        raise sheets.WorkbookUnreadable("This is an .xlsb file. Open it and save it as .xlsx.")
+        raise sheets.WorkbookUnreadable(Told("This is an .xlsb file. Open it and save it as .xlsx."))
     if "content.xml" in names and "mimetype" in names:
-        raise sheets.WorkbookUnreadable("This is an OpenDocument file. Open it and save it as .xlsx.")
+        raise sheets.WorkbookUnreadable(Told("This is an OpenDocument file. Open it and save it as .xlsx."))
     if "[content_types].xml" not in names or not any(name.startswith("xl/") for name in names):
-        raise sheets.WorkbookUnreadable("This is not a workbook. Save the list as .xlsx or .csv.")
+        raise sheets.WorkbookUnreadable(Told("This is not a workbook. Save the list as .xlsx or .csv."))
 
 
 # ISO/IEC 29500 has two dialects that differ in the names of their namespaces; the library knows the transitional ones.

@@ -24,7 +24,8 @@ NAMES: dict[str, str] = {
         personalnr|persnr|personal id|mitarbeiternummer|mitarbeiter id|mitarbeiter nr|mitarbeiternr|ma nr|
         matricule|numéro employé|numéro d employé|n employé|numéro de matricule|numéro du salarié|id employé|
         id salarié|identifiant employé|número de empleado|n de empleado|nº empleado|num empleado|id empleado|
-        id de empleado|código de empleado|código empleado|legajo|número de legajo|número do funcionário|
+        id de empleado|código de empleado|código empleado|número de personal|legajo|número de legajo|
+        número do funcionário|
         id funcionário|id do funcionário|número de funcionário|número de colaborador|número do colaborador|
         matrícula|nº de matrícula|matricola|numero di matricola|numero matricola|id dipendente|
         numero dipendente|codice dipendente|personeelsnummer|personeelsnr|medewerkernummer|medewerker id|

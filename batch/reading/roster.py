@@ -1,7 +1,7 @@
 """A roster as rows and problems, read from an opened book. All of it runs in a limited child process."""
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Literal, cast
 
@@ -9,14 +9,20 @@ from batch.mailbox import email_identity
 from batch.reading import cells, columns, delimited, excel, headings, names, opening, sheets
 from batch.reading.cells import Fault
 from batch.reading.sheets import FilledRow, WorkbookUnreadable
+from likeness.locale.marks import Told, packed
 
 MOST_ROWS = 20_000
 # How far down the headings may stand: some files begin with a title and a note.
 HEADING_ROWS = 25
-TOO_MANY_CELLS = (
+TOO_MANY_CELLS = Told(
     "This row has more cells than there are headings, so values may stand in the wrong columns. Check name and address;"
     " what stands behind them was not read. Put quotation marks around values with a comma."
 )
+
+
+STORED = Told("This is a formula; the value stored in the file was used.")
+READ_AS_EMPTY = Told("The cell was read as empty.")
+HALF_A_NAME = Told("This cell is empty; the name has one part only.")
 
 
 @dataclass(frozen=True)
@@ -118,12 +124,13 @@ def parse(about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         book = opening.open_book(data, about.get("encoding"))
         reading = _Table(book, about).reading()
     except WorkbookUnreadable as error:
-        return {"unreadable": str(error)}, b""
+        return {"unreadable": packed(error.told)}, b""
     plain = {one.name: getattr(reading, one.name) for one in fields(reading)}
     plain["rows"] = [list(vars(row).values()) for row in reading.rows]
-    plain["problems"] = [list(vars(problem).values()) for problem in reading.problems]
-    plain["columns"] = [asdict(column) for column in reading.columns]
-    plain["questions"] = [asdict(question) for question in reading.questions]
+    plain["problems"] = [packed(list(vars(problem).values())) for problem in reading.problems]
+    plain["columns"] = [packed(vars(column)) for column in reading.columns]
+    plain["questions"] = [packed(vars(question)) for question in reading.questions]
+    plain |= {name: packed(plain[name]) for name in ("mapping", "notes")}
     return plain, b""
 
 
@@ -138,14 +145,14 @@ class _Table:
         self.book = book
         sheet, header_row = about.get("sheet"), about.get("header_row")
         if sheet is not None and sheet not in [one.name for one in book.sheets]:
-            raise WorkbookUnreadable(f"The workbook has no sheet “{sheet[:40]}”.")
+            raise WorkbookUnreadable(Told("The workbook has no sheet “{name}”.", name=sheet[:40]))
         self.sheet, self.header_row, self.heads, self.others = _found(book, sheet, header_row)
         below = [line for line in book.lines(self.sheet) if line.number > self.header_row]
         self.hidden_rows = sum(line.hidden for line in below)
         self.with_hidden_rows = bool(about.get("hidden_rows"))
         self.below = [line for line in below if self.with_hidden_rows or not line.hidden]
         if len(self.below) > MOST_ROWS:
-            raise WorkbookUnreadable(f"The sheet has more than {MOST_ROWS:,} people. Split it.")
+            raise WorkbookUnreadable(Told("The sheet has more than {n} people. Split it.", n=MOST_ROWS))
         self.columns = columns.columns_of(self.heads, [[cell.text for cell in line.cells] for line in self.below])
         self.no_headings = any("@" in heading for heading in self.heads)
         self.shape = headings.shape(self.heads)
@@ -187,7 +194,7 @@ class _Table:
             everyone = [self._person(line) for line in self.below]
             if not everyone:
                 self.blame(
-                    self.header_row, self._name_field(), Fault("no_rows", "There are no people below the headings.")
+                    self.header_row, self._name_field(), Fault("no_rows", Told("There are no people below the headings."))
                 )
         everyone = self._without_repeats(everyone)
         self._strange_domains(everyone)
@@ -227,33 +234,42 @@ class _Table:
 
     def _left_out(self) -> list[str]:
         """What of the file was not read, and what was read without being said."""
-        notes = []
+        notes = list[str]()
         if self.book.guessed:
             notes.append(
-                f"The file does not say how its letters are written. It was read as"
-                f" {delimited.ENCODINGS[self.book.encoding]}; check the names, or choose another encoding."
+                Told(
+                    "The file does not say how its letters are written. It was read as {encoding}; check the names, or"
+                    " choose another encoding.",
+                    encoding=delimited.ENCODINGS[self.book.encoding],
+                )
             )
         hidden = [one.name for one in self.book.sheets if one.hidden and one.name != self.sheet]
         if hidden:
-            notes.append(f"Left out because hidden: {_sheets(hidden)}.")
+            notes.append(Told("Left out because hidden: {sheets}.", sheets=_sheets(hidden)))
         if self.others:
-            notes.append(f"Only “{self.sheet}” was read. There are people in other sheets too: {_sheets(self.others)}.")
+            read = Told("Only “{name}” was read. There are people in other sheets too: {sheets}.",
+                        name=self.sheet, sheets=_sheets(self.others))  # fmt: skip
+            notes.append(read)
         if self.remembered:
-            notes.append("The columns were read as you said for an earlier file with the same headings.")
+            notes.append(Told("The columns were read as you said for an earlier file with the same headings."))
         if self.hidden_rows:
-            count = f"{self.hidden_rows} hidden or filtered row{'' if self.hidden_rows == 1 else 's'}"
-            were = "was" if self.hidden_rows == 1 else "were"
-            notes.append(f"{count} {were} read as well." if self.with_hidden_rows else f"{count} {were} left out.")
+            n = self.hidden_rows
+            notes.append(
+                Told("{n} hidden or filtered row was read as well.", many="{n} hidden or filtered rows were read as"
+                    " well.", n=n)
+                if self.with_hidden_rows else
+                Told("{n} hidden or filtered row was left out.", many="{n} hidden or filtered rows were left out.", n=n)
+            )  # fmt: skip
         return notes
 
     def _has_columns(self) -> bool:
         if self.no_headings:
-            self.blame(self.header_row, "", Fault("no_headings", "This row looks like a person, not like headings."))
+            self.blame(self.header_row, "", Fault("no_headings", Told("This row looks like a person, not like headings.")))
         named = self._parts() or "full_name" in self.at or "full_name_reversed" in self.at
         if not named:
-            self.blame(self.header_row, "full_name", Fault("missing_column", "No column holds the names."))
+            self.blame(self.header_row, "full_name", Fault("missing_column", Told("No column holds the names.")))
         if "email" not in self.at:
-            self.blame(self.header_row, "email", Fault("missing_column", "No column holds the e-mail addresses."))
+            self.blame(self.header_row, "email", Fault("missing_column", Told("No column holds the e-mail addresses.")))
         return named and "email" in self.at and not self.no_headings
 
     def _name_field(self) -> str:
@@ -273,20 +289,19 @@ class _Table:
                 return ""
             value, faults = check(cell, **words)
             if cell.counted and value:
-                self.mild[name, "stored_value", "This is a formula; the value stored in the file was used."].append(
-                    number
-                )
+                self.mild[name, "stored_value", STORED].append(number)
             for fault in faults:
                 if optional:
                     # What is wrong in a column that nobody needs never keeps a person out.
-                    kept = " The cell was read as empty." if fault.severity == "error" else ""
-                    self.mild[name, fault.code, fault.message + kept].append(number)
+                    empty = fault.severity == "error" and isinstance(fault.message, Told)
+                    message = fault.message.then(READ_AS_EMPTY) if empty else fault.message
+                    self.mild[name, fault.code, message].append(number)
                 else:
                     self.blame(number, name, fault)
             if any(fault.severity == "error" for fault in faults):
                 return "" if optional else cast(str, value)
             if needed and not value:
-                self.blame(number, name, Fault("empty", "This cell is empty."))
+                self.blame(number, name, Fault("empty", Told("This cell is empty.")))
             return cast(str, value)
 
         return RosterRow(
@@ -294,8 +309,8 @@ class _Table:
             employee_key=take("employee_key", cells.employee_key, optional=True) or None,
             full_name=self._name(number, take),
             email=take("email", cells.email, needed=True),
-            department=take("department", cells.plain_text, optional=True, named="department") or None,
-            site=take("site", cells.plain_text, optional=True, named="site") or None,
+            department=take("department", cells.plain_text, optional=True, named=Told("department")) or None,
+            site=take("site", cells.plain_text, optional=True, named=Told("site")) or None,
             manager_email=take("manager_email", cells.email, optional=True) or None,
             language=take("language", cells.language, optional=True) or None,
         )
@@ -310,22 +325,22 @@ class _Table:
         if not given and not family and "given_name" not in self.at:
             take("family_name", cells.full_name, needed=True)
         middle, particle, second = (
-            take(name, cells.plain_text, named="name")
+            take(name, cells.plain_text, named=Told("name"))
             for name in ("middle_name", "name_particle", "second_family_name")
         )
         if given and names.holds(family, given):
-            sentence = f"“{given}” stands in the column of last names too and is taken once."
+            sentence = Told("“{name}” stands in the column of last names too and is taken once.", name=given)
             self.blame(row, "family_name", Fault("name_held_twice", sentence, "warning"))
         for name, value, other in (("family_name", family, given), ("given_name", given, family)):
             if name in self.at and not value and other and row not in self.broken:
-                self.mild[name, "half_a_name", "This cell is empty; the name has one part only."].append(row)
+                self.mild[name, "half_a_name", HALF_A_NAME].append(row)
         return names.composed(given, middle, particle, family, second, order=self.choice.order)
 
     def _blame_columns(self) -> None:
         """What is wrong with many cells of a column in the same way is one warning."""
         for (name, code, message), rows in self.mild.items():
-            more = f" The same in {_rows(rows[1:])}." if rows[1:] else ""
-            self.blame(rows[0], name, Fault(code, message + more, "warning"))
+            more = Told("The same in {rows}.", rows=_rows(rows[1:])) if rows[1:] else ""
+            self.blame(rows[0], name, Fault(code, message.then(more) if isinstance(message, Told) else message, "warning"))
 
     def _without_repeats(self, everyone: list[RosterRow]) -> list[RosterRow]:
         """Drops rows that repeat an earlier one word for word; marks all rows that share a key or an address."""
@@ -334,14 +349,13 @@ class _Table:
         for person in everyone:
             words = tuple(value for name, value in vars(person).items() if name != "row")
             if person.row not in self.broken and words in first:
-                self.blame(
-                    person.row, "email", Fault("repeated_row", f"The same as row {first[words]}; left out.", "warning")
-                )
+                same = Told("The same as row {row}; left out.", row=str(first[words]))
+                self.blame(person.row, "email", Fault("repeated_row", same, "warning"))
                 continue
             first.setdefault(words, person.row)
             kept.append(person)
-        self._mark_shared(kept, "employee_key", "duplicate_key", "employee number")
-        self._mark_shared(kept, "email", "duplicate_email", "address")
+        self._mark_shared(kept, "employee_key", "duplicate_key", Told("employee number"))
+        self._mark_shared(kept, "email", "duplicate_email", Told("address"))
         return kept
 
     def _mark_shared(self, everyone: list[RosterRow], name: str, code: str, words: str) -> None:
@@ -349,11 +363,12 @@ class _Table:
         for person in everyone:
             value = getattr(person, name)
             if value:
-                holders[email_identity(value) if name == "email" else value].append(person.row)
+                # As close as the list keeps them, where no two people's addresses differ by ß and ss alone.
+                holders[email_identity(value).casefold() if name == "email" else value].append(person.row)
         for rows in holders.values():
             for row in rows if len(rows) > 1 else ():
                 other = rows[0] if row != rows[0] else rows[1]
-                self.blame(row, name, Fault(code, f"Row {other} has the same {words}."))
+                self.blame(row, name, Fault(code, Told("Row {row} has the same {what}.", row=str(other), what=words)))
 
     def _strange_domains(self, everyone: list[RosterRow]) -> None:
         """Warns of a domain that one or two people have and that is one letter away from the company's own."""
@@ -371,13 +386,14 @@ class _Table:
 
 def _rows(rows: list[int]) -> str:
     shown = ", ".join(str(row) for row in rows[:8])
-    more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-    return f"row{'' if len(rows) == 1 else 's'} {shown}{more}"
+    if len(rows) > 8:
+        return Told("rows {rows} and {n} more", rows=shown, n=len(rows) - 8)
+    return Told("row {rows}", many="rows {rows}", n=len(rows), rows=shown)
 
 
 def _sheets(found: list[str]) -> str:
     listed = ", ".join(f"“{name[:40]}”" for name in found[:5]) + (" …" if len(found) > 5 else "")
-    return f"sheet {listed}" if len(found) == 1 else f"sheets {listed}"
+    return Told("sheet {sheets}", many="sheets {sheets}", n=len(found), sheets=listed)
 
 
 def _found(book: sheets.Book, wanted: str | None, header_row: int | None) -> tuple[str, int, list[str], list[str]]:
@@ -404,6 +420,6 @@ def _found(book: sheets.Book, wanted: str | None, header_row: int | None) -> tup
         elif found is not None and found[0][0] >= 3 and header_row is None:
             others.append(name)
     if best is None:
-        where = "The workbook is empty." if header_row is None else f"Row {header_row} is empty."
-        raise WorkbookUnreadable(where + " Put the headings in one row and the people below.")
+        where = Told("The workbook is empty.") if header_row is None else Told("Row {row} is empty.", row=str(header_row))
+        raise WorkbookUnreadable(where.then(Told("Put the headings in one row and the people below.")))
     return best[1], best[2], best[3], others

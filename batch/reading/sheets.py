@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from batch.reading.cells import Cell
+from likeness.locale.marks import Told
 
 LARGEST_FILE = 10 * 2**20
 MOST_COLUMNS = 100
@@ -29,7 +30,11 @@ class FilledRow(NamedTuple):
 
 
 class WorkbookUnreadable(ValueError):
-    """Nothing could be read; the message says what to do."""
+    """Nothing could be read; what is told says what to do."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__(told)
+        self.told = told
 
 
 class Book(Protocol):

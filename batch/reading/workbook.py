@@ -7,10 +7,11 @@ the file. Only a file from which nothing can be read raises `WorkbookUnreadable`
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
+from unicodedata import bidirectional
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -24,6 +25,7 @@ from batch.reading.cells import LANGUAGES
 from batch.reading.roster import ColumnQuestion, ColumnRead, Problem, Reading, RosterRow
 from batch.reading.sheets import WorkbookUnreadable
 from likeness.locale.languages import known
+from likeness.locale.marks import Told, unpacked
 from likeness.sandbox.child import ChildFailed, Children, Limits
 
 __all__ = [
@@ -81,25 +83,27 @@ def read(
     back as they stand in the file, together with those that have errors.
     """
     if len(data) > sheets.LARGEST_FILE:
-        raise WorkbookUnreadable(f"The file is larger than {sheets.LARGEST_FILE // 2**20} MB. Keep only the list.")
+        raise WorkbookUnreadable(Told("The file is larger than {n} MB. Keep only the list of"
+                                      " people.", n=sheets.LARGEST_FILE // 2**20))
     if filename.lower().endswith((".xlsm", ".xltm")):
-        raise WorkbookUnreadable("The workbook may contain macros. Save it as .xlsx, which has none.")
+        raise WorkbookUnreadable(Told("The workbook may contain macros. Save it as .xlsx, which has none."))
     about = asdict(replace(how or ReadingChoices(), mapping=dict(how.mapping) if how else {}))
     about |= {"remembered": {shape: dict(said) for shape, said in (remembered or {}).items()}, "also": list(also)}
     try:
         answer, _ = _children.run(about, data)
     except ChildFailed as failure:
         if failure.machine:
-            raise WorkbookUnreadable("The file could not be read just now. Try again in a minute.") from failure
-        raise WorkbookUnreadable("The file is too large or damaged. Copy the list alone to a new workbook.") from None
+            raise WorkbookUnreadable(Told("The file could not be read just now. Try again in a minute.")) from failure
+        raise WorkbookUnreadable(Told("The file is too large or damaged. Copy the list alone to a new workbook.")) from None
     if "unreadable" in answer:
-        raise WorkbookUnreadable(answer["unreadable"])
+        raise WorkbookUnreadable(unpacked(answer["unreadable"]))
     return reading_of(answer)
 
 
 def reading_of(answer: dict[str, Any]) -> Reading:
     """The child's answer, with a note about languages that nothing is written in."""
     rows = tuple(RosterRow(*row) for row in answer["rows"])
+    answer = answer | {name: unpacked(answer[name]) for name in ("mapping", "problems", "columns", "questions", "notes")}
     return Reading(
         sheet=answer["sheet"],
         sheets=tuple(answer["sheets"]),
@@ -128,11 +132,14 @@ def _untranslated(rows: Sequence[RosterRow]) -> list[str]:
         return []
     names = {code: LANGUAGES.get(code, code).partition(" ")[0].title() for code in missing}
     named = ", ".join(f"{names[code]} ({missing[code]})" for code in sorted(missing))
-    people = sum(missing.values())
     return [
-        f"There is no translation for {named}. {'This person gets' if people == 1 else f'These {people} people get'}"
-        " mails and pages in your company's language."
-    ]
+        Told(
+            "There is no translation for {languages}. This person gets mails and pages in your company's language.",
+            many="There is no translation for {languages}. These {n} people get mails and pages in your company's"
+                 " language.",
+            n=sum(missing.values()), languages=named,
+        )
+    ]  # fmt: skip
 
 
 def export(columns: Sequence[str], rows: Iterable[Sequence[object]], *, sheet: str = "People") -> bytes:
@@ -140,16 +147,33 @@ def export(columns: Sequence[str], rows: Iterable[Sequence[object]], *, sheet: s
 
 
 def export_sheets(sheets: Mapping[str, tuple[Sequence[str], Iterable[Sequence[object]]]]) -> bytes:
-    """The one way in which values leave as a workbook: every cell is text, so none can be a formula."""
+    """The one way in which values leave as a workbook: whole numbers are numbers, every other cell is text, so none can
+    be a formula. Dates come as text in the order of their digits."""
     book = Workbook(write_only=True)
     for name, (columns, rows) in sheets.items():
-        page = book.create_sheet(name)
-        page.freeze_panes = "A2"
-        for number in range(1, len(columns) + 1):
-            page.column_dimensions[get_column_letter(number)].width = 24
-        for line in chain([columns], rows):
-            page.append([_text_cell(page, value) for value in line])
+        page, count = book.create_sheet(name), 1
+        dress(page, columns)
+        for line in rows:
+            page.append([_number_cell(page, one) if type(one) is int else _text_cell(page, one) for one in line])
+            count += 1
+        page.auto_filter.ref = f"A1:{get_column_letter(len(columns) or 1)}{count}"
     return _saved(book)
+
+
+def dress(page: Any, columns: Sequence[str]) -> None:
+    """The first line of an empty sheet, which stays in sight; the sheet runs the way its first heading does."""
+    strong = (kind for title in columns for sign in title if (kind := bidirectional(sign)) in ("L", "R", "AL"))
+    page.sheet_view.rightToLeft = next(strong, "L") != "L"
+    page.freeze_panes = "A2"
+    for number in range(1, len(columns) + 1):
+        page.column_dimensions[get_column_letter(number)].width = 24
+    page.append([_heading_cell(page, title) for title in columns])
+
+
+def _number_cell(page: Any, number: int) -> Any:
+    cell = WriteOnlyCell(page, number)
+    cell.number_format = "#,##0"
+    return cell
 
 
 def _text_cell(page: Any, value: object) -> Any:
@@ -182,11 +206,13 @@ def _saved(book: Workbook) -> bytes:
     return out.getvalue()
 
 
-def failed_rows(reading: Reading, *, reason: str = "Reason") -> bytes:
-    """Only the rows with errors, as they were, with a column that says why; correct it and hand it in again."""
+def failed_rows(reading: Reading, *, reason: str = "Reason", told: Callable[[str], str] = str) -> bytes:
+    """Only the rows with errors, as they were, with a column that says why, as `told` says it; correct it and hand it in
+    again."""
     why: dict[int, list[str]] = defaultdict(list)
     for problem in reading.errors:
-        why[problem.row].append(f"{problem.column}: {problem.message}" if problem.column else problem.message)
+        message = told(problem.message)
+        why[problem.row].append(f"{told(problem.column)}: {message}" if problem.column else message)
     # A file that was corrected once already has the column.
     kept = [at for at, column in enumerate(reading.columns) if not headings.is_reason(column.heading)]
     lines = [

@@ -203,8 +203,8 @@ def list_people(
     page, keys = Page(PersonCursor, most, after), kernel_of(request).keys
     begun = page.after[1:] if page.after else None
     with desk(request, Permission.PEOPLE_READ) as (session, _):
-        now = utc_now()
-        people = batches.page(session, keys, batch_id, now, page.lines, after=begun)
+        now, batch = utc_now(), batches.get(session, batch_id)
+        people = batches.page(session, keys, batch.id, now, page.lines, after=begun)
         listings.note(session, [one.id for one in people[:most]], now, caller=str(signed_in(request)))
     return page.answer(request, people, lambda one: PersonCursor(batch_id, one.row, one.id), lambda one: one)
 
@@ -252,7 +252,7 @@ def download_status(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -
     kernel = kernel_of(request)
     with desk(request, Permission.PEOPLE_READ) as (session, _):
         status = batches.status_export(session, kernel.keys, batch_id, utc_now(), caller=str(signed_in(request)))
-    return saved(status, "status.xlsx")
+    return saved(status, f"status-{utc_now():%Y-%m-%d}.xlsx")
 
 
 @dataclass
@@ -274,10 +274,10 @@ def find_people(
     most: Most = 100,
     after: After = "",
 ) -> Response[list[FoundLine]]:
-    """People of all batches, as the page People finds and sorts them: `q` is a part of a name, a number or an address,
-    `manager` a whole address. Up to 1,000 people can be sorted by name, which is sealed; more by department or site, whose
-    people are then in the order of the lists. While there are more, the header `Link` names the next page; in the order of
-    the lists nobody is on two pages."""
+    """People of all batches, as the page People finds and sorts them: `q` is a part of a name, a number or an address, of
+    several words each begins such a part; `manager` is a whole address. Up to 20,000 people can be sorted by name, which is
+    sealed; more by department or site, whose people are then in the order of the lists. While there are more, the header
+    `Link` names the next page; in the order of the lists nobody is on two pages."""
     asked = searching.PeopleSearch(
         words.strip(), tuple(dict.fromkeys(stage or ())), department.strip(), batch, order=order, site=site.strip(),
         manager=manager.strip(),

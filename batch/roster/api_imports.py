@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from batch.reading import workbook
 from batch.reading.workbook import ColumnQuestion, ColumnRead, Problem
@@ -97,11 +97,13 @@ class FileAnswers(Struct, forbid_unknown_fields=True):
 
 
 class Commit(FileAnswers, forbid_unknown_fields=True):
-    """`digest` is that of the preview that is imported. `send_at` holds the invitations back until then."""
+    """`digest` is that of the preview that is imported. `send_at` holds the invitations back until then. `pack` is one of
+    `GET /packs`, or null for the looks for everybody; without it the batch keeps what it has."""
 
     digest: Short = ""
     invite: bool = False
     send_at: datetime | None = None
+    pack: UUID | UnsetType | None = UNSET
 
 
 @get("/template", guards=DESK, sync_to_thread=True)
@@ -184,6 +186,9 @@ def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSON
     send_at = later(data.send_at, now)
     read = imports.read_kept(kernel.keys, kernel.objects, _source(request, batch_id), data.meant())
     with desk(request, Permission.PEOPLE_IMPORT) as (session, _):
+        if not isinstance(data.pack, UnsetType):
+            access.permit(session, caller, Permission.BATCHES_CHANGE)
+            batches.choose_pack(session, batch_id, data.pack, caller=str(caller))
         return imports.commit(
             session,
             kernel.keys,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, any_, func, literal, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, func, true
 from sqlmodel import Session, col, select
 
 from batch.models import AddressChange, Batch, Employee
@@ -19,8 +18,9 @@ from batch.people import funnel as funnels
 from batch.people.employees import EmployeeProfile
 from batch.people.funnel import FunnelLine, Stage
 from batch.reading import workbook
+from batch.reading.headings import FIELDS
 from batch.roster import listings, naming
-from batch.roster.merging import KEY_THREADS
+from batch.roster.merging import CALLED, KEY_THREADS
 from batch.visit import addresses, invitations, mailing
 from batch.visit.mailing import MailNote
 from likeness import ledger
@@ -29,13 +29,12 @@ from likeness.ground.errors import Conflict, Gone, NotFound
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.keys.keys import KeyFolder
+from likeness.locale.marks import Told
 from tenants import packs
 from tenants.bounds import bound_to
 from tenants.plain import one_line
 
 UNANSWERED = (Stage.INVITED, Stage.DELIVERED, Stage.OPENED, Stage.BOUNCED)
-IN_ONE_GO = 500
-"""People whose names are opened before it is asked whether they are enough."""
 
 
 class BatchMissing(NotFound):
@@ -197,37 +196,12 @@ def page(
     after: tuple[int, UUID] | None = None,
     skip: int = 0,
     stage: Stage | None = None,
+    mails: Mapping[UUID, MailNote] | None = None,
 ) -> list[RosterLine]:
-    """At most so many of them, after a line's row and id or after so many lines; nobody else's name is opened."""
-    get(session, batch_id)
-    return seen(session, keys, funnels.page(session, now, batch_id, most, after=after, skip=skip, stage=stage))
-
-
-def found(
-    session: Session,
-    keys: KeyFolder,
-    batch_id: UUID,
-    now: datetime,
-    most: int,
-    wanted: Callable[[EmployeeProfile], bool],
-    *,
-    skip: int = 0,
-    stage: Stage | None = None,
-) -> list[RosterLine]:
-    """The same, of those whose own words are wanted. Names are sealed, so they are opened, a few hundred at a time, until
-    there are enough."""
-    get(session, batch_id)
-    matching: list[FunnelLine] = []
-    last: FunnelLine | None = None
-    while len(matching) < skip + most:
-        after = (last.row, last.roster_id) if last else None
-        part = funnels.page(session, now, batch_id, IN_ONE_GO, after=after, stage=stage)
-        who = profiles(session, keys, part)
-        matching += [line for line in part if line.employee_id in who and wanted(who[line.employee_id])]
-        if len(part) < IN_ONE_GO:
-            break
-        last = part[-1]
-    return seen(session, keys, matching[skip : skip + most])
+    """At most so many of a batch that the caller has found, after a line's row and id or after so many lines; nobody else's
+    name is opened. `mails` are the notes of the whole batch, where they were read already."""
+    lines = funnels.page(session, now, batch_id, most, after=after, skip=skip, stage=stage)
+    return seen(session, keys, lines, mails)
 
 
 def departments_of(session: Session, keys: KeyFolder, batch: Batch, people: int) -> list[str]:
@@ -257,18 +231,19 @@ MOST_REMEMBERED = 2_000
 
 def profiles(session: Session, keys: KeyFolder, some: Sequence[FunnelLine]) -> dict[UUID, EmployeeProfile]:
     """By person, of those whom this transaction's member may see."""
-    wanted = literal([line.employee_id for line in some], ARRAY(Uuid()))
-    tenant = tenant_of(session)
-    sealed = select(Employee.id, Employee.profile).where(
-        col(Employee.tenant_id) == tenant, col(Employee.id) == any_(wanted), departments.within(session)
-    )
-    return {employee_id: _profile(keys, tenant, employee_id, one) for employee_id, one in session.exec(sealed)}
+    return employees.profiles(session, keys, [line.employee_id for line in some])
 
 
-def seen(session: Session, keys: KeyFolder, everybody: Sequence[FunnelLine]) -> list[RosterLine]:
-    """These lines as HR may see them."""
+def seen(
+    session: Session, keys: KeyFolder, everybody: Sequence[FunnelLine], mails: Mapping[UUID, MailNote] | None = None
+) -> list[RosterLine]:
+    """These lines as HR may see them; `mails` are notes of theirs, where they were read already."""
+    if not everybody:
+        return []
     who = profiles(session, keys, everybody)
-    waiting, mails = addresses.pending(session, who), mailing.notes(session, employee_ids=who)
+    waiting = addresses.pending(session, who)
+    if mails is None:
+        mails = mailing.notes(session, employee_ids=who)
     again = funnels.again_from(session, [line.employee_id for line in everybody if line.stage == Stage.OPTED_OUT])
     return [
         replace(
@@ -280,17 +255,19 @@ def seen(session: Session, keys: KeyFolder, everybody: Sequence[FunnelLine]) -> 
     ]
 
 
-def status_export(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, caller: str) -> bytes:
-    """The roster as a workbook with the columns of the import, and where everybody stands."""
+def status_export(
+    session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, caller: str, told: Callable[[str], str] = str
+) -> bytes:
+    """The roster as a workbook with the columns of the import, and where everybody stands, as `told` says headings."""
     everybody = people(session, keys, batch_id, now)
     listings.note(session, [one.id for one in everybody], now, caller=caller)
-    columns = ("Employee ID", "Full name", "Email", "Department", "Site", "Manager email", "Stage", "Since (UTC)")
+    columns = (*(CALLED[field] for field in FIELDS if field != "language"), Told("Stage"), Told("Since (UTC)"))
     rows = [
-        (p.employee_key, p.name, p.email, p.department, p.site, p.manager_email, p.stage,
+        (p.employee_key, p.name, p.email, p.department, p.site, p.manager_email, told(Told(p.stage)),
          f"{p.since:%Y-%m-%d %H:%M}" if p.since else None)
         for p in everybody
     ]  # fmt: skip
-    return workbook.export(columns, rows)
+    return workbook.export([told(one) for one in columns], rows, sheet=told(Told("People")))
 
 
 def locked(session: Session, batch_id: UUID) -> Batch:

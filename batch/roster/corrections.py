@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import delete, update
+from sqlalchemy import ARRAY, Uuid, any_, delete, insert, literal
 from sqlmodel import Session, col, select
 
 from batch.mailbox import email_identity
@@ -35,17 +35,18 @@ def remember(session: Session, batch: Batch, before: Mapping[UUID, bytes], now: 
         return
     known = session.execute(
         select(Employee.id, Employee.profile).where(
-            col(Employee.tenant_id) == batch.tenant_id, col(Employee.id).in_(list(before))
+            col(Employee.tenant_id) == batch.tenant_id, col(Employee.id) == any_(literal(list(before), ARRAY(Uuid())))
         )
     )
-    for employee_id, profile in known:
-        session.add(
-            Correction(
-                tenant_id=batch.tenant_id, employee_id=employee_id, batch_id=batch.id, at=now, due_at=now + KEPT_FOR,
-                before=before[employee_id], after_digest=sha256(profile).digest(),
-            )
-        )  # fmt: skip
-    session.flush()
+    kept = [
+        {
+            "id": uuid4(), "tenant_id": batch.tenant_id, "employee_id": one, "batch_id": batch.id, "at": now,
+            "due_at": now + KEPT_FOR, "before": before[one], "after_digest": sha256(profile).digest(),
+        }
+        for one, profile in known
+    ]  # fmt: skip
+    if kept:
+        session.execute(insert(Correction), kept)
 
 
 def before(keys: KeyFolder, one: Correction) -> EmployeeProfile:
@@ -85,7 +86,7 @@ def take_back(session: Session, keys: KeyFolder, batch: Batch, now: datetime, *,
                 back[employee.id] = old
     back = _without_taken(session, keys, back)
     addresses.correct(session, keys, back, now, caller=caller)
-    _restore_numbers(session, keys, back)
+    _restore_numbers(session, keys, known, back)
     session.execute(
         delete(Correction).where(
             col(Correction.tenant_id) == batch.tenant_id, col(Correction.id).in_([one.id for one in found])
@@ -114,16 +115,16 @@ def _without_taken(
     }
 
 
-def _restore_numbers(session: Session, keys: KeyFolder, before: Mapping[UUID, EmployeeProfile]) -> None:
+def _restore_numbers(
+    session: Session, keys: KeyFolder, known: Mapping[UUID, Employee], before: Mapping[UUID, EmployeeProfile]
+) -> None:
     """A list never takes a number away, so that a file without numbers loses none; an undone import may."""
     index_key = keys.index_key(tenant_of(session))
     for employee_id, profile in before.items():
-        number = profile.employee_key
-        session.execute(
-            update(Employee)
-            .where(col(Employee.tenant_id) == tenant_of(session), col(Employee.id) == employee_id)
-            .values(key_index=blind_index(index_key, number) if number else None)
-        )
+        number, employee = profile.employee_key, known[employee_id]
+        employee.key_index = blind_index(index_key, number) if number else None
+        session.add(employee)
+    session.flush()
 
 
 @jobs.every(timedelta(minutes=1), deletes=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from datetime import date, datetime
 from uuid import UUID, uuid4
@@ -263,7 +263,7 @@ def commit(
     merge, looked_at = _laid_over(session, keys, batch, reading)
     _refuse_other_than_shown(merge, digest, looked_at.digest)
     if reading.questions:
-        raise QuestionsOpen(f"{reading.questions[0].message} Say which one, and import then.")
+        raise QuestionsOpen("{question} Say which one, and import then.", question=reading.questions[0].message)
     tenants.check_quota(session, there=employees.how_many(session), adding=len(merge.new))
     corrected = merge.of(RowVerdict.CORRECTED, RowVerdict.ADDRESS_ASKED)
     before = {one.employee.id: one.employee.profile for one in corrected if one.employee is not None}
@@ -289,7 +289,9 @@ def commit(
     )
 
 
-def problem_rows(found: ImportPreview, read: ReadFile, how: ReadingChoices | None = None) -> bytes:
+def problem_rows(
+    found: ImportPreview, read: ReadFile, how: ReadingChoices | None = None, *, told: Callable[[str], str] = str
+) -> bytes:
     """The rows that could not be taken, with every column as it stands in the file and one that says why.
 
     Reads the file once more, so no transaction is open.
@@ -297,7 +299,7 @@ def problem_rows(found: ImportPreview, read: ReadFile, how: ReadingChoices | Non
     rows = sorted({problem.row for problem in found.reading.errors})
     # Rows that only the roster contradicts are good ones to the reader, so they are asked for by number.
     whole = _read(read.source, read.data, "", how, also=rows)
-    return workbook.failed_rows(replace(whole, problems=found.reading.problems))
+    return workbook.failed_rows(replace(whole, problems=found.reading.problems), told=told)
 
 
 def undo(session: Session, keys: KeyFolder, batch_id: UUID, now: datetime, *, caller: str) -> UndoResult:
@@ -403,7 +405,8 @@ def _read(
     try:
         return workbook.read(data, filename, how, remembered=source.remembered, also=also or ())
     except WorkbookUnreadable as error:
-        raise WorkbookRefused(str(error)) from None
+        why = error.told
+        raise WorkbookRefused(why.sentence, many=why.many, **why.values) from None
     except ChildFailed:
         raise Unavailable("The workbook cannot be read right now. Please try again in a moment.") from None
 

@@ -70,8 +70,7 @@ def note_rows(session: Session, lines: Iterable[UUID], now: datetime, *, caller:
         return 0
     first, day = now.date().replace(day=1), 1 << (now.day - 1)
     values = {"tenant": tenant_of(session), "caller": caller, "month": first, "day": day, "lines": shown}
-    added: int = session.execute(NOTE, values).rowcount  # type: ignore[attr-defined]
-    return added
+    return session.connection().execute(NOTE, values).rowcount
 
 
 def of(session: Session, employee_id: UUID) -> list[Listing]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -25,10 +25,21 @@ from batch.roster import listings
 from batch.visit import addresses
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Gone
-from likeness.keys.keys import KeyFolder, blind_index
+from likeness.keys.keys import KeyClass, KeyFolder, blind_index
+from likeness.locale.marks import N_, Told
+
+CALLED = {
+    "employee_key": Told("Employee number"), "full_name": Told("Full name"), "email": Told("E-mail"),
+    "department": Told("Department"), "site": Told("Site"), "manager_email": Told("Manager e-mail"),
+    "language": Told("Language"),
+}  # fmt: skip
+"""What a field is called above its column; the reader of workbooks knows each of these names in six languages."""
 
 KEY_THREADS = 8
 """Making a key waits for the disk four times, 10 ms in all; eight at once make 500 keys in 0.6 s instead of 5 s."""
+
+
+NOTHING = N_("(nothing)")
 
 
 class RowVerdict(StrEnum):
@@ -62,7 +73,7 @@ class Judged:
             return []
         pairs = [(getattr(self.before, field), getattr(self.after, field)) for field in FIELDS]
         return [
-            (words, old or "(nothing)", new or "(nothing)")
+            (words, old or NOTHING, new or NOTHING)
             for words, (old, new) in zip(called, pairs, strict=True)
             if old != new
         ]
@@ -88,10 +99,11 @@ class Merge:
         self.asked: set[UUID] = set()
         self.contradicted: list[UUID] = []
         problems: list[Problem] = []
-        for row in reading.rows:
-            known, why = self._known(row)
+        found = [self._known(row) for row in reading.rows]
+        self._opened = keys.open_all(self.tenant, {known.id for known, _ in found if known}, KeyClass.PROFILE)
+        for row, (known, why) in zip(reading.rows, found, strict=True):
             if known is not None and known.id in claimed:
-                why = ("same_person", "Another row of this file is the same person.")
+                why = ("same_person", Told("Another row of this file is the same person."))
             judged = Judged(row, RowVerdict.NEW) if known is None else self._compare(known, row)
             why = why or self._other_person(judged)
             if why:
@@ -147,38 +159,38 @@ class Merge:
         by_key = self._by_key.get(indexes["key_index"]) if indexes["key_index"] else None
         by_email = self._by_email.get(indexes["email_index"]) or self._by_pending.get(indexes["email_index"])
         if by_key is not None and by_email is not None and by_key.id != by_email.id:
-            return None, ("address_taken", "Somebody else on the roster has this address.")
+            return None, ("address_taken", Told("Somebody else on the roster has this address."))
         if by_key is None and by_email is not None and indexes["key_index"] and by_email.key_index:
-            return None, ("other_key", "On the roster this address has another employee number.")
+            return None, ("other_key", Told("On the roster this address has another employee number."))
         return by_key or by_email, None
 
     def _compare(self, known: Employee, row: RosterRow) -> Judged:
-        old = None
-        with suppress(Gone):
-            old = employees.profile(self.keys, known)
-        if old is None:
+        if (key := self._opened.get(known.id)) is None:  # Erased, or about to be.
             return Judged(row, RowVerdict.UNCHANGED, known)
+        old = EmployeeProfile.opened(key, known.profile)
         # An empty cell says nothing: a file of corrections need not hold every column.
         said = {name: value for name, value in asdict(_profile(row)).items() if value is not None}
         profile, change = replace(old, **said), self._pending.get(known.id)
-        moves = email_identity(old.email) != email_identity(profile.email)
-        if change is not None and change.email_index == self._indexes(row)["email_index"]:
+        moves, until = email_identity(old.email) != email_identity(profile.email), utc_now() + addresses.PATIENCE
+        if change is not None and moves and change.email_index == self._indexes(row)["email_index"]:
             # The same address once more: it was asked about, and still is.
-            profile, moves, change = replace(profile, email=old.email), False, None
+            until = change.until
+            if replace(profile, email=old.email) == old:
+                return Judged(row, RowVerdict.UNCHANGED, known, old, old)
         verdict = RowVerdict.UNCHANGED if profile == old else RowVerdict.CORRECTED
         if moves and known.id in self._protected:
-            until = f"{utc_now() + addresses.PATIENCE:%Y-%m-%d}"
-            reason = (
+            reason = Told(
                 "This person has consented, so they are asked at their old address first. Until they answer nothing"
-                f" moves; without an answer by {until} the new address gets an empty page."
+                " moves; without an answer by {day} the new address gets an empty page.",
+                day=f"{until:%Y-%m-%d}",
             )
             return Judged(row, RowVerdict.ADDRESS_ASKED, known, old, profile, reason)
         if change is not None and not moves:
-            reason = "The change of address that waits for an answer is taken back."
+            reason = Told("The change of address that waits for an answer is taken back.")
             return Judged(row, RowVerdict.CORRECTED, known, old, profile, reason)
         return Judged(row, verdict, known, old, profile)
 
-    def _other_person(self, judged: Judged) -> tuple[str, str] | None:
+    def _other_person(self, judged: Judged) -> tuple[str, Told] | None:
         """A row that would turn one person into another."""
         known, old, row = judged.employee, judged.before, judged.row
         if known is None or old is None:
@@ -231,28 +243,30 @@ def _with_problems(reading: Reading, problems: list[Problem]) -> Reading:
 
 def change_rows(
     session: Session, keys: KeyFolder, judged: Sequence[Judged], missing: Sequence[Employee], problems: Sequence[Problem],
-    now: datetime, *, caller: str,
+    now: datetime, *, caller: str, told: Callable[[str], str] = str,
 ) -> bytes:  # fmt: skip
     """All that an import would do, as a workbook: the preview on a page ends after some lines, this does not. Whose lines
-    of the list are in it is on record."""
+    of the list are in it is on record. `told` says headings and sentences."""
     known = [*(one.employee for one in judged if one.employee is not None), *missing]
     listings.note(session, [one.roster_id for one in known], now, caller=caller)
     by = {one: [each for each in judged if each.verdict == one] for one in RowVerdict}
-    called = [field.replace("_", " ").capitalize() for field in FIELDS]
+    called = [told(CALLED[field]) for field in FIELDS]
     new = [(one.row.row, *(getattr(one.row, field) for field in FIELDS)) for one in by[RowVerdict.NEW]]
     corrected = [
-        (one.row.row, one.before.full_name if one.before else "", *difference, one.reason)
+        (one.row.row, one.before.full_name if one.before else "", *difference, told(one.reason))
         for one in (*by[RowVerdict.CORRECTED], *by[RowVerdict.ADDRESS_ASKED])
         for difference in one.differences(called)
     ]
     unchanged = [(one.row.row, one.row.full_name) for one in by[RowVerdict.UNCHANGED]]
-    warnings = [(one.row, one.column, one.message) for one in problems if one.severity == "warning"]
+    warnings = [(one.row, told(one.column), told(one.message)) for one in problems if one.severity == "warning"]
+    row, name = told(Told("Row")), told(Told("Full name"))
+    changed = [Told("Person"), Told("What"), Told("As it was"), Told("As it will be"), Told("Note")]
     return workbook.export_sheets({
-        "New": (("Row", *called), new),
-        "Corrected": (("Row", "Person", "What", "Before", "After", "Note"), corrected),
-        "Unchanged": (("Row", "Full name"), unchanged),
-        "Warnings": (("Row", "Column", "What"), warnings),
-        "Not in the file": (("Full name", "Email"), _named(keys, missing)),
+        told(Told("New")): ((row, *called), new),
+        told(Told("Corrected")): ((row, *map(told, changed)), corrected),
+        told(Told("Unchanged")): ((row, name), unchanged),
+        told(Told("Warnings")): ((row, told(Told("Column")), told(Told("What"))), warnings),
+        told(Told("Not in the file")): ((name, told(Told("E-mail"))), _named(keys, missing)),
     })  # fmt: skip
 
 

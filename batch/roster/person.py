@@ -20,6 +20,7 @@ from likeness.ground.db import tenant_of
 from likeness.ground.errors import Conflict
 from likeness.keys.keys import KeyFolder
 from likeness.ledger import LedgerEntry
+from likeness.locale.marks import N_
 from tenants.plain import one_line
 
 
@@ -109,11 +110,11 @@ def _invited(session: Session, employee: Employee) -> bool:
 
 
 MADE = {
-    "ready": "Waits for the cluster",
-    "training": "Headshots are being made",
-    "rendering": "Headshots are being made",
-    "done": "Headshots are ready",
-    "failed": "No headshot passed the check",
+    "ready": N_("Waits for the cluster"),
+    "training": N_("Headshots are being made"),
+    "rendering": N_("Headshots are being made"),
+    "done": N_("Headshots are ready"),
+    "failed": N_("No headshot passed the check"),
 }
 """By the state of the newest sitting."""
 
@@ -123,14 +124,14 @@ def history(session: Session, employee_id: UUID, now: datetime) -> list[tuple[st
     tell a no from no answer."""
     facts = funnel.facts(session, employee_id, now)
     stage, _ = funnel.place(facts, now)
-    steps = [("Added to the list", facts.created_at)]
+    steps = [(N_("Added to the list"), facts.created_at)]
     if stage == Stage.OPTED_OUT:
         return steps
     steps += [
         (words, at)
         for words, at in (
-            ("Invited", facts.invited_at), ("A mail server took the mail", facts.delivered_at),
-            ("Opened the link", facts.opened_at), ("The mail came back", facts.bounced_at),
+            (N_("Invited"), facts.invited_at), (N_("A mail server took the mail"), facts.delivered_at),
+            (N_("Opened the link"), facts.opened_at), (N_("The mail came back"), facts.bounced_at),
         )
         if at is not None
     ]  # fmt: skip
@@ -139,10 +140,10 @@ def history(session: Session, employee_id: UUID, now: datetime) -> list[tuple[st
         steps += [
             (words, at)
             for words, at in (
-                ("Said yes", facts.given_at), ("Handed in the first photo", facts.first_at),
+                (N_("Said yes"), facts.given_at), (N_("Handed in the first photo"), facts.first_at),
                 (MADE.get(facts.state or "", ""), facts.changed_at if facts.state in MADE else None),
-                ("Released a headshot", facts.released_at), ("You downloaded it", facts.downloaded_at),
-                ("The newest mail with a link", facts.reminded_at if facts.given_at else None),
+                (N_("Released a headshot"), facts.released_at), (N_("You downloaded it"), facts.downloaded_at),
+                (N_("The newest mail with a link"), facts.reminded_at if facts.given_at else None),
             )
             if at is not None
         ]  # fmt: skip

@@ -15,6 +15,7 @@ from likeness.ground.errors import Gone, NotFound
 from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
+from likeness.locale.marks import N_
 from likeness.store.objects import Objects, tenant_path
 from tenants import tenants
 
@@ -47,7 +48,7 @@ def replace(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, d
     keep(session, keys, objects, batch, data, now)
 
 
-GONE = "The file was deleted, 24 hours after it came. Please drop it again."
+GONE = N_("The file was deleted, 24 hours after it came. Please drop it again.")
 
 
 def kept(batch: Batch) -> UUID:

@@ -1,7 +1,7 @@
 """People of all batches: what is asked of them, in which order, one page at a time. The database chooses and sorts.
 
-Names are sealed, so only whom a page shows is opened, unless a name is sought or sorted by. Nothing here tells how long
-somebody has been among those who opted out: they are no age's, and stand last wherever the time decides.
+Names are sealed, so only whom a page shows is opened, unless a name is sought or sorted by (`people/finding`). Nothing
+here tells how long somebody has been among those who opted out: they are no age's, and stand last where time decides.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ from batch.models import Employee
 from batch.people import departments, employees
 from batch.people.departments import Grouping
 from batch.people.employees import EmployeeProfile
+from batch.people.finding import names, spelling
+from batch.people.finding.names import SoughtLine
 from batch.people.funnel import FunnelLine, Stage, about, lines_of
-from batch.people.queries import FOUND, FOUND_AT_ONCE, RANKED_AT_ONCE
+from batch.people.queries import FOUND, FOUND_AT_ONCE, HOW_MANY, HOW_MANY_FOUND, RANKED_AT_ONCE
 from batch.roster import batches
 from batch.roster.batches import RosterLine
-from likeness.ground.db import tenant_of
+from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Unprocessable
 from likeness.keys.keys import KeyFolder
 from tenants.bounds import index
 from tenants.plain import folded
 
-IN_ONE_GO = 500
-MOST_SORTED = 1_000
-"""By what is sealed, so that a page stays under 300 ms: with a thousand names it takes 0.2 s of a core."""
-
-
+MOST_SORTED = 20_000
+"""By what is sealed: so many names are opened in a second, and once they are, a page takes 0.2 s."""
 EVERYBODY = 2**31
 
 
@@ -56,6 +55,11 @@ class SortOrder(StrEnum):
         return self.value.startswith(("name", "department", "site"))
 
     @property
+    def places(self) -> bool:
+        """Whether it goes by where people stand."""
+        return not self.opens and self != SortOrder.LIST
+
+    @property
     def grouping(self) -> Grouping | None:
         """Whose names it goes by."""
         return next((by for by in Grouping if self.value.startswith(by)), None)
@@ -72,7 +76,7 @@ class PeopleSearch:
     """Everything empty means everybody."""
 
     words: str = ""
-    """A part of a name, a number or an address; a whole address is found without opening anybody."""
+    """Parts of a name, a number or an address; a whole address is found without opening anybody else."""
     stages: tuple[Stage, ...] = ()
     department: str = ""
     batch_id: UUID | None = None
@@ -93,9 +97,14 @@ class PeopleSearch:
         said = (self.stages, self.department, self.site, self.manager, self.batch_id, self.waiting)
         return self.opens or any(said)
 
+    @property
+    def placed(self) -> bool:
+        """Whether it depends on where people stand."""
+        return bool(self.stages) or self.waiting is not None
+
     def names(self, who: EmployeeProfile) -> bool:
-        """Whether the words are a part of their name, number or address."""
-        return self.words.casefold() in " ".join((who.full_name, who.email, who.employee_key or "")).casefold()
+        """Whether each word is a part of their name, number or address, in whichever spelling."""
+        return spelling.sought(self.words)(spelling.of(who))
 
 
 def count(session: Session) -> int:
@@ -113,45 +122,84 @@ def people(
 ) -> list[tuple[UUID, RosterLine]]:  # fmt: skip
     """At most so many, each with their batch; in the order of the lists those `after` a batch, a row and a line. Raises
     `TooManyToSort`."""
-    if asked.order.opens:
-        found = _in_words(session, keys, asked, now, most, skip)
-    elif not asked.opens:
-        found = _page(session, keys, asked, now, most, skip, after=after)
-    else:
-        found = _named(session, keys, asked, now, skip + most, after)[skip:]
-    seen = {line.id: line for line in batches.seen(session, keys, found)}
+    found = _found(session, keys, asked, now, most, skip, after)
+    # Whose key was destroyed since the names were opened is found by none.
+    seen = {line.id: line for line in batches.seen(session, keys, found) if line.name or not asked.opens}
     return [(line.batch_id, seen[line.roster_id]) for line in found if line.roster_id in seen]
 
 
-def everybody(
-    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int = EVERYBODY
-) -> list[FunnelLine]:
+def everybody(session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime) -> list[FunnelLine]:
     """All who match, in the order of the lists."""
-    in_turn = replace(asked, order=SortOrder.LIST)
+    return _found(session, keys, replace(asked, order=SortOrder.LIST), now, EVERYBODY, 0, None)
+
+
+def how_many(session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime) -> int:
+    """As many as `everybody` gives."""
+    values = _values(session, keys, asked, None)
     if asked.opens:
-        return _named(session, keys, in_turn, now, most, None)
-    return _page(session, keys, in_turn, now, most, 0)
+        values["among"] = [line.employee_id for line in _named(session, keys, asked, values)]
+        if not asked.placed:
+            return len(values["among"])
+    counted = about(session, now, **values | _of_stages(asked))
+    return int(session.execute(HOW_MANY_FOUND if asked.placed else HOW_MANY, counted).scalar_one())
 
 
-def _in_words(
-    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, skip: int
-) -> list[FunnelLine]:
-    """By name, department or site; whose key is gone and who has none stand last. Among many the people of one department
-    or site stand in the order of the lists, because only one name of each is opened."""
-    found = everybody(session, keys, asked, now, MOST_SORTED + 1)
-    if len(found) > MOST_SORTED:
-        if asked.order.grouping is not None and not asked.opens:
-            return _page(session, keys, asked, now, most, skip, ranked=_ranked(session, keys, asked.order))
-        raise TooManyToSort(
-            f"Names are sealed, and {MOST_SORTED:,} people at most can be sorted by them. Narrow the list by batch,"
-            " department or stage first. It stands in the order of your lists now."
-        )
-    who = batches.profiles(session, keys, found)
-    words = {one: _collated(asked.order, about) for one, about in who.items()}
-    blank = [line for line in found if not words.get(line.employee_id, ("",))[0]]
-    rest = [line for line in found if words.get(line.employee_id, ("",))[0]]
-    rest.sort(key=lambda line: words[line.employee_id], reverse=asked.order.endswith("-down"))
-    return (rest + blank)[skip : skip + most]
+def make_ready(session: Session, keys: KeyFolder) -> None:
+    """Somebody begins to type whom they seek: names are opened meanwhile, unless they are too many for that."""
+    if count(session) <= MOST_SORTED:
+        names.of(session, keys)
+
+
+def _found(
+    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, skip: int,
+    after: tuple[UUID, int, UUID] | None,
+) -> list[FunnelLine]:  # fmt: skip
+    values = _values(session, keys, asked, after)
+    values |= {"order": str(asked.order), "ranked": None, "most": most, "skip": skip}
+    placed = asked.placed or asked.order.places
+    if asked.opens or asked.order.opens:
+        if asked.order.opens and _are_many(session, values):
+            if asked.order.grouping is None or asked.opens:
+                raise TooManyToSort(
+                    "Names are sealed, and {n} people at most can be sorted by them. Narrow the list by batch or department"
+                    " first. It stands in the order of your lists now.",
+                    n=MOST_SORTED,
+                )
+            values["ranked"] = _ranked(session, keys, asked.order)
+        else:
+            among = [line.employee_id for line in _named(session, keys, asked, values)]
+            if not placed:  # The page is cut before anybody's place is looked up.
+                among, values["skip"] = among[skip : skip + most], 0
+            values["among"], placed = among, True
+    if placed:
+        query, values = FOUND, values | _of_stages(asked)
+    else:
+        query = FOUND_AT_ONCE if values["ranked"] is None else RANKED_AT_ONCE
+    return lines_of(session.execute(query, about(session, now, **values)), now)
+
+
+def _are_many(session: Session, values: dict[str, Any]) -> bool:
+    narrowed = about(session, utc_now(), **values)
+    return bool(session.execute(HOW_MANY, narrowed).scalar_one() > MOST_SORTED)
+
+
+def _named(session: Session, keys: KeyFolder, asked: PeopleSearch, values: dict[str, Any]) -> list[SoughtLine]:
+    """Whom the words are about, in the order that is asked for where names decide it: by name, department or site, and
+    whose key is gone and who has none of these last. Else in the order of the lists."""
+    whom = {one: values[one] for one in ("batch", "site", "manager", "departments", "from_batch", "from_row", "from_id")
+            if values.get(one) is not None}  # fmt: skip
+    if "@" in asked.words and (one := employees.find(session, keys, asked.words)) is not None:
+        found = names.of(session, keys, **whom | {"employee": one.id})
+    else:
+        fits = spelling.sought(asked.words)
+        found = [line for line in names.of(session, keys, **whom) if not asked.opens or fits(line.who.spellings)]
+    if not asked.order.opens:
+        return found
+    column = str(asked.order.grouping or "name")
+    blank = [line for line in found if not getattr(line.who, column)]
+    rest = [line for line in found if getattr(line.who, column)]
+    rest.sort(key=lambda line: (getattr(line.who, column), line.who.name), reverse=asked.order.endswith("-down"))
+    return rest + blank
 
 
 def _ranked(session: Session, keys: KeyFolder, order: SortOrder) -> list[bytes]:
@@ -161,33 +209,11 @@ def _ranked(session: Session, keys: KeyFolder, order: SortOrder) -> list[bytes]:
     return [digest for _, digest in (reversed(found) if order.endswith("-down") else found)]
 
 
-def _collated(order: SortOrder, who: EmployeeProfile) -> tuple[str, str]:
-    """Within a department or site by name."""
-    column = {"department": who.department, "site": who.site}.get(order.removesuffix("-down"), who.full_name)
-    return folded(column or ""), folded(who.full_name)
-
-
-def _named(
-    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, after: tuple[UUID, int, UUID] | None
-) -> list[FunnelLine]:
-    found, skip = list[FunnelLine](), 0
-    if "@" in asked.words and (one := employees.find(session, keys, asked.words)) is not None:
-        return _page(session, keys, asked, now, 1, 0, one.id, after)
-    while len(found) < most:
-        part = _page(session, keys, asked, now, IN_ONE_GO, skip, after=after)
-        who = batches.profiles(session, keys, part)
-        found += [line for line in part if line.employee_id in who and asked.names(who[line.employee_id])]
-        if len(part) < IN_ONE_GO:
-            break
-        skip += IN_ONE_GO
-    return found[:most]
-
-
-def _page(
-    session: Session, keys: KeyFolder, asked: PeopleSearch, now: datetime, most: int, skip: int,
-    employee_id: UUID | None = None, after: tuple[UUID, int, UUID] | None = None, ranked: list[bytes] | None = None,
-) -> list[FunnelLine]:  # fmt: skip
-    values: dict[str, Any] = {"batch": asked.batch_id, "employee": employee_id, "most": most, "skip": skip}
+def _values(
+    session: Session, keys: KeyFolder, asked: PeopleSearch, after: tuple[UUID, int, UUID] | None
+) -> dict[str, Any]:
+    """Whom the question is about, but for words and stages, as parameters of a query."""
+    values: dict[str, Any] = {"batch": asked.batch_id}
     if after is not None:
         values |= dict(zip(("from_batch", "from_row", "from_id"), after, strict=True))
     if asked.department:
@@ -196,15 +222,12 @@ def _page(
     for by, words in ((Grouping.SITE, asked.site), (Grouping.MANAGER, asked.manager)):
         if words:
             values[str(by)] = departments.digest(index_key, by, words)
-    values |= {"ranked": ranked, "order": str(asked.order)}
-    # Without a question about stages the page is cut before anybody's place is looked up.
-    plain = not asked.stages and asked.waiting is None and (ranked is not None or asked.order == SortOrder.LIST)
-    if not plain:
-        values |= {"stages": [str(one) for one in asked.stages] or None, "waiting": asked.waiting}
-        stages = [str(one) for one in Stage]
-        values |= {"in_order": stages[:: -1 if asked.order == SortOrder.STAGE_DOWN else 1]}
-    at_once = FOUND_AT_ONCE if ranked is None else RANKED_AT_ONCE
-    return lines_of(session.execute(at_once if plain else FOUND, about(session, now, **values)), now)
+    return values
+
+
+def _of_stages(asked: PeopleSearch) -> dict[str, Any]:
+    in_order = [str(one) for one in Stage][:: -1 if asked.order == SortOrder.STAGE_DOWN else 1]
+    return {"stages": [str(one) for one in asked.stages] or None, "waiting": asked.waiting, "in_order": in_order}
 
 
 def _narrowed(session: Session, keys: KeyFolder, department: str) -> Collection[bytes]:

@@ -49,9 +49,13 @@ TOGETHER = 40
 
 
 class NobodyTicked(Unprocessable):
-    """Nobody, or more people than a page shows."""
+    title = "Tick somebody first"
 
-    title = "Tick somebody first, and at most one page of people"
+
+class TooManyTicked(Unprocessable):
+    """More people than a page shows."""
+
+    title = "Too many people are ticked"
 
 
 ACTS: dict[str, tuple[str, Callable[[Session, KeyFolder, Employee, datetime, str], None]]] = {
@@ -70,11 +74,13 @@ AT_ONCE = "0"
 
 
 def ticked(session: Session, typed: object) -> list[Employee]:
-    """The people behind the ticks of a form. Raises `NobodyTicked`, and `EmployeeMissing` for a line that is not there,
-    before anything is done."""
+    """The people behind the ticks of a form. Raises `NobodyTicked`, `TooManyTicked`, and `EmployeeMissing` for a line
+    that is not there, before anything is done."""
     wanted = typed if isinstance(typed, list) else [typed] if typed else []
-    if not wanted or len(wanted) > MOST_TICKED:
-        raise NobodyTicked(f"Tick between 1 and {MOST_TICKED} people first. Nothing was changed.")
+    if not wanted:
+        raise NobodyTicked("Nobody is ticked, so nothing was changed.")
+    if len(wanted) > MOST_TICKED:
+        raise TooManyTicked("At most {n} people can be ticked at once. Nothing was changed.", n=MOST_TICKED)
     try:
         return [employees.on_roster(session, UUID(str(one))) for one in dict.fromkeys(wanted)]
     except ValueError:
@@ -93,6 +99,25 @@ def carried_out(
             ACTS[act][1](session, keys, one, now, caller)
             done.append(one.id)
     return done
+
+
+def _together(
+    session: Session, keys: KeyFolder, act: str, people: Sequence[UUID], now: datetime, caller: str
+) -> set[UUID]:
+    """Who was not invited yet is invited, or who is invited gets a link, all of them in a dozen statements: one by one ten
+    thousand take minutes. Nobody where there are too few credits for all, or the company is suspended: then each is tried,
+    and what refuses it is on record."""
+    stages = {one.employee_id: one.stage for one in funnel.lines(session, now, among=people)}
+    added = [one for one in people if stages.get(one) == Stage.ADDED]
+    invited = [one for one in people if stages.get(one) not in (None, Stage.ADDED, Stage.OPTED_OUT)]
+    with suppress(credits.NoCredits, suspension.CompanySuspended), session.begin_nested():
+        if act == "remind":
+            return invitations.resend_all(session, invited, now, caller=caller)
+        if act in ("invite", "later"):
+            send_at = employees.nine(now, tenants.get(session).time_zone) if act == "later" else None
+            invitations.invite_all(session, added, now, send_at=send_at, keys=keys if send_at else None)
+            return set(added)
+    return set()
 
 
 def able(session: Session, act: str, found: Sequence[FunnelLine], now: datetime) -> list[UUID]:
@@ -179,7 +204,7 @@ def take_back(session: Session, act_id: UUID, now: datetime, *, caller: str) -> 
 
 
 def _named(people: Sequence[UUID | str]) -> Sequence[UUID | str]:
-    """Of more than a page of people the log has the act alone; what is done with each is an entry of its own."""
+    """Of more than a page of people the log has the act alone; what is done with them is in entries of their own."""
     return people if len(people) <= MOST_TICKED else ()
 
 
@@ -198,14 +223,15 @@ def refused(session: Session, act_id: UUID) -> int:
 @jobs.actor(lane=Lane.GENERAL)
 def begin(attempt: jobs.Attempt, act_id: str, act: str, caller: str, *person_ids: str) -> None:
     """Whose stage has changed within the ten seconds is left as they are. What else refuses it is on record."""
-    keys = attempt.kernel.keys
+    keys, people = attempt.kernel.keys, [UUID(one) for one in person_ids]
     with attempt.finishing() as session:
-        for person_id in person_ids:
+        done = _together(session, keys, act, people, utc_now(), caller)
+        for person_id in (one for one in people if one not in done):
             try:
                 with suppress(*LEAVES_OUT, employees.EmployeeMissing), session.begin_nested():
-                    ACTS[act][1](session, keys, employees.get(session, UUID(person_id)), utc_now(), caller)
+                    ACTS[act][1](session, keys, employees.get(session, person_id), utc_now(), caller)
             except (credits.NoCredits, suspension.CompanySuspended):
-                ledger.record(session, REFUSED.format(ACTS[act][0]), caller=caller, objects=[act_id, person_id])
+                ledger.record(session, REFUSED.format(ACTS[act][0]), caller=caller, objects=[act_id, str(person_id)])
 
 
 @held.about_others

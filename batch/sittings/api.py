@@ -19,7 +19,7 @@ from batch.sittings.retakes import Retake
 from batch.vision.presets import Crop
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
-from likeness.web.guards import kernel_of, only, signed_in
+from likeness.web.guards import kernel_of, only, own, signed_in
 from likeness.web.streaming import PRIVATE
 from likeness.web.threads import SHOWN
 from tenants import backdrops, tenants
@@ -64,15 +64,13 @@ def sitting_shown(session: Session, employee_id: UUID, sitting: Sitting | None) 
 @post("/visit/sitting", guards=EMPLOYEE, status_code=201, sync_to_thread=True)
 def hand_in(request: Request[Any, Any, Any], recipe: FromQuery[str | None] = None) -> SittingShown:
     """`recipe` is one of `progress.recipes`; without it the company's first that has enough photos."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         return sitting_shown(session, caller.id, sittings.submit(session, caller.id, utc_now(), recipe))
 
 
 @get("/visit/sitting", guards=EMPLOYEE, sync_to_thread=True)
 def show_sitting(request: Request[Any, Any, Any]) -> SittingShown:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         return sitting_shown(session, caller.id, sittings.latest_of(session, caller.id))
 
 
@@ -86,8 +84,7 @@ class ReshootAnswer:
 
 @post("/visit/reshoot", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
 def ask_for_reshoot(request: Request[Any, Any, Any]) -> ReshootAnswer:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         sitting = sittings.reshoot(session, caller.id, utc_now())
         shown = sitting_shown(session, caller.id, sitting or sittings.latest_of(session, caller.id))
     return ReshootAnswer(refunded=sitting is None, sitting=shown)
@@ -105,8 +102,7 @@ class RetakesShown:
 
 @get("/visit/retakes", guards=EMPLOYEE, sync_to_thread=True)
 def show_retakes(request: Request[Any, Any, Any]) -> RetakesShown:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         found = retakes.of(session, caller.id)
     return RetakesShown(found.state, found.used, found.free, found.since)
 
@@ -119,8 +115,7 @@ class Withdrawn:
 @post("/visit/withdraw", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
 def withdraw(request: Request[Any, Any, Any]) -> Withdrawn:
     """One step, like consenting: ends what is under way; what was handed in and made is deleted from here on."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         employees.speaking(session, caller)
         return Withdrawn(sittings.withdraw(session, caller.id, utc_now()))
 
@@ -156,8 +151,7 @@ def headshot_shown(headshot: Headshot, *, released: bool) -> HeadshotShown:
 
 @get("/visit/headshots", guards=EMPLOYEE, sync_to_thread=True)
 def list_headshots(request: Request[Any, Any, Any]) -> list[HeadshotShown]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         given = {release.headshot_id for release in headshots.releases(session, caller.id)}
         hidden = resemblance.hidden(session, caller.id, utc_now())
         found = [one for one in headshots.of(session, caller.id, utc_now()) if one.id not in hidden]
@@ -172,15 +166,13 @@ def show_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) 
 
 @post("/visit/headshots/{headshot_id:uuid}/favourite", guards=EMPLOYEE, status_code=204, sync_to_thread=True)
 def mark_favourite(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         headshots.favourite(session, caller.id, headshot_id, utc_now())
 
 
 @delete("/visit/headshots/{headshot_id:uuid}/favourite", guards=EMPLOYEE, sync_to_thread=True)
 def unmark_favourite(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         headshots.favourite(session, caller.id, headshot_id, utc_now(), chosen=False)
 
 
@@ -189,16 +181,14 @@ def reject_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]
     """The person says that it is not them: it is listed no more. Ten seconds later it is taken back and deleted, and
     headshots that are made afterwards have to be more like them. A studio portrait goes with the photo that it was cut
     from. Until then `DELETE` undoes it."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         resemblance.reject_soon(session, caller.id, headshot_id, utc_now())
 
 
 @delete("/visit/headshots/{headshot_id:uuid}/not-me", guards=EMPLOYEE, sync_to_thread=True)
 def keep_headshot(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
     """It is them after all; 410 once the ten seconds are over."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         resemblance.keep(session, caller.id, headshot_id, utc_now())
 
 
@@ -264,8 +254,7 @@ def ask_for_edit(request: Request[Any, Any, Any], headshot_id: FromPath[UUID], d
 
 @get("/visit/edit", guards=EMPLOYEE, sync_to_thread=True)
 def show_edit(request: Request[Any, Any, Any]) -> EditShown:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         return edit_shown(edits.standing(session, caller.id, utc_now()))
 
 
@@ -293,8 +282,7 @@ def drop_edit(request: Request[Any, Any, Any]) -> None:
 @get("/visit/backdrops/{backdrop_id:uuid}", guards=EMPLOYEE, sync_to_thread=True)
 def show_wall(request: Request[Any, Any, Any], backdrop_id: FromPath[UUID]) -> Response[bytes]:
     """The company's own picture that stands behind its people, as a JPEG."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, _):
         return picture(backdrops.get(session, backdrop_id).picture)
 
 
@@ -331,23 +319,20 @@ def list_asked(request: Request[Any, Any, Any]) -> list[AskedShown]:
 @post("/visit/release/{headshot_id:uuid}/keep", guards=EMPLOYEE, status_code=204, sync_to_thread=True)
 def keep_released(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
     """The person keeps what they released, as it is: the company is told, and does not ask again."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         approvals.keep(session, caller.id, headshot_id, utc_now())
 
 
 @post("/visit/release", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
 def release(request: Request[Any, Any, Any], data: JSONBody[ReleaseWish]) -> list[ReleaseShown]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         given = headshots.release(session, caller.id, data.headshot_ids, utc_now())
         return [ReleaseShown(one.headshot_id, one.at) for one in given]
 
 
 @delete("/visit/release/{headshot_id:uuid}", guards=EMPLOYEE, sync_to_thread=True)
 def unrelease(request: Request[Any, Any, Any], headshot_id: FromPath[UUID]) -> None:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         headshots.unrelease(session, caller.id, headshot_id, utc_now())
 
 

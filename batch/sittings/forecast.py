@@ -14,6 +14,7 @@ from heapq import heapify, heapreplace
 from statistics import median
 from uuid import UUID
 
+from sqlalchemy import Text, case, cast
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import Session, col, func, select
 
@@ -27,6 +28,7 @@ LEAST = 15.0
 """Seconds. Less is not promised: the page asks every four seconds, and the last steps are not counted."""
 WORN = 2.0
 """An order that has run so many times as long as usual is none that the usual says anything about."""
+
 
 @dataclass(frozen=True)
 class PastOrder:
@@ -101,16 +103,15 @@ def of_line(session: Session, now: datetime, batch_id: UUID | None = None) -> fl
             Employee,
             (col(Employee.tenant_id) == col(Sitting.tenant_id)) & (col(Employee.id) == col(Sitting.employee_id)),
         ).where(col(Employee.batch_id) == batch_id)
-    in_line = wanted.where(col(Sitting.state) == SittingState.READY)
-    last = in_line.ext(distinct_on(col(Sitting.recipe))).order_by(
-        col(Sitting.recipe), col(Sitting.created_at).desc()
-    )
-    line = [of_sitting(session, one, now) for one in session.exec(last)]
+    # Of who waits in line the last of each recipe; of who is at work everybody.
+    each = case((col(Sitting.state) == SittingState.READY, col(Sitting.recipe)), else_=cast(col(Sitting.id), Text))
+    last = wanted.where(col(Sitting.state).in_(ACTIVE)).ext(distinct_on(each))
+    found = session.exec(last.order_by(each, col(Sitting.created_at).desc())).all()
+    line = [of_sitting(session, one, now) for one in found if one.state == SittingState.READY]
     if None in line:
         return None
-    at_work = wanted.where(col(Sitting.state).in_([one for one in ACTIVE if one != SittingState.READY]))
     # Of one that takes far longer than usual nothing is known; the others are said.
-    left = [*line, *(of_sitting(session, one, now) for one in session.exec(at_work))]
+    left = [*line, *(of_sitting(session, one, now) for one in found if one.state != SittingState.READY)]
     return max((one for one in left if one is not None), default=None)
 
 

@@ -21,8 +21,9 @@ from batch.people import departments, employees, held
 from batch.photos import photos, rejections
 from batch.sittings import copies, framing
 from batch.vision.presets import PRESETS
+from batch.visit import consents
 from likeness import ledger
-from likeness.ground.db import after_commit, oldest_first, tenant_of
+from likeness.ground.db import after_commit, oldest_first, rows_of, tenant_of
 from likeness.ground.errors import NotFound, Unprocessable
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
@@ -180,6 +181,12 @@ class NothingToRelease(Unprocessable):
     title = "Choose at least one headshot"
 
 
+def check_agreed(session: Session, employee_id: UUID) -> None:
+    """Whoever withdrew hands nothing over, also until what they had is deleted. Raises `ConsentMissing`."""
+    if not consents.standing(session, employee_id):
+        raise consents.ConsentMissing("You have withdrawn your consent, so nothing is handed over.")
+
+
 def release(
     session: Session, employee_id: UUID, headshot_ids: Collection[UUID], now: datetime, *, first: Collection[UUID] = ()
 ) -> list[Release]:
@@ -188,7 +195,7 @@ def release(
 
     Releasing one of a reshoot accepts it: what was not released of the sittings before is deleted. An edit takes the place
     of the one that it was made of, which is taken back, and so is what the company asked to have changed.
-    Raises `NothingToRelease` and `HeadshotMissing`.
+    Raises `NothingToRelease`, `HeadshotMissing` and `ConsentMissing`.
     """
     if not 0 < len(headshot_ids) <= MOST_RELEASED:
         raise NothingToRelease("Please choose between 1 and {n} headshots.", n=MOST_RELEASED)
@@ -197,6 +204,7 @@ def release(
     chosen = set(headshot_ids)
     if not chosen <= mine.keys():
         raise HeadshotMissing("There is no such headshot.")
+    check_agreed(session, employee_id)
     given = {release.headshot_id: release for release in releases(session, employee_id)}
     for headshot_id in sorted(chosen - given.keys()):
         release = Release(tenant_id=tenant_of(session), employee_id=employee_id, headshot_id=headshot_id, at=now)
@@ -263,13 +271,7 @@ def unrelease(session: Session, employee_id: UUID, headshot_id: UUID, now: datet
 
 def releases(session: Session, employee_id: UUID) -> list[Release]:
     """What this person has released, oldest first."""
-    return list(
-        session.exec(
-            select(Release)
-            .where(col(Release.tenant_id) == tenant_of(session), col(Release.employee_id) == employee_id)
-            .order_by(col(Release.at))
-        )
-    )
+    return rows_of(session, Release, col(Release.employee_id) == employee_id, by=col(Release.at))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from batch.models import ACTIVE, Headshot, Release, Sitting, SittingState
 from batch.sittings.sittings import FREE_RESHOOTS
 from likeness.ground.db import tenant_of
+from likeness.locale.marks import N_
 from tenants import credits
 from tenants.credits import CreditState
 
@@ -32,12 +33,12 @@ class Retake(StrEnum):
 
 
 WORDS = {
-    Retake.NONE: "No retake was asked for",
-    Retake.ASKED: "A new set is being made. The one before stays",
-    Retake.OFFERED: "The new set is there, beside the one before",
-    Retake.ACCEPTED: "One of the new set was released",
-    Retake.FAILED: "Nothing of the new set passed. The one before stays",
-    Retake.REFUNDED: "Both free retakes are used up, and the credit was given back",
+    Retake.NONE: N_("No retake was asked for"),
+    Retake.ASKED: N_("A new set is being made. The one before stays"),
+    Retake.OFFERED: N_("The new set is there, beside the one before"),
+    Retake.ACCEPTED: N_("One of the new set was released"),
+    Retake.FAILED: N_("Nothing of the new set passed. The one before stays"),
+    Retake.REFUNDED: N_("Both free retakes are used up, and the credit was given back"),
 }
 
 

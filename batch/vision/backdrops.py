@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from batch.vision import own_pictures
 from likeness.ground.errors import Unavailable, Unprocessable
+from likeness.locale.marks import N_
 
 LARGEST = 12 * 2**20
 SIDE = 1152
@@ -16,9 +17,9 @@ SIDE = 1152
 SMALLEST = 600
 
 WHY = {
-    "": "This file is no picture that can be read. Hand in a JPEG, PNG, WebP or HEIC.",
-    "too_small": f"The picture is smaller than {SMALLEST} pixels on one side. Hand in a larger one.",
-    "too_large": "The picture has more pixels than this program takes. Hand in a smaller one.",
+    "": N_("This file is no picture that can be read. Hand in a JPEG, PNG, WebP or HEIC."),
+    "too_small": N_("The picture is smaller than {n} pixels on one side. Hand in a larger one."),
+    "too_large": N_("The picture has more pixels than this program takes. Hand in a smaller one."),
 }
 
 
@@ -35,7 +36,7 @@ _children = own_pictures.children("batch.vision.backdrops", "cut", file_bytes=16
 
 def square(data: bytes) -> bytes:
     """The middle of the picture as a JPEG of `SIDE` pixels. Raises `BackdropRefused` and `BackdropUnread`."""
-    _, picture = own_pictures.ask(_children, data, BackdropRefused, BackdropUnread, WHY)
+    _, picture = own_pictures.ask(_children, data, BackdropRefused, BackdropUnread, WHY, SMALLEST)
     return picture
 
 

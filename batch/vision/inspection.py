@@ -194,7 +194,9 @@ class Meter:
     def said(self, words: Words) -> str:
         """One sentence, such as "6 of 8: one more from the side, one in other clothes"."""
         missing = self.asked - self.count
-        if missing <= 0:
+        if missing < 0:
+            return words.ngettext("{n} photo: complete", "{n} photos: complete", self.count)
+        if missing == 0:
             return words.gettext("{count} of {asked}: complete", count=self.count, asked=self.asked)
         wishes = [words.gettext(wish) for wish in self.wishes[:missing]]
         wishes = wishes or [words.ngettext("{n} more, however you like", "{n} more, however you like", missing)]

@@ -28,6 +28,7 @@ DIGESTS = {
     "face_detection_back.tflite": "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8",
     "face_landmark.tflite": "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
     "iris_landmark.tflite": "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    "palm_detection_full.tflite": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
     "selfie_segmentation.tflite": "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
 }
 
@@ -40,11 +41,12 @@ SAME = 0.3
 # The lids' distance by the eye's width: a closed eye has 0.06 or less, an open one 0.18 or more.
 CLOSED, OPEN = 0.06, 0.18
 
-# Points of the mesh: hairline, chin, base of the nose, corners of the eyes, the face's sides, inner lips.
+# Points of the mesh: hairline, chin, base of the nose, corners of the eyes, the face's sides, inner lips and their corners.
 HAIRLINE, CHIN, NOSE_BASE = 10, 152, 2
 RIGHT_OUTER, RIGHT_INNER, LEFT_INNER, LEFT_OUTER = 33, 133, 362, 263
 RIGHT_SIDE, LEFT_SIDE = 234, 454
 UPPER_LIP, LOWER_LIP = 13, 14
+RIGHT_CORNER, LEFT_CORNER = 78, 308
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
         136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)  # fmt: skip
 
@@ -162,6 +164,12 @@ class FacePoints(NamedTuple):
     def mouth_open(self) -> float:
         """The distance of the inner lips by that of the eyes: 0 closed, 0.1 a smile with teeth, 0.4 wide open."""
         return self._apart(UPPER_LIP, LOWER_LIP) / self.interocular
+
+    @property
+    def mouth_round(self) -> float:
+        """The distance of the inner lips by the width between the mouth's corners, which a smile draws apart: up to 0.39 in
+        the widest of smiles, from about 0.43 in a shout, and less where the points lag behind a mouth that is wide open."""
+        return self._apart(UPPER_LIP, LOWER_LIP) / max(self._apart(RIGHT_CORNER, LEFT_CORNER), 1e-6)
 
     def oval(self, size: tuple[int, int], shrunk: float = 1.0) -> Bools:
         """Which pixels (height x width) of a photo of this width and height lie in the face, hairline to chin.

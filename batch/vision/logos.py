@@ -9,6 +9,7 @@ from PIL import Image
 
 from batch.vision import own_pictures
 from likeness.ground.errors import Unavailable, Unprocessable
+from likeness.locale.marks import N_
 from likeness.mail.logos import LARGEST_SENT
 
 LARGEST = 5 * 2**20
@@ -17,10 +18,10 @@ WIDEST, HIGHEST = 480, 120
 SMALLEST = 16
 
 WHY = {
-    "": "This file is no picture that can be read. Hand in a PNG, JPEG or WebP.",
-    "too_small": f"The picture is smaller than {SMALLEST} pixels on one side. Hand in a larger one.",
-    "too_large": "The picture has more pixels than this program takes. Hand in a smaller one.",
-    "too_rich": "The picture is too large for a mail even when it is made small. Hand in a simpler one.",
+    "": N_("This file is no picture that can be read. Hand in a PNG, JPEG or WebP."),
+    "too_small": N_("The picture is smaller than {n} pixels on one side. Hand in a larger one."),
+    "too_large": N_("The picture has more pixels than this program takes. Hand in a smaller one."),
+    "too_rich": N_("The picture is too large for a mail even when it is made small. Hand in a simpler one."),
 }
 
 
@@ -37,7 +38,7 @@ _children = own_pictures.children("batch.vision.logos", "shrink", file_bytes=2**
 
 def small(data: bytes) -> tuple[bytes, int, int]:
     """A PNG with its width and height. Raises `LogoRefused` and `LogoUnread`."""
-    facts, picture = own_pictures.ask(_children, data, LogoRefused, LogoUnread, WHY)
+    facts, picture = own_pictures.ask(_children, data, LogoRefused, LogoUnread, WHY, SMALLEST)
     return picture, facts["width"], facts["height"]
 
 

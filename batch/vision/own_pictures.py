@@ -23,18 +23,19 @@ def children(module: str, act: str, *, file_bytes: int) -> Children:
 
 
 def ask(
-    asked: Children, data: bytes, refused: type[Unprocessable], unread: type[Unavailable], why: Mapping[str, str]
+    asked: Children, data: bytes, refused: type[Unprocessable], unread: type[Unavailable], why: Mapping[str, str],
+    smallest: int,
 ) -> tuple[dict[str, Any], bytes]:
-    """What the child found and made. Raises `refused` with the sentence of its code, or of "", and `unread` where this
-    machine is at fault."""
+    """What the child found and made. Raises `refused` with the sentence of its code, in which `{n}` is `smallest`, or of
+    "", and `unread` where this machine is at fault."""
     try:
         facts, picture = asked.run({}, data)
     except ChildFailed as failure:
         if failure.machine:
             raise unread("Please try again in a minute.") from None
-        raise refused(why[""]) from None
+        raise refused(why[""], n=smallest) from None
     if code := facts.get("code"):
-        raise refused(why.get(code, why[""]))
+        raise refused(why.get(code, why[""]), n=smallest)
     return facts, picture
 
 

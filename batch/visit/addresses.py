@@ -24,16 +24,16 @@ from batch.mailbox import email_identity
 from batch.models import AddressChange, Employee, Invitation
 from batch.people import employees, lines
 from batch.people.employees import EmployeeProfile
-from batch.visit import invitations, notices
+from batch.visit import concerns, invitations, notices
 from likeness import ledger
-from likeness.ground.db import row_of, tenant_of
+from likeness.ground.db import row_of, rows_of, tenant_of
 from likeness.ground.errors import Conflict, Gone
 from likeness.ground.lanes import Lane
 from likeness.ground.settings import Settings
 from likeness.identity import LeadsNowhere, new_token, token_hash
 from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
-from likeness.keys.keys import KeyFolder, blind_index
+from likeness.keys.keys import DataKey, KeyClass, KeyFolder, blind_index
 from likeness.ledger import LedgerEntry
 from likeness.mail import letters, mail
 from tenants import tenants
@@ -113,11 +113,13 @@ def correct(
     known = employees.locked(session, profiles.keys())
     # Asked under the locks, because somebody may have consented since the file was looked at.
     theirs, waiting, held = lines.protected(session, known), pending(session, known), lines.kept(session, now, known)
-    asked: set[UUID] = set()
+    tenant, asked, moved = tenant_of(session), set[UUID](), set[UUID]()
+    opened = keys.open_all(tenant, known, KeyClass.PROFILE)
     for employee_id, profile in profiles.items():
-        if (employee := known.get(employee_id)) is None:
+        employee, key = known.get(employee_id), opened.get(employee_id)
+        if employee is None or key is None:  # Erased since.
             continue
-        old = employees.profile(keys, employee)
+        old = EmployeeProfile.opened(key, employee.profile)
         moves = email_identity(old.email) != email_identity(profile.email)
         profile = lines.named(session, old, profile, caller, employee_id, kept=employee_id in held)
         if employee_id in waiting and not moves:
@@ -133,12 +135,15 @@ def correct(
         reached = (moves or other) and _reached(session, employee_id)
         if profile.full_name != old.full_name and (employee_id in held or (other and reached and not moves)):
             employees.tell_renamed(session, keys, employee, old, profile.full_name, now, caller=caller)
-        _write(session, keys, employee, profile)
+        _write(session, key, keys.index_key(tenant), employee, profile)
         if moves and employee_id not in theirs:
+            moved.add(employee_id)
             # What becomes of who withdrew is told to the address at which they did, so it is kept.
             if invitations.readdress(session, employee_id, now) or reached or employee.opted_out_at is not None:
                 _remember(session, keys, employee, old, now, caller)
             ledger.record(session, "address.corrected", caller=caller, subject=employee_id)
+    if moved:
+        concerns.pass_on(session, moved)
     return asked
 
 
@@ -181,17 +186,8 @@ def _remember(
 def corrected(session: Session, employee_id: UUID) -> list[AddressChange]:
     """Addresses that the company took away before the person had agreed to anything, and to which a link had gone; the
     newest first."""
-    return list(
-        session.exec(
-            select(AddressChange)
-            .where(
-                col(AddressChange.tenant_id) == tenant_of(session),
-                col(AddressChange.employee_id) == employee_id,
-                col(AddressChange.outcome) == CORRECTED,
-            )
-            .order_by(col(AddressChange.ended_at).desc())
-        )
-    )
+    taken = col(AddressChange.employee_id) == employee_id, col(AddressChange.outcome) == CORRECTED
+    return rows_of(session, AddressChange, *taken, by=col(AddressChange.ended_at).desc())
 
 
 @jobs.actor(lane=Lane.PRIVACY)
@@ -224,20 +220,18 @@ def _tell_old(
     mail.post(session, keys, employee.id, letter, template=template, campaign=str(change.id))
 
 
-def _write(session: Session, keys: KeyFolder, employee: Employee, profile: EmployeeProfile) -> None:
-    index_key = keys.index_key(employee.tenant_id)
+def _write(session: Session, key: DataKey, index_key: bytes, employee: Employee, profile: EmployeeProfile) -> None:
+    """Leaves the line to the session, which writes those of a whole file at once."""
     values: dict[str, Any] = {
         "email_index": employees.email_index(index_key, profile.email),
         **employees.digests(index_key, profile),
-        "profile": profile.sealed(keys.open(employees.profile_ref(employee.tenant_id, employee.id))),
+        "profile": profile.sealed(key),
     }
     if profile.employee_key is not None:
         values["key_index"] = blind_index(index_key, profile.employee_key)
-    session.execute(
-        update(Employee)
-        .where(col(Employee.tenant_id) == employee.tenant_id, col(Employee.id) == employee.id)
-        .values(**values)
-    )
+    for name, value in values.items():
+        setattr(employee, name, value)
+    session.add(employee)
 
 
 def _ask(
@@ -378,7 +372,8 @@ def confirm(
         raise AddressTaken("Somebody else on the list has this address by now. Ask your personnel department.")
     old = employees.profile(keys, employee)
     moved = replace(old, email=new_address(keys, change))
-    _write(session, keys, employee, moved)
+    key = keys.open(employees.profile_ref(employee.tenant_id, employee.id))
+    _write(session, key, keys.index_key(employee.tenant_id), employee, moved)
     invitations.follow(session, employee.id, now, keep=keep)
     tenant = tenants.get(session)
     reads = employees.words(keys, employee, tenant)
@@ -402,7 +397,8 @@ def silent(session: Session, now: datetime) -> list[AddressChange]:
 
 def run_out(session: Session, keys: KeyFolder, change: AddressChange, now: datetime) -> bool:
     """Nobody answered: from now on nobody can. False when it was answered just now, or the address is not free."""
-    free = employees.find(session, keys, new_address(keys, change)) is None
+    other = employees.find(session, keys, new_address(keys, change))
+    free = other is None or other.id == change.employee_id
     if not _end(session, change, RAN_OUT if free else REPLACED, now):
         return False
     _record(session, "address.ran-out", change.employee_id, change.id, ledger.SYSTEM)

@@ -17,7 +17,7 @@ from batch.visit import arrivals, consents, invitations, notices
 from likeness.ground.db import utc_now
 from likeness.identity import Kind, LinkUnknown, start_session, tenant_in
 from likeness.kernel import Kernel
-from likeness.web.guards import cookie, kernel_of, only, signed_in
+from likeness.web.guards import cookie, end_before, kernel_of, only, own, signed_in
 from tenants import tenants
 from tenants.tries import counted
 
@@ -104,6 +104,7 @@ def open_link(request: Request[Any, Any, Any], token: FromPath[str]) -> Response
     kernel = kernel_of(request)
     with counted(request):
         value = enter(kernel, token, utc_now())
+    end_before(request)
     response = Response(VisitBegun("/visit"), headers=PRIVATE)
     response.set_cookie(**cookie(kernel.settings, value))
     return response
@@ -179,8 +180,7 @@ def show_notice(request: Request[Any, Any, Any], language: FromQuery[str] = "") 
 
 @get("/visit/consent", guards=EMPLOYEE, sync_to_thread=True)
 def list_consents(request: Request[Any, Any, Any]) -> list[GivenConsent]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         employees.get(session, caller.id)
         return [GivenConsent(c.purpose, c.notice_id, c.given_at, c.withdrawn_at) for c in consents.of(session, caller.id)]
 
@@ -201,8 +201,7 @@ def give_consent(request: Request[Any, Any, Any], data: JSONBody[ConsentAnswer])
 @post("/visit/decline", guards=EMPLOYEE, status_code=204, sync_to_thread=True)
 def decline(request: Request[Any, Any, Any]) -> None:
     """One step, without a reason."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         employees.speaking(session, caller)
         consents.decline(session, caller.id, utc_now())
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlmodel import Session, col, select
 
+from batch.mailbox import email_identity
 from batch.models import Employee, Link
 from batch.people import employees, lines
 from batch.visit import invitations
@@ -104,9 +105,15 @@ def _own(session: Session, provider: Provider, email: str) -> bool:
 
 
 def _listed(session: Session, kernel: Kernel, email: str) -> Listed:
-    employee = employees.find(session, kernel.keys, email)
+    """Who is found by an address is not yet who has it: the list keeps addresses further apart than mail servers do."""
+    keys, wanted = kernel.keys, email_identity(email)
+    member, employee = members.find(session, keys, email), employees.find(session, keys, email)
+    if member is not None and email_identity(members.profile(keys, member).email) != wanted:
+        member = None
+    if employee is not None and email_identity(employees.profile(keys, employee).email) != wanted:
+        employee = None
     invited = employee is not None and invitations.standing(session, employee.id) is not None
-    return Listed(members.find(session, kernel.keys, email), employee if invited else None)
+    return Listed(member, employee if invited else None)
 
 
 def _untouched(session: Session, employee: Employee, now: datetime) -> bool:

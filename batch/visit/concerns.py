@@ -1,19 +1,20 @@
 """Something is wrong, says a person: it reaches somebody at their company, who has promised an answer by a day.
 
 The words of both sides are sealed under the person's own key and go with the person. Who reads them is the person's choice:
-HR, which knows them by name, or legal, which sees an id and what was written.
+HR, which knows them by name, or legal, which sees an id and what was written. What HR was written stays as long as the line
+on its list: gone with a withdrawal, it would tell HR of it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, and_
+from sqlalchemy import CheckConstraint, ColumnElement, and_, update
 from sqlmodel import Field, Session, col, func, select
 
 from batch.models import Employee
@@ -77,6 +78,8 @@ class Concern(TenantRow, table=True):
     answered_at: datetime | None = Moment(default=None, nullable=True)
     answered_by: UUID | None = None
     answer: bytes | None = None
+    passed_on: bool = False
+    """The line's address was corrected since: whoever reads the new one neither sees this nor is answered."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,30 @@ def write(
 
 def of(session: Session, keys: KeyFolder, employee_id: UUID) -> list[ReadConcern]:
     """The person's own, newest first."""
-    return [_said(keys, one) for one in _of(session, employee_id)]
+    return [_said(keys, one) for one in _of(session, employee_id) if not one.passed_on]
+
+
+def pass_on(session: Session, employee_ids: Collection[UUID]) -> None:
+    """Their lines have other addresses from now on, and nobody asked whoever was there before."""
+    theirs = (col(Concern.tenant_id) == tenant_of(session), col(Concern.employee_id).in_(employee_ids))
+    session.execute(update(Concern).where(*theirs).values(passed_on=True))
+
+
+def with_line(session: Session, keys: KeyFolder, employee_id: UUID) -> list[ReadConcern]:
+    """What goes on with the company's line when its person's own things go, read while their key is there."""
+    kept = [_said(keys, one) for one in _of(session, employee_id) if one.desk == "hr"]
+    for one in kept:
+        session.expunge(one.row)  # Its row goes, and one of the same id comes.
+    return kept
+
+
+def enter_again(session: Session, keys: KeyFolder, employee: Employee, kept: Sequence[ReadConcern]) -> None:
+    """Under the line's new id and key, and to HR the same message as before."""
+    key = keys.open(employees.profile_ref(employee.tenant_id, employee.id))
+    for one in kept:
+        facts = one.row.model_dump(exclude={"employee_id", "sealed", "answer"})
+        answer = key.seal(one.answer.encode(), ANSWERED) if one.row.answer is not None else None
+        session.add(Concern(employee_id=employee.id, sealed=key.seal(one.words.encode(), ASKED), answer=answer, **facts))
 
 
 def for_desk(
@@ -193,7 +219,10 @@ def open_for(session: Session, desk: str) -> int:
 def answer(
     session: Session, keys: KeyFolder, concern_id: UUID, desk: str, member_id: UUID, words: str, now: datetime
 ) -> None:
-    """The person gets it by mail and reads it on their page. Raises `ConcernMissing` and `WordsMissing`."""
+    """The person gets it by mail and reads it on their page, unless their line has another address since.
+
+    Raises `ConcernMissing` and `WordsMissing`.
+    """
     text = _plain(words)
     concern = session.exec(
         select(Concern)
@@ -214,6 +243,8 @@ def answer(
     concern.answer, concern.answered_at, concern.answered_by = key.seal(text.encode(), ANSWERED), now, member_id
     session.add(concern)
     _record(session, "concern.answered", concern, f"member:{member_id}")
+    if concern.passed_on:
+        return
     who, reads = employees.profile(keys, employee), employees.words(keys, employee, tenant)
     letter = employees.letter(
         "answered", reads, who, tenant, asked=reads.day(concern.asked_at), answer=text, contact=tenant.contact,
@@ -253,4 +284,6 @@ def _plain(words: str) -> str:
 
 
 def _record(session: Session, event: str, concern: Concern, caller: str) -> None:
-    ledger.record(session, event, caller=caller, subject=concern.employee_id, objects=[concern.id])
+    # The log names no message that may go on with the line: it would lead from one of a person's ids to the other.
+    objects = [concern.id] if concern.desk == "legal" else []
+    ledger.record(session, event, caller=caller, subject=concern.employee_id, objects=objects)

@@ -16,6 +16,7 @@ from batch.people import departments
 from likeness.ground.db import PLATFORM, tenant_of
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.mail import bounces, imap, mail
 from likeness.mail.smtp import MailOutcome
 from tenants import tenants
@@ -38,43 +39,60 @@ class MailNote:
     """It is not sent again by itself, and HR may decide to."""
 
 
-AGAIN, NO_MORE = "it is tried again by itself", "it is not tried again by itself"
 WAITS = {
-    MailOutcome.LATER: f"The mail server asked to come again later. Nothing was delivered yet; {AGAIN}.",
-    MailOutcome.AWAY: f"The mail server does not take mails right now. Nothing was delivered yet; {AGAIN} for three days.",
+    MailOutcome.LATER: N_("The mail server asked to come again later. Nothing was delivered yet; it is tried again by"
+                          " itself."),
+    MailOutcome.AWAY: N_(
+        "The mail server does not take mails right now. Nothing was delivered yet; it is tried again by itself for three"
+        " days."
+    ),
 }
 ENDED = {
-    MailOutcome.ADDRESS: "The mail server does not take mail for this address. Nothing was delivered. Correct the address"
-    " in the sheet and drop it again, or send again once you know that it is right.",
-    MailOutcome.REFUSED: f"The mail server refused this mail. Nothing was delivered, and {NO_MORE}. Ask who runs the mail"
-    " server, then send again.",
-    MailOutcome.SPELLING: "The mail server cannot carry the letters before the @ of this address. Nothing was delivered."
-    " Ask for an address with the letters a to z.",
-    MailOutcome.LATER: f"The mail server asked to come again later, for hours. Nothing was delivered, and {NO_MORE}.",
-    MailOutcome.AWAY: f"The mail server took no mails for three days. Nothing was delivered, and {NO_MORE}.",
+    MailOutcome.ADDRESS: N_(
+        "The mail server does not take mail for this address. Nothing was delivered. Correct the address in the sheet and"
+        " drop it again, or send again once you know that it is right."
+    ),
+    MailOutcome.REFUSED: N_(
+        "The mail server refused this mail. Nothing was delivered, and it is not tried again by itself. Ask who runs the"
+        " mail server, then send again."
+    ),
+    MailOutcome.SPELLING: N_(
+        "The mail server cannot carry the letters before the @ of this address. Nothing was delivered. Ask for an address"
+        " with the letters a to z."
+    ),
+    MailOutcome.LATER: N_(
+        "The mail server asked to come again later, for hours. Nothing was delivered, and it is not tried again by itself."
+    ),
+    MailOutcome.AWAY: N_(
+        "The mail server took no mails for three days. Nothing was delivered, and it is not tried again by itself."
+    ),
+    MailOutcome.NO_MAILBOX: N_(
+        "The mail came back after the mail server had taken it: there is no such mailbox. Correct the address in the sheet"
+        " and drop it again, or send again once you know that it is right."
+    ),
+    MailOutcome.FULL: N_(
+        "The mail came back after the mail server had taken it: the mailbox is full. Ask the person to make room, then send"
+        " again."
+    ),
+    MailOutcome.RETURNED: N_(
+        "The mail came back after the mail server had taken it: the server behind the address refused it. Ask whoever runs"
+        " that server, the number says why, then send again."
+    ),
 }
-CAME_BACK = "The mail came back after the mail server had taken it"
-ENDED |= {
-    MailOutcome.NO_MAILBOX: f"{CAME_BACK}: there is no such mailbox. Correct the address in the sheet and drop it again, or"
-    " send again once you know that it is right.",
-    MailOutcome.FULL: f"{CAME_BACK}: the mailbox is full. Ask the person to make room, then send again.",
-    MailOutcome.RETURNED: f"{CAME_BACK}: the server behind the address refused it. Ask whoever runs that server, the number"
-    " says why, then send again.",
-}
-UNKNOWN = (
+UNKNOWN = N_(
     "The mail was handed over, and the mail server did not answer. Nobody knows whether it arrives, so it is not sent again"
     " by itself. Ask the person, or send again: then they may get two."
 )
-UNDER_WAY = "The mail is being handed over. The mail server has not answered yet."
-OTHER_FAILED = (
+UNDER_WAY = N_("The mail is being handed over. The mail server has not answered yet.")
+OTHER_FAILED = N_(
     "A mail to this person, such as a receipt or a question, was not delivered, and it is not tried again by itself. Their"
     " page has what it said. Ask them whether the address is right."
 )
-OTHER_UNKNOWN = (
+OTHER_UNKNOWN = N_(
     "A mail to this person, such as a receipt or a question, was handed over, and the mail server did not answer. Nobody"
     " knows whether it arrives. Their page has what it said."
 )
-FAILED = f"This mail could not be sent. Nothing was delivered, and {NO_MORE}."
+FAILED = N_("This mail could not be sent. Nothing was delivered, and it is not tried again by itself.")
 
 
 def notes(
@@ -86,8 +104,11 @@ def notes(
     """By person, for those of whom there is something to say. Mails to people who opted out are nobody's business."""
     wanted = list(employee_ids) if employee_ids is not None else [employee_id] if employee_id is not None else None
     whom = {"tenant": tenant_of(session), "batch": batch_id, "people": wanted} | departments.values(session)
-    other = {row.employee_id: _other(row) for row in session.execute(OTHERS, whom)}
-    return other | {row.employee_id: note for row in session.execute(NEWEST, whom) if (note := _note(row))}
+    found: dict[UUID, MailNote] = {}
+    for row in session.execute(NOTES, whom):
+        if note := _note(row) if row.asks else _other(row):
+            found[row.employee_id] = note
+    return found
 
 
 def _other(row: Any) -> MailNote:
@@ -115,9 +136,8 @@ def _note(row: Any) -> MailNote | None:
 
 
 # Whoever opened the link has got the mail, whatever the mail server said of it.
-NEWEST = text(
-    f"""
-    select * from (
+NEWEST = f"""
+    select true as asks, newest.* from (
     select distinct on (l.employee_id) l.employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at, m.failed_at,
            m.created_at
     from link l
@@ -131,14 +151,12 @@ NEWEST = text(
       and (i.opened_at is null or i.opened_at < m.created_at) and l.used_at is null
     order by l.employee_id, l.created_at desc
     ) newest where sent_at is null
-    """  # noqa: S608 - a constant
-)
+"""  # noqa: S608 - a constant
 
 
 # The newest of what else was written to somebody, while that did not arrive or nobody knows.
-OTHERS = text(
-    f"""
-    select * from (
+OTHERS = f"""
+    select false as asks, newest.* from (
         select distinct on (m.owner_id) m.owner_id as employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at,
                m.failed_at, m.created_at
         from mail m join employee e on e.tenant_id = m.tenant_id and e.id = m.owner_id
@@ -149,8 +167,9 @@ OTHERS = text(
           and m.template not in ('address-corrected', 'address-agreed') -- They go to an address that the list gave up.
         order by m.owner_id, m.created_at desc
     ) newest where failed_at is not null or outcome = 'unknown'
-    """  # noqa: S608 - a constant
-)
+"""  # noqa: S608 - a constant
+# What asks somebody comes last, so that it counts where there is something to say of both.
+NOTES = text(f"({OTHERS}) union all ({NEWEST}) order by asks")
 
 
 @jobs.every(timedelta(seconds=10))

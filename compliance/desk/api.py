@@ -24,7 +24,7 @@ from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
 from likeness.web.files import saved
-from likeness.web.guards import kernel_of, only, signed_in
+from likeness.web.guards import kernel_of, only, own, signed_in
 from likeness.web.paging import ON_A_PAGE, After, Most, Page, Turn
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
@@ -70,16 +70,14 @@ def ask(request: HttpRequest[Any, Any, Any], data: JSONBody[OwnWish]) -> CaseSho
 
 @get("/visit/requests", guards=EMPLOYEE, sync_to_thread=True)
 def list_own(request: HttpRequest[Any, Any, Any]) -> list[CaseShown]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
-        return [shown(one) for one in requests.of(session, caller.id)]
+    with own(request) as (session, caller):
+        return [shown(one) for one in requests.seen_by(session, caller.id)]
 
 
 @post("/visit/processing/resume", guards=EMPLOYEE, status_code=204, sync_to_thread=True)
 def go_on(request: HttpRequest[Any, Any, Any]) -> None:
     """The person who had the use of their photos stopped lets it go on."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         employees.speaking(session, caller)
         answering.go_on(session, caller.id)
 
@@ -292,7 +290,7 @@ def show_record(request: HttpRequest[Any, Any, Any]) -> Response[str]:
         lines = answering.record(session)
     written = io.StringIO()
     csv.writer(written).writerows([answering.FIELDS, *lines])
-    return saved(written.getvalue(), "requests.csv", "text/csv")
+    return saved(written.getvalue(), f"requests-{utc_now():%Y-%m-%d}.csv", "text/csv")
 
 
 @dataclass

@@ -103,8 +103,9 @@ def counted(
     said = preview(session, kernel, people, now)
     if (said.people, said.total) != (counted_people, counted_objects):
         raise NotAsCounted(
-            f"This is no longer what you were shown: it is {said.people} people with {said.total} pictures and models now."
-            " Nothing was deleted. Please look at the new numbers."
+            "This is no longer what you were shown: it is {people} people with {pictures} pictures and models now. Nothing"
+            " was deleted. Please look at the new numbers.",
+            people=said.people, pictures=said.total,
         )
     return said
 

@@ -70,12 +70,13 @@ def find(session: Session, keys: KeyFolder, words: str, *, why: Why | str, calle
     """
     if why not in set(Why):
         raise SearchRefused(
-            f"Say for what you look this person up, as one of: {', '.join(Why)}. Nothing was searched. The log keeps the"
-            " reason beside your search."
+            "Say for what you look this person up, as one of: {words}. Nothing was searched. The log keeps the reason"
+            " beside your search.",
+            words=", ".join(Why),
         )
     wanted = _folded(one_line(words, 200, "name"))
     if len(wanted) < SHORTEST:
-        raise SearchRefused(f"Please type at least {SHORTEST} letters of the name, or the whole address.")
+        raise SearchRefused("Please type at least {n} letters of the name, or the whole address.", n=SHORTEST)
     found: list[FoundPerson] = []
     more = False
     for person, name, email in _people(session, keys):

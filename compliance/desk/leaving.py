@@ -30,7 +30,7 @@ from compliance.desk import deleting
 from compliance.desk.deleting import DeletionPreview
 from compliance.erasure import certifying, erasures
 from compliance.models import EVERYTHING, Certificate, Departure, Erasure, ErasureState, Trigger
-from compliance.proof import certificates, departures, signing
+from compliance.proof import certificates, departures, signing, stored
 from compliance.proof.departures import DepartureCase
 from compliance.proof.scan import PassedScan
 from likeness import ledger
@@ -383,14 +383,8 @@ def begin_second_of_companies(kernel: Kernel, now: datetime) -> None:
     for tenant in tenants.all_ids(kernel, left=True):
         with kernel.db.transaction(tenant) as session:
             departure = open_of(session)
-            if departure is not None and _is_ripe(certificates_of(session, departure), kernel.settings.backup_days, now):
+            if departure is not None and stored.has_run_out(kernel, certificates_of(session, departure), now):
                 jobs.send(session, second_of_company, str(departure.id), key=f"{departure.id}:second:{now:%Y%m%d}")
-
-
-def _is_ripe(issued: list[Certificate], days: int, now: datetime) -> bool:
-    if [one.stage for one in issued] != [1]:
-        return False
-    return datetime.fromisoformat(certificates.run_out(departures.as_now(issued[0].document), days)["ran_out"]) <= now
 
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=5))
@@ -408,12 +402,13 @@ def second_of_company(attempt: jobs.Attempt, departure_id: str) -> None:
         log.warning("a company's second certificate is not possible yet", extra={"departure": departure_id})
         with attempt.finishing():
             return
+    before = stored.document(kernel, issued[0])
     with attempt.transaction() as session:
         ledger.record(session, certifying.PREPARED, objects=[departure.id, certificate_id])
     with attempt.transaction() as session:
         placed = certifying.logged(session, kernel, certificate_id, now)
     document = certificates.second(
-        departures.as_now(issued[0].document), PassedScan(scanned), id=str(certificate_id), issued_at=now, ledger=placed,
+        departures.as_now(before), PassedScan(scanned), id=str(certificate_id), issued_at=now, ledger=placed,
         sealed_by=signing.sealed_by(kernel, now), told=None, backup_days=kernel.settings.backup_days,
     )  # fmt: skip
     made = certifying.made(kernel, departure.tenant_id, document, departure.language, now)

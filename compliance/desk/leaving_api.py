@@ -16,6 +16,7 @@ from batch.people import employees
 from compliance.desk import deleting, leaving
 from compliance.desk.deleting import DeletionPreview
 from compliance.models import Certificate, Departure
+from compliance.proof import stored
 from likeness.ground.db import utc_now
 from likeness.identity import Kind, tenant_in
 from likeness.web.guards import fresh, kernel_of, only, signed_in
@@ -118,7 +119,8 @@ class DepartureShown:
     """Shown once: with it the certificate is fetched when nobody can sign in any more."""
 
 
-def departure_shown(one: Departure, issued: Sequence[Certificate] = (), receipt: str | None = None) -> DepartureShown:
+def departure_shown(one: Departure, texts: Sequence[str] = (), receipt: str | None = None) -> DepartureShown:
+    """`texts` are those of its certificates, oldest first."""
     return DepartureShown(
         one.id,
         one.asked_at,
@@ -127,8 +129,8 @@ def departure_shown(one: Departure, issued: Sequence[Certificate] = (), receipt:
         one.returned_at,
         one.begun_at,
         one.ended_at,
-        issued[-1].jws if issued else None,
-        issued[0].jws if len(issued) > 1 else None,
+        texts[-1] if texts else None,
+        texts[0] if len(texts) > 1 else None,
         receipt,
     )
 
@@ -173,9 +175,11 @@ def hand_back(request: Request[Any, Any, Any]) -> Stream:
 
 @get("/departures/{token:str}", opt=PUBLIC, sync_to_thread=True)
 def show_departure(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[DepartureShown]:
-    """How far a departure is, and at last its signed certificates: for whoever holds the receipt."""
+    """How far a departure is, and at last its signed certificates: for whoever holds the receipt. Raises
+    `CertificateChanged`."""
     departure, issued = behind(request, token)
-    return Response(departure_shown(departure, issued), headers=PRIVATE)
+    texts = [stored.text(kernel_of(request), one) for one in issued]
+    return Response(departure_shown(departure, texts), headers=PRIVATE)
 
 
 def behind(request: Request[Any, Any, Any], token: str) -> tuple[Departure, list[Certificate]]:

@@ -16,10 +16,11 @@ from compliance import clocks, holds
 from compliance.erasure import erasures, scheduled
 from compliance.erasure.erasures import CertificateMissing
 from compliance.models import RequestKind
+from compliance.proof import stored
 from compliance.rights import attending, consent_receipts, packages
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
-from likeness.web.guards import fresh, kernel_of, only, signed_in
+from likeness.web.guards import fresh, kernel_of, only, own, signed_in
 from likeness.web.streaming import PRIVATE, download
 from tenants import tenants
 
@@ -47,8 +48,7 @@ class TakenBack:
 @delete("/visit/consent/{purpose:str}", guards=EMPLOYEE, status_code=200, sync_to_thread=True)
 def take_purpose_back(request: Request[Any, Any, Any], purpose: FromPath[str]) -> TakenBack:
     """One purpose of the consent alone."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         employees.speaking(session, caller)
         return TakenBack(attending.withdraw_one(session, caller.id, purpose, utc_now()))
 
@@ -96,8 +96,7 @@ class HoldSeen:
 
 @get("/visit/holds", guards=EMPLOYEE, sync_to_thread=True)
 def list_own_holds(request: Request[Any, Any, Any]) -> list[HoldSeen]:
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         return [
             HoldSeen(one.basis, one.confirmed_at is not None, one.placed_at, one.expires_at, one.lifted_at)
             for one in holds.told(session, caller.id)
@@ -107,8 +106,7 @@ def list_own_holds(request: Request[Any, Any, Any]) -> list[HoldSeen]:
 @get("/visit/consents/{consent_id:uuid}/receipt", guards=EMPLOYEE, sync_to_thread=True)
 def show_consent_receipt(request: Request[Any, Any, Any], consent_id: FromPath[UUID]) -> Response[bytes]:
     """The signed receipt of one answer, as `verifier.py certificate` reads it."""
-    caller = signed_in(request)
-    with kernel_of(request).db.transaction(caller.tenant) as session:
+    with own(request) as (session, caller):
         receipt = consent_receipts.get(session, caller.id, consent_id)
     return Response(f"{receipt}\n".encode(), media_type="application/jose", headers=PRIVATE)
 
@@ -142,7 +140,8 @@ def list_own_certificates(request: Request[Any, Any, Any]) -> list[OwnCertificat
 @get("/visit/certificates/{certificate_id:uuid}/pdf", guards=EMPLOYEE, sync_to_thread=True)
 def show_own_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[bytes]:
     """The same as a sealed page. Raises `CertificateMissing`, also for another person's."""
-    paper = next((one.certificate.paper for one in _own(request) if one.certificate.id == certificate_id), None)
+    mine = next((one.certificate for one in _own(request) if one.certificate.id == certificate_id), None)
+    paper = stored.paper(kernel_of(request), mine) if mine else None
     if paper is None:
         raise CertificateMissing("There is no such certificate yet.")
     return Response(paper, media_type="application/pdf", headers=PRIVATE)

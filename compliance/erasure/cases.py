@@ -23,9 +23,9 @@ from batch.visit import notices
 from compliance import holds
 from compliance.erasure import rescan
 from compliance.erasure.wiping import batch_of
-from compliance.models import EVERYTHING, Erasure, Trigger
+from compliance.models import EVERYTHING, LEFT_BY, Erasure, Trigger
 from compliance.proof import certificates, signing
-from compliance.scanning.traces import name_traces
+from compliance.scanning.traces import NameTraces, name_traces
 from likeness import ledger, machines
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Gone
@@ -59,7 +59,7 @@ STAYS = "not asked: on the announced day, what is still released stays with the 
 def traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any]:
     batch = batch_of(session, person)
     samples: dict[str, str] = {}
-    named: dict[str, object] = {}
+    named: NameTraces = {}
     for ref in kernel.keys.refs(person.tenant_id, person.id):
         if kernel.keys.state(ref) == "live":
             # A damaged key file opens nothing any more; it must not keep everything else of the person.
@@ -335,7 +335,9 @@ def _kept(erasure: Erasure) -> list[str]:
     if erasure.scope != EVERYTHING:
         return ["everything else of the person, until its own last day"]
     return {
-        Trigger.WITHDRAWAL.value: ["the employer's own line about the person, marked as opted out"],
+        Trigger.WITHDRAWAL.value: [
+            "the employer's own line about the person, marked as opted out", "messages to the personnel department",
+        ],
         Trigger.ADDRESS.value: ["the employer's own line about the person, with the new address"],
     }.get(erasure.trigger, [])
 
@@ -350,7 +352,8 @@ def residuals(session: Session, kernel: Kernel, erasure: Erasure, now: datetime)
     ).one()
     # Workbooks of groups that were imported later never knew this person.
     if latest and latest > now and erasure.scope == EVERYTHING and now - (erasure.deleted_at or now) < WORKBOOKS_LAST:
-        found.append({"what": "raw workbooks of other batches, sealed", "until": certificates.moment(latest)})
+        whose = "the company's list" if erasure.trigger in LEFT_BY else "other batches"
+        found.append({"what": f"raw workbooks of {whose}, sealed", "until": certificates.moment(latest)})
     if not kernel.objects.versions_purged():
         found.append({"what": "older versions in the object store, without their key", "until": None})
     return found

@@ -19,11 +19,11 @@ from sqlmodel import Session, col, select
 from compliance import departed
 from compliance.erasure import cases, rescan
 from compliance.models import Certificate, Erasure, ErasureState
-from compliance.proof import certificates, signing
+from compliance.proof import certificates, signing, stored
 from compliance.proof.paper import page, sealing
 from compliance.proof.scan import PassedScan
 from likeness import checkpoints, ledger
-from likeness.ground.db import PLATFORM, row_of, tenant_of, utc_now
+from likeness.ground.db import PLATFORM, row_of, rows_of, tenant_of, utc_now
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.jobs.jobs import Job
@@ -185,11 +185,13 @@ def begin_second(kernel: Kernel, now: datetime) -> None:
         with kernel.db.transaction(tenant) as session:
             today = f":second:{now:%Y%m%d}"
             for erasure_id in _ripe(session, now, days, today):
-                jobs.send(session, second, str(erasure_id), key=f"{erasure_id}{today}")
+                if stored.has_run_out(kernel, certificates_of(session, erasure_id), now):
+                    jobs.send(session, second, str(erasure_id), key=f"{erasure_id}{today}")
 
 
 def _ripe(session: Session, now: datetime, days: int, today: str) -> list[UUID]:
-    """Those that were not tried today: old ones of whom something is still there leave the newer ones their turn.
+    """Those that were not tried today: old ones of whom something is still there leave the newer ones their turn. What the
+    rows say only narrows whom to ask about: the day itself is that of the signed text.
 
     The day that the first certificate promised is kept where backups are kept for less by now, because older ones may still
     be there; where they are kept for longer by now, the later day counts.
@@ -233,12 +235,13 @@ def second(attempt: jobs.Attempt, erasure_id: str) -> None:
         log.info("a second certificate is not possible yet", extra={"erasure": erasure_id, "count": len(left)})
         with attempt.finishing():
             return
+    before = stored.document(kernel, issued[-1])
     with attempt.transaction() as session:
         ledger.record(session, PREPARED, objects=[erasure.id, certificate_id])
     with attempt.transaction() as session:
         placed = logged(session, kernel, certificate_id, now)
     document = certificates.second(
-        issued[-1].document, PassedScan(scan), id=str(certificate_id), issued_at=now, ledger=placed,
+        before, PassedScan(scan), id=str(certificate_id), issued_at=now, ledger=placed,
         sealed_by=signing.sealed_by(kernel, now), told=told, backup_days=kernel.settings.backup_days,
     )  # fmt: skip
     made = _made(kernel, erasure, document, now)
@@ -248,13 +251,7 @@ def second(attempt: jobs.Attempt, erasure_id: str) -> None:
 
 def certificates_of(session: Session, erasure_id: UUID) -> list[Certificate]:
     """Oldest first."""
-    return list(
-        session.exec(
-            select(Certificate)
-            .where(col(Certificate.tenant_id) == tenant_of(session), col(Certificate.erasure_id) == erasure_id)
-            .order_by(col(Certificate.stage))
-        )
-    )
+    return rows_of(session, Certificate, col(Certificate.erasure_id) == erasure_id, by=col(Certificate.stage))
 
 
 def by_erasure(session: Session, erasures: Collection[UUID]) -> dict[UUID, Certificate]:

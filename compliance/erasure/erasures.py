@@ -26,7 +26,7 @@ from compliance import holds, mentions, requests, stores
 from compliance.erasure import cases, certifying, inventory, lines, receipts, rescan, scheduled, staying
 from compliance.erasure.tombstones import Tombstone
 from compliance.erasure.wiping import WipeIncomplete, locked_person, wipe, wipe_rows
-from compliance.models import EVERYTHING, OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
+from compliance.models import EVERYTHING, LEFT_BY, OPEN, Certificate, Erasure, ErasureState, RequestKind, Trigger
 from compliance.proof.scan import PassedScan, Scan
 from likeness import ledger
 from likeness.ground.db import after_commit, newest_first, row_of, tenant_of, utc_now
@@ -46,7 +46,7 @@ STUDIO_STOPS = timedelta(seconds=45)
 MAILS_TAKE = timedelta(minutes=1)
 LOOK_AGAIN = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(minutes=5)
-NARROWER = (*lines.LEFT_BY, Trigger.LEAVER)
+NARROWER = (*LEFT_BY, Trigger.LEAVER)
 """What a person's or HR's own wish to have everything deleted takes over: it leaves a line, or can be withdrawn."""
 
 
@@ -350,12 +350,12 @@ def _runs(session: Session, employee_id: UUID) -> bool:
 
 def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
     now = utc_now()
-    if erasure.trigger in lines.LEFT_BY:
+    if erasure.trigger in LEFT_BY:
         with attempt.transaction() as session:
             person = locked_person(session, erasure.employee_id)
             # Looked at once more under the lock, because the person may have asked for everything to go meanwhile.
             still = _locked(session, erasure.id)
-            if person is not None and still is not None and still.trigger in lines.LEFT_BY:
+            if person is not None and still is not None and still.trigger in LEFT_BY:
                 lines.leave(session, attempt.kernel, person, still, now)
     _mask_mentions(attempt, erasure)
     _wipe_or_log(attempt, erasure, now)
@@ -364,7 +364,8 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
         mine = _locked(session, erasure.id)
         assert mine is not None
         if mine.state == ErasureState.DELETING:
-            mine.state, mine.deleted_at = ErasureState.VERIFYING, mine.deleted_at or now
+            # Of the pass that left nothing: a backup made before it may hold what this one destroyed.
+            mine.state, mine.deleted_at = ErasureState.VERIFYING, now
             session.add(mine)
             _record(session, "erasure.deleted", mine)
             deliveries.happened(session, Event.ERASURE_DELETED, {"erasure_id": mine.id}, now)

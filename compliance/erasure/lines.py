@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from batch.models import Employee, Invitation, Link, Sitting, SittingState, TakeBack
 from batch.people import employees
 from batch.people.employees import EmployeeProfile
-from batch.visit import addresses, invitations
+from batch.visit import addresses, concerns, invitations
 from compliance.erasure.wiping import wipe_rows
 from compliance.models import Erasure, Trigger
 from compliance.proof import whose
@@ -29,9 +29,6 @@ from likeness.keys.keys import KeyBroken, SealBroken
 from likeness.mail import mail
 from tenants import credits, suspension, tenants
 from tenants.sso import identities
-
-LEFT_BY = (Trigger.WITHDRAWAL, Trigger.ADDRESS)
-"""Erasures after which the company still has its own line; every other leaves none."""
 
 
 def leave(session: Session, kernel: Kernel, person: Employee, erasure: Erasure, now: datetime) -> None:
@@ -67,7 +64,7 @@ def _go_on(
         credits.hand_over(session, person.id, again)
     elif not _served(session, person):
         credits.release(session, person.id)
-    chosen = employees.chosen_language(kernel.keys, person)
+    chosen, messages = employees.chosen_language(kernel.keys, person), concerns.with_line(session, kernel.keys, person.id)
     wipe_rows(session, kernel, person.id, now, line_stays=True)
     # Whoever reads another address that the company has entered since is not to learn what was deleted, nor of whom.
     who = replace(who, receipt=receipt if left is None else None)
@@ -84,6 +81,7 @@ def _go_on(
             session.add(Link(employee_id=again, invitation_id=invitation_id, mail_id=uuid4(), **facts))
     _keep_copies(session, again, copies)
     tenant, line = tenants.get(session), employees.get(session, again)
+    concerns.enter_again(session, kernel.keys, line, messages)
     letter = employees.letter(
         "withdrawn",
         reads := employees.words(kernel.keys, line, tenant),

@@ -159,20 +159,18 @@ def _open_epoch(session: Session, known: LogHead) -> int:
     last = ledger.head(session)
     epoch = max(known.epoch, last.epoch if last else 1) + 1
     here = f"{last.epoch}/{last.position + 1}" if last else "1/0"
-    ledger.add(
-        session,
-        LedgerEntry(
-            tenant_id=tenant_of(session),
-            epoch=epoch,
-            position=0,
-            sequence=max(known.sequence, last.sequence if last else 0) + 1,
-            at=utc_now(),
-            event=ledger.OPENED,
-            caller=ledger.SYSTEM,
-            objects=[f"held:{here}", f"known:{known.epoch}/{known.size}"],
-            leaf=b"",
-        ),
+    opening = LedgerEntry(
+        tenant_id=tenant_of(session),
+        epoch=epoch,
+        position=0,
+        sequence=max(known.sequence, last.sequence if last else 0) + 1,
+        at=utc_now(),
+        event=ledger.OPENED,
+        caller=ledger.SYSTEM,
+        objects=[f"held:{here}", f"known:{known.epoch}/{known.size}"],
+        leaf=b"",
     )
+    ledger.add(session, (opening, {}))
     return epoch
 
 

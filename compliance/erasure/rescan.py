@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from uuid import UUID
 
-from compliance.models import Erasure
+from compliance.models import LEFT_BY, Erasure
 from compliance.proof.scan import Scan
 from compliance.scanning import reader
 from compliance.scanning.looking import SAMPLE_CONTEXT as SAMPLE_CONTEXT
@@ -17,12 +17,14 @@ VERIFIER = "likeness-rescan"
 
 
 def subject_of(erasure: Erasure) -> Subject:
+    """Where the company's line stays, its own file stays for its day as well: gone before, it would tell who withdrew."""
     traces = erasure.traces
+    workbooks = () if erasure.trigger in LEFT_BY else traces.get("workbooks", [])
     return Subject(
         tenant=erasure.tenant_id,
         employee=erasure.employee_id,
         email_index=bytes.fromhex(traces["email_index"]) if "email_index" in traces else None,
-        workbooks=tuple(UUID(one) for one in traces.get("workbooks", [])),
+        workbooks=tuple(UUID(one) for one in workbooks),
         samples=traces.get("samples", {}),
         scope=erasure.scope,
         name_index=traces.get("name_index", ""),

@@ -93,14 +93,15 @@ def _blank(file: int, needles: Sequence[bytes]) -> None:
 def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime, *, line_stays: bool = False) -> int:
     """What is in the database; everything under the person goes by cascade. Returns how many people there were.
 
-    With `line_stays` the company's own line is entered again under the same number, and stays in the directory's groups.
+    With `line_stays` the company's own line is entered again under the same number and stays in the directory's groups, and
+    the company's own file stays for its day.
     """
     tenant = tenant_of(session)
     person = locked_person(session, employee_id)
     batch = batch_of(session, person) if person else None
     if person is not None and not line_stays:
         groups.forget(session, person.roster_id)
-    if batch is not None and batch.workbook_id is not None:
+    if batch is not None and batch.workbook_id is not None and not line_stays:
         try:
             raw_workbooks.forget(session, kernel.keys, kernel.objects, batch, now)
         except (

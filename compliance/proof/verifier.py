@@ -65,7 +65,7 @@ def _check_plain(value: object) -> None:
 def parsed(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Invalid("It is no JSON.") from None
     if not isinstance(value, dict) or canonical(value) != data:
         raise Invalid("It is not written in the one canonical way.")
@@ -214,7 +214,7 @@ def certificate(token: str, pin: Pin, kind: str = TYPE) -> dict[str, Any]:
         if said.get("alg") != "Ed25519" or said.get("typ") != kind:
             raise Invalid(other)
         key = pin.key(said.get("kid"), said.get("jwk"))
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise Invalid(other) from None
     try:
         key.verify(signature, f"{parts[0]}.{parts[1]}".encode())

@@ -27,6 +27,7 @@ from likeness.ground.db import utc_now
 from likeness.ground.errors import NotFound
 from likeness.identity import Kind
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.web.files import saved
 from likeness.web.guards import fresh, kernel_of, only, signed_in
 from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
@@ -36,15 +37,15 @@ from tenants.members.permissions import Permission
 DESK: list[Guard] = [only(Kind.MEMBER), fresh]
 Maker = Callable[[Session, Kernel, list[SubProcessor]], Document]
 DOCUMENTS: Mapping[str, tuple[str, Maker]] = {
-    "processing": ("Record of processing (article 30)", lambda s, k, o: article30.record(s, k, o, utc_now())),
-    "processors": ("Sub-processors", lambda _s, _k, o: article30.processors_document(o, utc_now())),
+    "processing": (N_("Record of processing (article 30)"), lambda s, k, o: article30.record(s, k, o, utc_now())),
+    "processors": (N_("Sub-processors"), lambda _s, _k, o: article30.processors_document(o, utc_now())),
     "assessment": (
-        "Facts for an impact assessment (article 35)",
+        N_("Facts for an impact assessment (article 35)"),
         lambda s, k, o: article30.assessment(s, k, o, utc_now()),
     ),
-    "models": ("Models that there are, each of one person", lambda s, _k, _o: training.document(s, utc_now())),
-    "controls": ("Controls and their evidence (ISO 27001, SOC 2)", lambda s, k, _o: controls.document(s, k, utc_now())),
-    "breaches": ("Breaches, with a draft of each notice", lambda s, _k, _o: breaches.document(s, utc_now())),
+    "models": (N_("Models that there are, each of one person"), lambda s, _k, _o: training.document(s, utc_now())),
+    "controls": (N_("Controls and their evidence (ISO 27001, SOC 2)"), lambda s, k, _o: controls.document(s, k, utc_now())),
+    "breaches": (N_("Breaches, with a draft of each notice"), lambda s, _k, _o: breaches.document(s, utc_now())),
 }
 """By name: what it is called, and how it is made."""
 
@@ -61,7 +62,7 @@ def made(request: Request[Any, Any, Any], name: str) -> Document:
     others = article30.of_operators(kernel)
     with desk(request, Permission.ACTS_READ) as (session, _):
         if name not in DOCUMENTS:
-            raise DocumentMissing(f"There is no document of this name. There are: {', '.join(DOCUMENTS)}.")
+            raise DocumentMissing("There is no document of this name. There are: {names}.", names=", ".join(DOCUMENTS))
         what = reviewing.taken(session) if name == reviewing.NAME else [name]
         ledger.record(session, "document.exported", caller=str(signed_in(request)), objects=what)
         return DOCUMENTS[name][1](session, kernel, others)

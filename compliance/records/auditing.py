@@ -20,6 +20,7 @@ from uuid import UUID
 
 from openpyxl import Workbook
 
+from batch.reading import workbook
 from likeness import checkpoints, ledger
 from likeness.checkpoints import Checkpoint
 from likeness.evidence.merkle import Levels
@@ -196,8 +197,7 @@ def _xlsx(kernel: Kernel, tenant: UUID, part: AuditPeriod, points: Mapping[int, 
 
 def _sheet(book: Any) -> Any:
     page = book.create_sheet(f"Log {len(book.worksheets) + 1}")
-    page.freeze_panes = "A2"
-    page.append(COLUMNS)
+    workbook.dress(page, COLUMNS)
     return page
 
 
@@ -296,7 +296,7 @@ FORMS: Mapping[str, LogFormat] = {
 def form(name: str) -> LogFormat:
     """Raises `FormUnknown`."""
     if name not in FORMS:
-        raise FormUnknown(f"There is no such form of the log. There are: {', '.join(FORMS)}.")
+        raise FormUnknown("There is no such form of the log. There are: {names}.", names=", ".join(FORMS))
     return FORMS[name]
 
 

@@ -69,7 +69,7 @@ def declare(
     if not since <= until <= now or not known_at <= now:
         raise BreachRefused("A breach begins before it ends, and neither is in the future. Nobody was told.")
     if not classes or not set(classes) <= set(NAMES):
-        raise BreachRefused(f"Name what may have been reached: {', '.join(NAMES)}. Nobody was told.")
+        raise BreachRefused("Name what may have been reached: {names}. Nobody was told.", names=", ".join(NAMES))
     made = Breach(
         tenant_id=tenant_of(session),
         since=since,

@@ -51,9 +51,11 @@ def announce(
     """
     said = one_line(name, 200, "name")
     if any(one.name == said for one in current(session)):
-        raise AnnouncedAlready(f"{said} is on the list already. End that entry first, if something about it changes.")
+        raise AnnouncedAlready(
+            "{name} is on the list already. End that entry first, if something about it changes.", name=said
+        )
     if begins_at < now + NOTICE and _anybody(session):
-        raise TooSoon(f"Companies are told {NOTICE.days} days before. Nothing was announced.")
+        raise TooSoon("Companies are told {n} days before. Nothing was announced.", n=NOTICE.days)
     made = SubProcessor(
         tenant_id=tenant_of(session), name=said, purpose=one_line(purpose, 300, "purpose"),
         country=one_line(country, 100, "country"),
@@ -79,7 +81,7 @@ def end(session: Session, name: str, now: datetime) -> SubProcessor:
             session.add(one)
             ledger.record(session, "processor.ended", objects=[one.id])
             return one
-    raise ProcessorMissing(f"No sub-processor of the name {name} is on the list.")
+    raise ProcessorMissing("No sub-processor of the name {name} is on the list.", name=name)
 
 
 def current(session: Session) -> list[SubProcessor]:

@@ -1,14 +1,17 @@
-"""The newest proofs over all companies, as counts and times: the look for leftovers, the trial restore, the models."""
+"""The newest proofs over all companies, as counts: looks for leftovers, and the trial restore.
+
+The page is everybody's, and many installations serve one company. A count of today, or the moment of the last look, would
+tell whoever knows its people that one of them withdrew a moment ago. So a month is told when it is over, and had many.
+"""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import func
-from sqlmodel import Session, SQLModel, col, select
+from sqlmodel import Session, col, select
 
 from batch.photos import rejections
 from compliance.models import Certificate, Erasure
@@ -19,24 +22,29 @@ from tenants import tenants
 
 FRESH = timedelta(minutes=1)
 """Anybody may open the page, and each reading asks every company's rows."""
-RECENT = timedelta(days=30)
+LEAST = 10
+"""Deletions below which nothing is said of them: of a few people could guess whose they were."""
 
 
 @dataclass(frozen=True)
 class Proofs:
     read_at: datetime
-    looked_at: datetime | None
-    """When a re-scan last ended; None before the first."""
     passed: int
-    """Deletions that were certified in the last 30 days."""
+    """Deletions that were certified in the last whole month."""
     failed: int
     """Looks of these that found something, or a store that did not answer, and were done again."""
-    models: int
-    """Models of one person that are there right now."""
     drilled: Drill | None
     """The newest trial restore; None before the first."""
     tally: rejections.PhotoTally
     """Why photos were refused, over all companies."""
+
+    @property
+    def told(self) -> bool:
+        return self.passed >= LEAST
+
+    @property
+    def told_of_drill(self) -> bool:
+        return self.drilled is not None and self.drilled.acts + self.drilled.people >= LEAST
 
 
 _known: dict[int, Proofs] = {}
@@ -54,40 +62,26 @@ def newest(kernel: Kernel, now: datetime) -> Proofs:
 
 
 def _read(kernel: Kernel, now: datetime) -> Proofs:
-    looked: list[datetime] = []
-    passed = failed = models = 0
+    passed = failed = 0
+    until = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    since = (until - timedelta(days=1)).replace(day=1)
     for tenant in tenants.all_ids(kernel):
         with kernel.db.transaction(tenant) as session:
-            last, certified, again, here = _of_company(session, tenant, now)
-        looked += [last] if last else []
-        passed, failed, models = passed + certified, failed + again, models + here
-    drilled = kernel.db.outside.last_drill()
-    return Proofs(now, max(looked, default=None), passed, failed, models, drilled, rejections.everywhere(kernel, now))
+            certified, again = _of_company(session, since, until)
+        passed, failed = passed + certified, failed + again
+    return Proofs(now, passed, failed, kernel.db.outside.last_drill(), rejections.everywhere(kernel, now))
 
 
-def _of_company(session: Session, tenant: UUID, now: datetime) -> tuple[datetime | None, int, int, int]:
-    mine = col(Certificate.tenant_id) == tenant_of(session)
-    newest_of = session.exec(
-        select(Certificate).where(mine).order_by(col(Certificate.issued_at).desc()).limit(1)
-    ).first()
+def _of_company(session: Session, since: datetime, until: datetime) -> tuple[int, int]:
+    issued, asked = col(Certificate.issued_at), col(Erasure.requested_at)
     certified = session.exec(
-        select(func.count()).select_from(Certificate).where(mine, col(Certificate.issued_at) > now - RECENT)
+        select(func.count())
+        .select_from(Certificate)
+        .where(col(Certificate.tenant_id) == tenant_of(session), issued >= since, issued < until)
     ).one()
     again = session.exec(
         select(func.coalesce(func.sum(col(Erasure.failures)), 0)).where(
-            col(Erasure.tenant_id) == tenant, col(Erasure.requested_at) > now - RECENT
+            col(Erasure.tenant_id) == tenant_of(session), asked >= since, asked < until
         )
     ).one()
-    weights = SQLModel.metadata.tables["weights"]
-    here = session.execute(
-        select(func.count()).select_from(weights).where(weights.c.tenant_id == tenant_of(session))
-    ).scalar_one()
-    return _looked(newest_of), int(certified), int(again), int(here)
-
-
-def _looked(certificate: Certificate | None) -> datetime | None:
-    """When the look ended that this certificate rests on."""
-    if certificate is None:
-        return None
-    finished = certificate.document.get("verification", {}).get("finished_at")
-    return datetime.fromisoformat(finished) if finished else certificate.issued_at
+    return int(certified), int(again)

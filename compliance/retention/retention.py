@@ -75,7 +75,7 @@ def shorten(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     """Terms that a company made shorter reach what is stored already; returns of how many things the last day moved."""
     with kernel.db.transaction(tenant) as session:
         about = {"tenant": tenant, "warned": now + NOTICE_OF}
-        moved = sum(session.execute(one, about).rowcount for one in SHORTENED)  # type: ignore[attr-defined]
+        moved = sum(session.connection().execute(one, about).rowcount for one in SHORTENED)
         if moved:
             ledger.record(session, "retention.shortened", objects=[tenant])
     return moved

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import or_
 from sqlmodel import Session, SQLModel, col, select
@@ -30,18 +30,20 @@ log = logging.getLogger(__name__)
 
 @jobs.every(timedelta(seconds=10))
 def attend(kernel: Kernel, now: datetime) -> None:
-    """Withdrawn consents and unanswered addresses become erasures; those that lost their job or whose hold ended go on."""
+    """Withdrawn consents and unanswered addresses become erasures; those that lost their job or whose hold ended go on, and
+    those that were certified are looked at once more."""
     for tenant in tenants.all_ids(kernel):
         try:
             with kernel.db.transaction(tenant) as session:
                 withdrawn, stranded = _withdrawn(session), _stranded(session, now)
-                silent = _silent(session, now)
+                silent, unlooked = _silent(session, now), _unlooked(session)
         except Exception:  # One company's trouble must not keep the others' people waiting.
             log.exception("erasures could not be attended to", extra={"tenant": str(tenant)})
             continue
         sweeping.each(kernel, "withdrawn", tenant, withdrawn, now, partial(_follow_withdrawal, now=now))
         sweeping.each(kernel, "silent", tenant, silent, now, partial(_start_empty, kernel=kernel, now=now))
         sweeping.each(kernel, "stranded", tenant, stranded, now, erasures.send)
+        sweeping.each(kernel, "unlooked", tenant, unlooked, now, _look_again)
 
 
 def _follow_withdrawal(session: Session, employee_id: UUID, *, now: datetime) -> None:
@@ -124,14 +126,7 @@ def _stranded(session: Session, now: datetime) -> list[UUID]:
     waiting = session.exec(select(Erasure).where(col(Erasure.tenant_id) == tenant, col(Erasure.state).in_(OPEN))).all()
     if not waiting:
         return []
-    on_their_way = session.exec(
-        select(Job.args).where(
-            col(Job.tenant_id) == tenant,
-            col(Job.kind) == jobs.name_of(erasures.execute),
-            col(Job.state).in_((JobState.READY, JobState.RUNNING)),
-        )
-    ).all()
-    busy, stay = {args[0] for args in on_their_way}, staying.withdrawable(session)
+    busy, stay = _on_their_way(session, jobs.name_of(erasures.execute)), staying.withdrawable(session)
     about = {one.scope: None if one.scope == EVERYTHING else one.scope for one in waiting}
     held = {scope: holds.held(session, now, cls) for scope, cls in about.items()}
     return [
@@ -144,6 +139,31 @@ def _stranded(session: Session, now: datetime) -> list[UUID]:
             or (one.scope == EVERYTHING and (one.state != ErasureState.HELD or _free(session, one.employee_id, now)))
         )
     ]
+
+
+def _unlooked(session: Session) -> list[UUID]:
+    """Certified, and nobody is going to look whether anything came back: the certificate itself came back with a restore,
+    or with the start after a process that died while it stored it."""
+    tenant = tenant_of(session)
+    waiting = session.exec(
+        select(Erasure.id).where(
+            col(Erasure.tenant_id) == tenant, col(Erasure.scope) == EVERYTHING,
+            col(Erasure.state) == ErasureState.CERTIFIED, col(Erasure.looked_again_at).is_(None),
+        )
+    ).all()  # fmt: skip
+    busy = _on_their_way(session, jobs.name_of(erasures.look_again)) if waiting else set()
+    return [one for one in waiting if str(one) not in busy]
+
+
+def _look_again(session: Session, erasure_id: UUID) -> None:
+    jobs.send(session, erasures.look_again, str(erasure_id), key=f"{erasure_id}:{uuid4()}")
+
+
+def _on_their_way(session: Session, kind: str) -> set[str]:
+    """Which erasures have a job of this kind."""
+    theirs = (col(Job.tenant_id) == tenant_of(session), col(Job.kind) == kind)
+    waiting = select(Job.args).where(*theirs, col(Job.state).in_((JobState.READY, JobState.RUNNING)))
+    return {args[0] for args in session.exec(waiting)}
 
 
 def _free(session: Session, employee_id: UUID, now: datetime) -> bool:

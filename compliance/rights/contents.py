@@ -199,8 +199,8 @@ CONTENTS: Mapping[str, Contents] = {
     ),
     "concern": _of(
         PackageSection.REQUESTS, N_("What you wrote is wrong, and the answers"),
-        "desk page sealed asked_at promised_at answered_at answer", portable="sealed", others="answered_by", inside="id",
-        seen="employee_id",
+        "desk page sealed asked_at promised_at answered_at answer", portable="sealed", others="answered_by",
+        inside="id passed_on", seen="employee_id",
     ),
     "request": _of(
         PackageSection.REQUESTS, N_("Requests"),

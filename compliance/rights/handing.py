@@ -34,6 +34,12 @@ class NotSigned(Unavailable):
     title = "The package could not be signed"
 
 
+def ready(kernel: Kernel, now: datetime) -> None:
+    """Raises `SignerAway` where this process signs and cannot: nobody is sent a package that breaks off at its end."""
+    if kernel.settings.signer_path() is not None:
+        signing.key(kernel, now)
+
+
 def signature(kernel: Kernel, package: Package) -> str:
     """Opens transactions of its own. Raises `NotSigned`."""
     with kernel.db.transaction(package.tenant_id) as session:

@@ -64,14 +64,15 @@ PURPOSES = {
 
 
 def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, caller: str) -> Iterator[bytes]:
-    """A ZIP, piece by piece, with one picture in memory at a time. Raises `EmployeeMissing` before the first piece, and
-    `KeyUnavailable` where nobody signs what headshots say of themselves.
+    """A ZIP, piece by piece, with one picture in memory at a time. Before the first piece it raises `EmployeeMissing`, and
+    `KeyUnavailable` where nobody signs what headshots say of themselves, or the package itself.
 
     The request is on record as received at the beginning, and as answered when all of it was taken.
     """
     with kernel.db.transaction(tenant) as session:
         requests.receive(session, employee_id, RequestKind.ACCESS, now, caller=caller)
     signer = credential.of(kernel)
+    handing.ready(kernel, now)
     with kernel.db.transaction(tenant) as session:
         person = employees.get(session, employee_id)
         read = reading.everything(session, kernel, person)
@@ -79,6 +80,7 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
         company = tenants.get(session)
         words = employees.words(kernel.keys, person, company)
         session.expunge_all()
+    checked_with = _verifier(kernel, words)
     with kernel.db.transaction(PLATFORM) as session:
         read.processors = reading.sub_processors(session, person.created_at, now)
     sent, listed = Sink(), []
@@ -111,7 +113,7 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
         yield pack(START, "".join(page.start(iter(told), words)).encode())
         yield pack(PAPER, paper.render(told, words))
         yield pack(OMISSIONS, _json([{**one, "reason": words.gettext(one["reason"])} for one in omitted]))
-        for name, data in _verifier(kernel, words).items():
+        for name, data in checked_with.items():
             yield pack(name, data)
         package, manifest = _manifest(tenant, employee_id, now, list(listed))
         packed.writestr(zipfile.ZipInfo(MANIFEST, now.timetuple()[:6]), manifest, zipfile.ZIP_DEFLATED)

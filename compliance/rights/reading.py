@@ -14,7 +14,7 @@ from sqlalchemy import JSON, ColumnElement, Text, cast, or_
 from sqlmodel import Session, SQLModel, col, select
 
 from batch.models import Employee
-from batch.people import employees
+from batch.people import employees, lines
 from batch.people.employees import EmployeeProfile
 from batch.roster import listings
 from batch.visit import addresses, concerns, consents, notices
@@ -36,6 +36,8 @@ PARTS = {
     "system": "the program",
 }  # fmt: skip
 PROCESSOR = ("name", "purpose", "country", "safeguards", "begins_at", "ended_at")
+EARLIER = {"ledger_entry": "at", "mail": "created_at", "package": "made_at", "request": "received_at"}
+"""What somebody at another address may have been written, done or asked for under this line, and by which time."""
 BY_SUBJECT = frozenset({"objects"})
 """Entries of the log are found by whom they are about and who acted; both are named in columns that are indexed."""
 DUE = frozenset(one.table for one in stores.DUE)
@@ -82,10 +84,15 @@ def sub_processors(session: Session, since: datetime, now: datetime) -> list[dic
 
 
 def _known(session: Session, name: str, person: Employee) -> Iterator[ColumnElement[bool]]:
-    """Without a hold that the person must not learn of, and without its entries in the log."""
+    """Without a hold that the person must not learn of and its entries in the log, and without what is of whoever had
+    the line before its address was corrected."""
     table = SQLModel.metadata.tables[name]
     if name == "hold":
         yield table.c.barred.is_(False)
+    if name == "concern":
+        yield table.c.passed_on.is_(False)
+    if name in EARLIER and (since := lines.read_since(session, person.id)):
+        yield table.c[EARLIER[name]] >= since
     if name == "ledger_entry":
         yield cast(table.c.objects, Text).not_in(holds.barred_entries(session, person.id))
         yield table.c.id.not_in(_held_untold(session, person.id))

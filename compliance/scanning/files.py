@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import importlib.util
 import json
 import lzma
 import os
@@ -98,7 +97,7 @@ def _objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str]) 
     by_class = {cls: Occurrences() for cls in KeyClass}
     raw, strange = Occurrences(), Occurrences()
     old: list[tuple[str, str]] = []
-    for path, age in _listed(kernel):
+    for path, age in (*_listed(kernel), *_older(kernel, tenant, traces)):
         theirs = _theirs(path, traces)
         person, workbook = PERSON.fullmatch(path), WORKBOOK.fullmatch(path)
         known = person or workbook
@@ -121,6 +120,14 @@ def _objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str]) 
             yield StoreAnswer(place.name, "not reachable", note="older versions of the bucket could not be listed")
     yield raw.answer(stores.WORKBOOKS.name)
     yield strange.answer(stores.STRANGE.name)
+
+
+def _older(kernel: Kernel, tenant: UUID, traces: Traces) -> Iterator[tuple[str, float]]:
+    """What a bucket keeps of objects that are deleted, in the places that are looked through; all of it just written, since
+    how old it is says nothing."""
+    for place in (f"employees/{traces.employee}", "workbooks"):
+        for path in kernel.objects.older(f"tenants/{tenant}/{place}"):
+            yield path, 0.0
 
 
 def _misplaced(path: str, age: float, tenant: UUID) -> bool:
@@ -327,9 +334,6 @@ LARGEST_CACHED = 64 << 20
 def cache_folders() -> list[Path]:
     """Those of this user, whose processes fill them; moved ones too."""
     found = [Path(moved) for one in stores.KEPT_BY_LIBRARIES if (moved := os.environ.get(one.variable, ""))]
-    # Without a folder of its own numba keeps compiled code beside the functions that it compiled.
-    compiled = importlib.util.find_spec("pymatting")
-    found += [Path(one) for one in (compiled.submodule_search_locations if compiled else None) or ()]
     places = {"~": Path.home(), "$TMP": Path(tempfile.gettempdir())}
     for one in stores.KEPT_BY_LIBRARIES:
         place, _, pattern = one.usual.partition("/")

@@ -105,7 +105,7 @@ def of_company(kernel: Kernel, tenant: UUID, stays: Mapping[str, str]) -> list[S
     found = tables.company_answers(kernel, tenant, stays)
     found.append(asked(stores.COMPANY_OBJECTS, lambda: files.of_company(kernel, tenant)))
     if kernel.objects.versions_purged():
-        found.append(StoreAnswer(stores.COMPANY_VERSIONS, "clean"))
+        found.append(asked(stores.COMPANY_VERSIONS, lambda: len(kernel.objects.older(f"tenants/{tenant}"))))
     else:
         note = "older versions of the bucket could not be listed"
         found.append(StoreAnswer(stores.COMPANY_VERSIONS, "not reachable", note=note))

@@ -71,17 +71,17 @@ def _objects(site: Site) -> Iterator[Plant]:
         ("a packed copy of one object", f"employees/{uuid4()}/source/{uuid4()}.zip"),
         ("a file beside the companies' that is named after the person", f"../../{unicodedata.normalize('NFD', NAME)}.png"),
     ):
-        yield Plant(says, strange, lambda site, name=name: _file(site.folder / name, b"x"))  # type: ignore[misc]
+        yield Plant(says, strange, _in_folder(name))
     for says, name in (
         ("a picture under a colleague that no row names", f"employees/{uuid4()}/headshot/{uuid4()}"),
         ("a model of nobody who is known", f"employees/{uuid4()}/model/{uuid4()}"),
         ("a file of a class that has none", f"employees/{uuid4()}/profile/{uuid4()}"),
         ("a raw workbook that no batch names", f"workbooks/{uuid4()}"),
     ):
-        yield Plant(says, strange, lambda site, name=name: _aged(site.folder / name, b"x", -_DAYS))  # type: ignore[misc]
+        yield Plant(says, strange, _in_folder_of(-_DAYS, name))
     for says, seconds in (("a half-written file of long ago", -_DAYS), ("a half-written file of next year", _DAYS)):
         name = f"employees/{uuid4()}/source/_1.part"
-        yield Plant(says, strange, lambda site, name=name, by=seconds: _aged(site.folder / name, b"x", by))  # type: ignore[misc]
+        yield Plant(says, strange, _in_folder_of(seconds, name))
     named = f"employees/{uuid4()}/headshot/{SPELLINGS[3].replace('_', '-')}"
     yield Plant(
         "a file under a colleague that is called after the person", (stores.OBJECTS[KeyClass.HEADSHOT].name,),
@@ -102,6 +102,15 @@ def _objects(site: Site) -> Iterator[Plant]:
 
 
 _DAYS = 300 * 86_400.0
+
+
+def _in_folder(name: str) -> Callable[[Site], Callable[[], object]]:
+    return lambda site: _file(site.folder / name, b"x")
+
+
+def _in_folder_of(seconds: float, name: str) -> Callable[[Site], Callable[[], object]]:
+    """Last written so many seconds from now."""
+    return lambda site: _aged(site.folder / name, b"x", seconds)
 
 
 def _aged(path: Path, data: bytes, seconds: float) -> Callable[[], object]:
@@ -202,7 +211,11 @@ def _tombstones() -> Iterator[Plant]:
         ("a narrowing act with words", f"tombstones/acts/{uuid4()}.jsonl", b'{"act": "x", "note": "y"}\n'),
         ("a picture beside the certificates", f"tombstones/certificates/{uuid4()}/1.png", b"x"),
     ):
-        yield Plant(says, (stores.TOMBSTONES.name,), _at(name, lambda site, data=data: data))  # type: ignore[misc]
+        yield Plant(says, (stores.TOMBSTONES.name,), _at(name, partial(_always, data)))
+
+
+def _always(data: bytes, _: Site) -> bytes:
+    return data
 
 
 def _logged(words: str) -> Callable[[Site], Callable[[], object]]:
@@ -234,18 +247,22 @@ def _tar(words: str) -> bytes:
 
 
 def _scratch() -> Iterator[Plant]:
-    cached = Path(tempfile.gettempdir()) / f"likeness-compiled-{uuid4().hex[:8]}"
+    cached = Path(tempfile.gettempdir()) / f"torchinductor_{uuid4().hex[:8]}"
     for says, name in (("a file in a cache of compiled code that names the person", "1.nbi"),
                        ("a file in a cache that is named after the person", SPELLINGS[3])):  # fmt: skip
-        yield Plant(says, (stores.CACHES.name,), lambda site, at=cached / name: _file(at, str(site.employee).encode()))  # type: ignore[misc]
+        yield Plant(says, (stores.CACHES.name,), partial(_cache, cached / name))
     for says, name, data in (
         ("Ray's log", "session/logs/worker.log", lambda site: b"x" * (1 << 20) + str(site.employee).encode()),
         ("Ray's spill, the id as bytes", "spill/1", lambda site: b"\x00" * 999 + site.employee.bytes),
         ("the name in Ray's spill", "spill/2", lambda site: NAME.encode()),
         ("a file that is named after the person", f"{SPELLINGS[3]}", lambda site: b"x"),
     ):
-        yield Plant(
-            says,
-            (stores.SCRATCH.name,),
-            lambda site, name=name, data=data: _file(site.scratch / name, data(site)),  # type: ignore[misc]
-        )
+        yield Plant(says, (stores.SCRATCH.name,), partial(_left_in_scratch, name, data))
+
+
+def _cache(path: Path, site: Site) -> Callable[[], object]:
+    return _file(path, str(site.employee).encode())
+
+
+def _left_in_scratch(name: str, data: Callable[[Site], bytes], site: Site) -> Callable[[], object]:
+    return _file(site.scratch / name, data(site))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, TextClause, create_engine, text
 
 from compliance import stores
 from compliance.proof.scan import StoreAnswer, asked
@@ -99,7 +99,11 @@ def _company_looked(connection: Connection, tenant: UUID, stays: Mapping[str, st
             yield StoreAnswer(label, "not applicable", note=f"kept: {stays[name]}")
             continue
         count = text(f'select count(*) from "{schema}"."{name}" where tenant_id = :tenant')  # noqa: S608 - from the catalogue
-        yield asked(label, lambda count=count: int(connection.execute(count, {"tenant": tenant}).scalar_one()))  # type: ignore[misc]
+        yield asked(label, partial(_counted, connection, count, tenant))
+
+
+def _counted(connection: Connection, count: TextClause, tenant: UUID) -> int:
+    return int(connection.execute(count, {"tenant": tenant}).scalar_one())
 
 
 def named_objects(kernel: Kernel, tenant: UUID) -> tuple[set[int], set[str]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import unescape
 from quopri import decodestring
+from typing import TypedDict
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -161,7 +162,12 @@ def words(text: str) -> Iterable[str]:
     return WORD.findall(unicodedata.normalize("NFC", plain))
 
 
-def name_traces(index_key: bytes, full_name: str) -> dict[str, object]:
+class NameTraces(TypedDict, total=False):
+    name_index: str
+    name_words: int
+
+
+def name_traces(index_key: bytes, full_name: str) -> NameTraces:
     """What a look needs to recognise the name later, when nobody can read it any more. A single word is no trace: who is
     called May would be found in every calendar."""
     found = list(words(full_name))

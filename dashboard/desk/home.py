@@ -21,7 +21,10 @@ from batch.sittings import approvals, copies, forecast, headshots
 from batch.visit import concerns
 from dashboard.desk.desk import DESK, FILLS, UNDER_WAY, show
 from dashboard.pages import page
+from dashboard.reader import reader
 from likeness.ground.db import utc_now
+from likeness.locale.marks import N_, NN_
+from likeness.locale.words import Words
 from likeness.web.guards import kernel_of
 from tenants import credits, tenants
 from tenants.members import members, permissions
@@ -78,7 +81,7 @@ def show_home(request: Request[Any, Any, Any]) -> Response[str]:
             "balance": credits.balance(session) if Permission.CREDITS_READ in may else None,
             "lines": lines,
             "names": names,
-            "todo": _to_do(session, may, known, names, tallies, now),
+            "todo": _to_do(session, reader(request), may, known, names, tallies, now),
             "counts": {stage: sum(one.people for one in tallies if one.stage == stage) for stage in Stage},
             "people": sum(one.people for one in tallies),
             "done": sum(line.progress.done for line in lines),
@@ -108,6 +111,7 @@ def _lines(session: Session, known: list[Batch], tallies: list[StageTally], now:
 
 def _to_do(
     session: Session,
+    said: Words,
     may: Collection[Permission],
     known: list[Batch],
     names: Mapping[UUID, str],
@@ -117,71 +121,78 @@ def _to_do(
     found: list[ToDo] = []
     if Permission.LOOKS_READ in may and (away := tenants.get(session).away):
         found.append(ToDo(
-            len(away), "way of making headshots is not available any more",
-            "This installation was changed. People are offered what it still makes, until the owner chooses.",
-            "/desk/looks", "See what is offered",
+            len(away), said.ngettext("way of making headshots is not available any more",
+                                     "ways of making headshots are not available any more", len(away)),
+            said.gettext("This installation was changed. People are offered what it still makes, until the owner chooses."),
+            "/desk/looks", said.gettext("See what is offered"),
         ))  # fmt: skip
     if Permission.CONCERNS_ANSWER in may and (waiting := concerns.open_for(session, "hr")):
         found.append(ToDo(
-            waiting, "people wait for an answer" if waiting > 1 else "person waits for an answer",
-            "They wrote that something is wrong, and were promised an answer by a day.", "/questions", "Answer",
+            waiting, said.ngettext("person waits for an answer", "people wait for an answer", waiting),
+            said.gettext("They wrote that something is wrong, and were promised an answer by a day."), "/questions",
+            said.gettext("Answer"),
         ))  # fmt: skip
     if Permission.PEOPLE_CHANGE in may:
         for stage, (one_of, many), why in PEOPLE_TO_DO:
             people = sum(one.people for one in tallies if one.stage == stage)
             if people:
-                found.append(ToDo(people, one_of if people == 1 else many, why, f"/desk/people?stage={stage}", "See who"))
-        if short := sum(one.stage == Stage.UPLOADING for one in funnel.in_need(session, now)):
+                what, where = said.ngettext(one_of, many, people), f"/desk/people?stage={stage}"
+                found.append(ToDo(people, what, said.gettext(why), where, said.gettext("See who")))
+        if short := sum(len(one.needy) for one in tallies if one.stage == Stage.UPLOADING):
             found.append(ToDo(
-                short, "people are short of photos" if short > 1 else "person is short of photos",
-                "For three days or more. A fresh link brings them back; on their page you see whether you can help.",
-                f"/desk/people?stage=uploading&days={funnel.SLOW.days}", "Who is handing in",
+                short, said.ngettext("person is short of photos", "people are short of photos", short), said.gettext(
+                    "For three days or more. A fresh link brings them back; on their page you see whether you can help."),
+                f"/desk/people?stage=uploading&days={funnel.SLOW.days}", said.gettext("Who is handing in"),
             ))  # fmt: skip
     if Permission.PEOPLE_IMPORT in may:
         filled = {one.batch_id for one in tallies}
         found += [
-            ToDo(1, f"list waits to be checked: {names[batch.id]}",
-                 "Nobody of it was added yet, and nobody was written to.", f"/desk/batches/{batch.id}/preview",
-                 "Check the list")
+            ToDo(1, said.gettext("list waits to be checked: {name}", name=names[batch.id]),
+                 said.gettext("Nobody of it was added yet, and nobody was written to."),
+                 f"/desk/batches/{batch.id}/preview", said.gettext("Check the list"))
             for batch in known if batch.workbook_id and batch.id not in filled
         ]  # fmt: skip
-    return found + _with_headshots(session, may, now)
+    return found + _with_headshots(session, said, may, now)
 
 
-def _with_headshots(session: Session, may: Collection[Permission], now: datetime) -> list[ToDo]:
+def _with_headshots(session: Session, said: Words, may: Collection[Permission], now: datetime) -> list[ToDo]:
     found = list[ToDo]()
     if Permission.HEADSHOTS_APPROVE in may and (waits := approvals.count(session, now)):
         found.append(ToDo(
-            waits, "headshots wait for approval" if waits > 1 else "headshot waits for approval",
-            "Nobody can download them before.", "/desk/headshots/approval", "Look at them",
+            waits, said.ngettext("headshot waits for approval", "headshots wait for approval", waits),
+            said.gettext("Nobody can download them before."), "/desk/headshots/approval", said.gettext("Look at them"),
         ))  # fmt: skip
     if Permission.HEADSHOTS_READ in may:
         fetch = headshots.not_fetched(session, now)
         if fetch.headshots:
             days = max(0, (fetch.first_gone - now).days) if fetch.first_gone else 0
-            found.append(ToDo(
-                fetch.headshots, "released headshots were not downloaded yet" if fetch.headshots > 1 else
-                "released headshot was not downloaded yet",
-                f"Here they are deleted on their day, the first {'today' if not days else f'in {days} days'}. What you"
-                " have downloaded stays with you.", "/desk/headshots", "Open headshots",
-            ))  # fmt: skip
+            what = said.ngettext(
+                "released headshot was not downloaded yet", "released headshots were not downloaded yet", fetch.headshots
+            )
+            goes = said.gettext("Here they are deleted on their day, the first today.") if not days else said.ngettext(
+                "Here they are deleted on their day, the first in {n} day.",
+                "Here they are deleted on their day, the first in {n} days.", days,
+            )  # fmt: skip
+            why = f"{goes} {said.gettext('What you have downloaded stays with you.')}"
+            found.append(ToDo(fetch.headshots, what, why, "/desk/headshots", said.gettext("Open headshots")))
         for batch_id, asked in copies.waiting_by_batch(session).items():
             found.append(ToDo(
-                asked, "copies to delete" if asked > 1 else "copy to delete",
-                "Somebody took back a headshot that you had downloaded. They see what you answer.",
-                f"/desk/batches/{batch_id}/headshots", "See which",
+                asked, said.ngettext("copy to delete", "copies to delete", asked),
+                said.gettext("Somebody took back a headshot that you had downloaded. They see what you answer."),
+                f"/desk/batches/{batch_id}/headshots", said.gettext("See which"),
             ))  # fmt: skip
     return found
 
 
 PEOPLE_TO_DO = (
-    (Stage.BOUNCED, ("mail came back", "mails came back"), "They got nothing. Correct the address, or send again."),
-    (Stage.FAILED, ("person has no headshot that passed the check", "people have no headshot that passed the check"),
-     "They can try again with other photos. A fresh link brings them back."),
-    (Stage.STUCK, ("person's headshots do not move on", "people's headshots do not move on"),
-     "The operator sees the same and what it is. Nothing is lost."),
-    (Stage.ADDED, ("person was not invited yet", "people were not invited yet"),
-     "They are on the list, and nobody has written to them."),
+    (Stage.BOUNCED, NN_("mail came back", "mails came back"),
+     N_("They got nothing. Correct the address, or send again.")),
+    (Stage.FAILED, NN_("person has no headshot that passed the check", "people have no headshot that passed the check"),
+     N_("They can try again with other photos. A fresh link brings them back.")),
+    (Stage.STUCK, NN_("person's headshots do not move on", "people's headshots do not move on"),
+     N_("The operator sees the same and what it is. Nothing is lost.")),
+    (Stage.ADDED, NN_("person was not invited yet", "people were not invited yet"),
+     N_("They are on the list, and nobody has written to them.")),
 )  # fmt: skip
 
 

@@ -32,10 +32,12 @@ from batch.roster.imports import ReadFile, Source, WorkbookRefused
 from batch.roster.merging import Judged, RowVerdict
 from batch.visit import letters
 from dashboard.desk.desk import DESK, Form, batch_page, batches_page, show, to_batch
+from dashboard.reader import reader
 from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Gone, LikenessError, Unprocessable
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.web import threads
 from likeness.web.bodies import WITH_FILE
 from likeness.web.files import saved
@@ -53,20 +55,22 @@ from tenants.plain import whole_number
 HOW = ("sheet", "header_row", "hidden_rows", "encoding")
 MOST_SHOWN = 100
 LETTER = re.compile("[A-Z]{1,2}")
+SHOWN = ("employee_key", "department", "site", "language")
+"""Of the new people, as far as the file says it of anybody."""
 CHOICES = {
-    "employee_key": "Employee number",
-    "full_name": "Full name",
-    "full_name_reversed": "Full name, last name first",
-    "given_name": "First name",
-    "middle_name": "Middle name",
-    "name_particle": "Prefix of the last name",
-    "family_name": "Last name",
-    "second_family_name": "Second last name",
-    "email": "E-mail",
-    "department": "Department",
-    "site": "Site",
-    "manager_email": "Manager e-mail",
-    "language": "Language",
+    "employee_key": N_("Employee number"),
+    "full_name": N_("Full name"),
+    "full_name_reversed": N_("Full name, last name first"),
+    "given_name": N_("First name"),
+    "middle_name": N_("Middle name"),
+    "name_particle": N_("Prefix of the last name"),
+    "family_name": N_("Last name"),
+    "second_family_name": N_("Second last name"),
+    "email": N_("E-mail"),
+    "department": N_("Department"),
+    "site": N_("Site"),
+    "manager_email": N_("Manager e-mail"),
+    "language": N_("Language"),
 }
 
 
@@ -138,9 +142,9 @@ def _dropped_again(request: Request[Any, Any, Any], batch_id: UUID, source: Sour
 
 
 @get("/desk/template", sync_to_thread=True, guards=DESK)
-def download_template(request: Request[Any, Any, Any], language: FromQuery[str] = "en") -> Response[bytes]:
+def download_template(request: Request[Any, Any, Any], language: FromQuery[str] = "") -> Response[bytes]:
     access.check(request, Permission.PEOPLE_IMPORT)
-    return saved(workbook.template(language), "likeness-template.xlsx")
+    return saved(workbook.template(language or reader(request).language), "likeness-template.xlsx")
 
 
 @get("/desk/batches/{batch_id:uuid}/preview", sync_to_thread=True, guards=DESK, opt=READS)
@@ -163,9 +167,10 @@ def _preview_page(
         batch = batches.get(session, batch_id)
         shown = imports.preview(session, kernel.keys, kernel.objects, batch_id, read=read)
         balance = credits.balance(session)
-        zone = tenants.get(session).time_zone.replace("_", " ")
-        tried = bool(pilots.of(session, batch_id, utc_now()).lines)
+        tenant = tenants.get(session)
+        tried = bool(pilots.tried(session, batch_id, utc_now()))
         invitation = letters.sample(session, notes.of(kernel.keys, batch), utc_now() + funnel.LIFETIME)
+        together = packs.listed(session)
         missing = [(one.roster_id, _name(kernel, one)) for one in shown.missing[:MOST_SHOWN]]
         listings.note(session, [line for line, _ in missing], utc_now(), caller=str(signed_in(request)))
     reading = shown.reading
@@ -176,12 +181,16 @@ def _preview_page(
         "shown": shown,
         "reading": reading,
         "balance": balance,
-        "zone": zone,
+        "zone": tenant.time_zone.replace("_", " "),
         "note": typed if (typed := asked.get("note")) is not None else notes.of(kernel.keys, batch),
         "longest_note": notes.LONGEST,
+        "packs": together,
+        "pack": asked.get("pack", str(batch.pack_id or "")),
         "invitation": invitation,
+        "invited_in": tenant.language,
         "triable": not tried and len(shown.of(RowVerdict.NEW)) > pilots.SIZE,
-        "new": shown.of(RowVerdict.NEW),
+        "new": (new := shown.of(RowVerdict.NEW)),
+        "filled": [one for one in SHOWN if any(getattr(line.row, one) for line in new[:MOST_SHOWN])],
         "corrected": [(one, _changes(one)) for one in shown.of(RowVerdict.CORRECTED, RowVerdict.ADDRESS_ASKED)],
         "unchanged": shown.of(RowVerdict.UNCHANGED),
         "missing": missing,
@@ -230,7 +239,7 @@ def download_bad_rows(request: Request[Any, Any, Any], batch_id: FromPath[UUID])
     read = _read(request, batch_id, how)
     with desk(request, Permission.PEOPLE_IMPORT) as (session, _):
         found = imports.preview(session, kernel.keys, kernel.objects, batch_id, read=read)
-    return saved(imports.problem_rows(found, read, how), "rows-to-correct.xlsx")
+    return saved(imports.problem_rows(found, read, how, told=reader(request).told), "rows-to-correct.xlsx")
 
 
 @get("/desk/batches/{batch_id:uuid}/changes", sync_to_thread=True, guards=DESK, opt=READS)
@@ -241,8 +250,9 @@ def download_changes(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) 
     with desk(request, Permission.PEOPLE_IMPORT) as (session, _):
         found = imports.preview(session, kernel.keys, kernel.objects, batch_id, read=read)
         rows = merging.change_rows(
-            session, kernel.keys, found.judged, found.missing, found.reading.problems, utc_now(), caller=caller
-        )
+            session, kernel.keys, found.judged, found.missing, found.reading.problems, utc_now(), caller=caller,
+            told=reader(request).told,
+        )  # fmt: skip
     return saved(rows, "changes.xlsx")
 
 
@@ -255,13 +265,14 @@ def commit(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form
         with desk(request, Permission.PEOPLE_IMPORT) as (session, _):
             if "note" in data:
                 notes.give(session, kernel.keys, batches.locked(session, batch_id), data["note"])
+            _choose_pack(request, session, batch_id, data)
             result = imports.commit(
                 session, kernel.keys, kernel.objects, batch_id, digest=data.get("digest", ""),
                 invite=data.get("invite") in ("now", "nine"), caller=str(caller), now=now, how=how, read=read,
                 send_at=_at_nine(session, now) if data.get("invite") == "nine" else None, own_hour=True,
             )  # fmt: skip
     except LikenessError as problem:
-        if problem.status not in (409, 422):
+        if problem.status not in (409, 422) and not isinstance(problem, packs.PackMissing):
             raise
         return _preview_page(request, batch_id, data, problem)
     if data.get("invite") == "pilot":
@@ -281,9 +292,10 @@ def write_note(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: 
     try:
         with desk(request, Permission.BATCHES_CHANGE) as (session, _):
             keys, batch = kernel_of(request).keys, batches.locked(session, batch_id)
+            _choose_pack(request, session, batch_id, data)
             if notes.give(session, keys, batch, data.get("note", "")):
                 ledger.record(session, "batch.changed", caller=str(signed_in(request)), objects=[batch.id])
-    except Unprocessable as problem:
+    except (Unprocessable, packs.PackMissing) as problem:
         return _preview_page(request, batch_id, data, problem)
     return Redirect(f"/desk/batches/{batch_id}/preview?{how}#invitation", status_code=303)
 
@@ -309,18 +321,22 @@ def change(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: Form
             batches.change(
                 session, keys, batch_id, name=data.get("name", ""), due_on=due_on, note=data.get("note"), caller=str(caller)
             )
-            if "pack" in data:
-                batches.choose_pack(session, batch_id, _pack(data["pack"]), caller=str(caller))
+            _choose_pack(request, session, batch_id, data)
     except (Unprocessable, packs.PackMissing) as problem:
         return batch_page(request, batch_id, problem=problem)
     return to_batch(batch_id, changed=1)
 
 
-def _pack(chosen: str) -> UUID | None:
+def _choose_pack(request: Request[Any, Any, Any], session: Session, batch_id: UUID, data: Mapping[str, str]) -> None:
+    """The looks of this batch, where the form names any. Raises `PackMissing`."""
+    if "pack" not in data:
+        return
+    access.permit(session, signed_in(request), Permission.BATCHES_CHANGE)
     try:
-        return UUID(chosen) if chosen else None
+        pack_id = UUID(data["pack"]) if data["pack"] else None
     except ValueError:
         raise packs.PackMissing("There is no such pack.") from None
+    batches.choose_pack(session, batch_id, pack_id, caller=str(signed_in(request)))
 
 
 routes: list[Any] = [

@@ -81,7 +81,9 @@ def change_rule(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
         with desk(request, Permission.LEAVERS_RULE) as (session, _):
             days = whole_number(data.get("leaver_days", "").strip(), tenants.MOST_LEAVER_DAYS)
             if days is None:
-                raise tenants.TermsRefused(f"Name a whole number of days, from 0 to {tenants.MOST_LEAVER_DAYS}.")
+                raise tenants.TermsRefused(
+                    "Name a whole number of days, from 0 to {most}.", most=tenants.MOST_LEAVER_DAYS
+                )
             tenants.change_directory(
                 session, leaver_days=days, invite_joiners=bool(data.get("invite_joiners")), caller=str(caller)
             )

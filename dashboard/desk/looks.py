@@ -3,6 +3,7 @@ for the rest."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,12 @@ from batch.people.api_looks import told
 from batch.people.departments import Grouping
 from batch.vision import backdrops as pictures
 from dashboard.desk.desk import DESK, Form, Ticks, show
+from dashboard.reader import reader
 from dashboard.walls import Wall, wall
 from gpu_cluster.bases.words import PromptWords, offered
 from likeness.ground.db import tenant_of
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
+from likeness.locale.marks import N_
 from likeness.web import threads
 from likeness.web.bodies import WITH_FILE
 from likeness.web.guards import kernel_of, signed_in
@@ -37,22 +40,23 @@ from tenants.models import CUTOUT, Look
 
 WAYS = {
     Purpose.PORTRAIT: (
-        "Studio portraits of one's own photos",
-        "About three photos; cut out and set on your wall. Nothing is generated and nothing is trained.",
+        N_("Studio portraits of one's own photos"),
+        N_("About three photos; cut out and set on your wall. Nothing is generated and nothing is trained."),
     ),
     Purpose.DRAWN: (
-        "Headshots drawn after one's own photos",
-        "About three selfies; a model that exists already looks at them and draws headshots in all looks. Nothing is"
-        " trained.",
+        N_("Headshots drawn after one's own photos"),
+        N_("About three selfies; a model that exists already looks at them and draws headshots in all looks. Nothing is"
+           " trained."),
     ),
     Purpose.HEADSHOTS: (
-        "A model of each person",
-        "About eight selfies; a small model of that person alone draws headshots in all looks. It is deleted with the"
-        " selfies.",
+        N_("A model of each person"),
+        N_("About eight selfies; a small model of that person alone draws headshots in all looks. It is deleted with the"
+           " selfies."),
     ),
-}
+}  # fmt: skip
 WORDS = ("name", "backdrop", "dress", "framing", "light")
 SOME = "some"
+HEX = re.compile(r"#?[0-9a-fA-F]{6}")
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -81,7 +85,7 @@ def _looks_page(
         "saved": "given" in request.query_params,
         "choices": shown_choices(words),
         "ways": [(way, *WAYS[ways.purpose_of(way)], way in tenant.offered) for way in tenants.offers(base)],
-        "away": [WAYS[ways.purpose_of(way)][0] for way in tenant.away],
+        "away": [reader(request).gettext(WAYS[ways.purpose_of(way)][0]) for way in tenant.away],
         "models": any(way != CUTOUT for way in tenant.offered),
         "portraits": CUTOUT in tenant.offered,
         "free_crops": tenant.free_crops,
@@ -106,9 +110,15 @@ def _may_change(request: Request[Any, Any, Any]) -> None:
         pass
 
 
+def _hex(typed: str) -> str:
+    """A colour as brand guides write it, such as ` 0B5D4C`, as `#0b5d4c`; anything else as it was typed."""
+    typed = typed.strip()
+    return f"#{typed.removeprefix('#').lower()}" if HEX.fullmatch(typed) else typed
+
+
 def _added(request: Request[Any, Any, Any], form: Upload) -> Response[Any]:
     caller, words = signed_in(request), {word: form.values.get(word, "") for word in WORDS}
-    kind, colour = form.values.get("wall", ""), form.values.get("colour", "")
+    kind, colour = form.values.get("wall", ""), _hex(form.values.get("colour", ""))
     try:
         picture = pictures.square(form.data) if kind == "picture" else b""
         with desk(request, Permission.LOOKS_CHANGE) as (session, _):
@@ -313,10 +323,10 @@ class Swatch:
 def shown_choices(words: PromptWords) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """Field, label and the words to choose from."""
     return (
-        ("backdrop", "Backdrop", tuple(words.backdrops)),
-        ("dress", "Dress", tuple(words.dresses)),
-        ("framing", "Framing", words.framings),
-        ("light", "Light", words.lights),
+        ("backdrop", N_("Backdrop"), tuple(words.backdrops)),
+        ("dress", N_("Dress"), tuple(words.dresses)),
+        ("framing", N_("Framing"), words.framings),
+        ("light", N_("Light"), words.lights),
     )
 
 

@@ -21,6 +21,7 @@ from likeness.ground.db import utc_now
 from likeness.ground.errors import Gone
 from likeness.identity import Kind
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.web.guards import only, signed_in
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
@@ -28,17 +29,17 @@ from tenants.members.permissions import Permission
 DESK = [only(Kind.MEMBER)]
 
 SAID_OF_PHOTOS = {
-    "unreadable": "could not be read",
-    "no_face": "no face found",
-    "small_face": "face too small",
-    "several_faces": "several people in it",
-    "blurred": "blurred",
-    "too_dark": "face very dark",
-    "half_dark": "half of the face dark",
-    "too_bright": "burnt out to white",
-    "far_side": "turned far to the side",
-    "another_person": "may show another person",
-    "near_duplicate": "nearly the same as another",
+    "unreadable": N_("could not be read"),
+    "no_face": N_("no face found"),
+    "small_face": N_("face too small"),
+    "several_faces": N_("several people in it"),
+    "blurred": N_("blurred"),
+    "too_dark": N_("face very dark"),
+    "half_dark": N_("half of the face dark"),
+    "too_bright": N_("burnt out to white"),
+    "far_side": N_("turned far to the side"),
+    "another_person": N_("may show another person"),
+    "near_duplicate": N_("nearly the same as another"),
 }
 """What HR may read of photos that do not count, by the code of the finding; what was mended is no reason."""
 

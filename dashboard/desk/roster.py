@@ -24,16 +24,19 @@ from batch.photos import decisions
 from batch.roster import batches, listings, naming, person, searching, undoing
 from batch.roster.batches import RosterLine
 from batch.roster.person import CorrectedFields
-from batch.roster.searching import SortOrder, TooManyToSort
+from batch.roster.searching import PeopleSearch, SortOrder, TooManyToSort
 from batch.sittings import headshots, retakes
 from batch.visit import reminders
 from compliance.desk import deleting
 from dashboard.desk import people as desk_people
 from dashboard.desk.desk import DESK, REMINDABLE, TONES, Form, Ticks, Tried, act_in, show
 from dashboard.desk.finding import filters, question
+from dashboard.reader import reader
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
 from likeness.jobs import held
+from likeness.locale.marks import N_, NN_
+from likeness.locale.words import Words
 from likeness.web.guards import fresh, kernel_of, signed_in
 from tenants import views
 from tenants.members import members
@@ -43,31 +46,33 @@ from tenants.plain import whole_number
 
 ON_A_PAGE = undoing.MOST_TICKED
 SAID = {
-    "invited": ("1 person is invited", "{} people are invited"),
-    "later": ("1 person will be invited tomorrow at 09:00", "{} people will be invited tomorrow at 09:00"),
-    "own_clock": (
+    "invited": NN_("1 person is invited", "{n} people are invited"),
+    "later": NN_("1 person will be invited tomorrow at 09:00", "{n} people will be invited tomorrow at 09:00"),
+    "own_clock": NN_(
         "For 1 of them that is the time of their own site; for the others the company's",
-        "For {} of them that is the time of their own sites; for the others the company's",
+        "For {n} of them that is the time of their own sites; for the others the company's",
     ),
-    "reminded": ("A fresh link goes to 1 person", "Fresh links go to {} people"),
-    "revoked": ("1 invitation is taken back", "{} invitations are taken back"),
-    "left_out": (
+    "reminded": NN_("A fresh link goes to 1 person", "Fresh links go to {n} people"),
+    "revoked": NN_("1 invitation is taken back", "{n} invitations are taken back"),
+    "left_out": NN_(
         "1 of those you ticked is left as they were: their stage does not allow it, or a mail went to them just now",
-        "{} of those you ticked are left as they were: their stages do not allow it, or a mail went to them just now",
+        "{n} of those you ticked are left as they were: their stages do not allow it, or a mail went to them just now",
     ),
-    "left": (
+    "left": NN_(
         "1 person who matches is left as they were, because their stage does not allow it",
-        "{} people who match are left as they were, because their stages do not allow it",
+        "{n} people who match are left as they were, because their stages do not allow it",
     ),
-    "corrected": ("The line is corrected", ""),
-    "asked": ("The line is corrected; the new address waits for the person's own word, which they are asked for", ""),
-    "deleted": ("The deletion of 1 person is asked for", "The deletion of {} people is asked for"),
-    "held": (
+    "corrected": NN_("The line is corrected", "The line is corrected"),
+    "asked": NN_("The line is corrected; the new address waits for the person's own word, which they are asked"
+                 " for", "The line is corrected; the new address waits for the person's own word, which they are asked"
+                         " for"),
+    "deleted": NN_("The deletion of 1 person is asked for", "The deletion of {n} people is asked for"),
+    "held": NN_(
         "1 person is under a legal hold, and is deleted when it ends",
-        "{} people are under a legal hold, and are deleted when it ends",
+        "{n} people are under a legal hold, and are deleted when it ends",
     ),
-    "undone": ("Undone: nothing was done with 1 person", "Undone: nothing was done with {} people"),
-    "waved": ("1 photo counts now", "{} photos count now"),
+    "undone": NN_("Undone: nothing was done with 1 person", "Undone: nothing was done with {n} people"),
+    "waved": NN_("1 photo counts now", "{n} photos count now"),
 }
 
 
@@ -82,11 +87,15 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
     # The numbers on the chips count everybody, which takes longer than a page of people: they are fetched after it.
     part = request.headers.get("hx-target")
     menu = filters.wanted(str(request.query_params.get("choose", "")))
+    if part == "find":
+        with desk(request, Permission.PEOPLE_READ) as (session, _):
+            searching.make_ready(session, kernel.keys)
+        return Response("", status_code=204)
     counting = part in ("chips", "matching") or (menu is not None and part == f"pick_{menu}")
     with desk(request, Permission.PEOPLE_READ) as (session, member):
         named = {batch.id: naming.of(kernel.keys, batch) for batch in batches.list_batches(session)}
         tallies = funnel.tallies(session, now, batch_id=asked.batch_id) if part == "chips" else []
-        matching = len(searching.everybody(session, kernel.keys, asked, now)) if part == "matching" else None
+        matching = searching.how_many(session, kernel.keys, asked, now) if part == "matching" else None
         found = list[tuple[UUID, RosterLine]]()
         if not counting:
             try:
@@ -98,7 +107,8 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         listings.note(session, shown, now, caller=str(signed_in(request)))
         everybody = searching.count(session)
         kept = views.of(kernel.keys, member)
-        opened = filters.opened(session, kernel.keys, asked, menu, partial(question.address, asked)) if menu else None
+        at_address = partial(question.address, asked)
+        opened = filters.opened(session, kernel.keys, reader(request), asked, menu, at_address) if menu else None
         waiting = _acts_waiting(request, session, now)
     context = {
         "views": kept,
@@ -110,10 +120,10 @@ def _people_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "matching": matching,
         "named": named,
         "asked": asked,
-        "filters": filters.of_page(asked, named, opened, partial(question.address, asked)),
+        "filters": filters.of_page(reader(request), asked, named, opened, partial(question.address, asked)),
         "headings": [question.heading(asked, *one) for one in question.HEADINGS],
         "sortable": everybody <= searching.MOST_SORTED or asked.narrows,
-        # A name is sought by opening everybody, which is not done every ten seconds among ten thousand.
+        # So many names are kept open for a minute, so that what is sought is asked again every ten seconds.
         "few": everybody <= searching.MOST_SORTED,
         "most_sorted": searching.MOST_SORTED,
         "stages": list(Stage),
@@ -144,9 +154,8 @@ def _acts_waiting(request: Request[Any, Any, Any], session: Session, now: dateti
 
 def _said(request: Request[Any, Any, Any]) -> str:
     """What the button before did, counted in the address; only numbers are taken from there."""
-    counts = _counted(request)
-    parts = [SAID[name][0] if count == 1 else SAID[name][1].format(count) for name, count in counts.items()]
-    return ". ".join(parts) + "." if parts else ""
+    said = reader(request)
+    return said.stop(*(said.ngettext(*SAID[name], count) for name, count in _counted(request).items()))
 
 
 def _counted(request: Request[Any, Any, Any]) -> dict[str, int]:
@@ -195,12 +204,15 @@ def _ask(request: Request[Any, Any, Any], data: dict[str, Any], act: str, word: 
 
 
 ACTS = {
-    "invite": ("Invite {}?", "Each gets a mail with a link of their own, and a credit is set aside for each."),
-    "later": ("Invite {} tomorrow?", "Each gets a mail with a link of their own tomorrow at 09:00 where they are, as far"
-              " as their site says it plainly, else of the company, and a credit is set aside for each now."),
-    "remind": ("Send a fresh link to {}?", "Each gets a mail with it. Whoever was sent one within the last two minutes gets"
-               " no other."),
-    "revoke": ("Take the invitations of {} back?", "Their links open nothing any more, and their credits come back."),
+    "invite": (NN_("Invite {n} person?", "Invite {n} people?"),
+               N_("Each gets a mail with a link of their own, and a credit is set aside for each.")),
+    "later": (NN_("Invite {n} person tomorrow?", "Invite {n} people tomorrow?"),
+              N_("Each gets a mail with a link of their own tomorrow at 09:00 where they are, as far as their site says it"
+                 " plainly, else of the company, and a credit is set aside for each now.")),
+    "remind": (NN_("Send a fresh link to {n} person?", "Send a fresh link to {n} people?"),
+               N_("Each gets a mail with it. Whoever was sent one within the last two minutes gets no other.")),
+    "revoke": (NN_("Take the invitations of {n} person back?", "Take the invitations of {n} people back?"),
+               N_("Their links open nothing any more, and their credits come back.")),
 }  # fmt: skip
 """What is asked before an act with everybody who matches, and what follows."""
 
@@ -224,17 +236,26 @@ def _ask_all(request: Request[Any, Any, Any], data: dict[str, Any], act: str, wo
             held_act = undoing.ask(session, act, able, utc_now(), caller=caller)
             own = undoing.by_own_clock(session, keys, act, able, now)
             return _back(data, **{word: len(able), "own_clock": own, "left": len(found) - len(able)}, act=held_act)
-    people = f"{len(able):,} {'person' if len(able) == 1 else 'people'}"
+    says, (asks, follows) = reader(request), ACTS[act]
     context = {
-        "heading": ACTS[act][0].format(people), "follows": ACTS[act][1], "danger": act == "revoke",
+        "heading": says.ngettext(*asks, len(able)), "follows": says.gettext(follows), "danger": act == "revoke",
         "path": request.url.path, "when": data.get("when", ""), "query": query,
         "back": f"/desk/people?{question.address(asked)}",
         "matching": len(found), "able": len(able), "changed": sure is not None, "problem": problem,
-        "filters": [*asked.stages, *(one for one in (asked.department, asked.site, asked.manager, batch) if one),
-                    *([f"“{asked.words}”"] if asked.words else []),
-                    *([f"{asked.waiting.days} days or more in their stage"] if asked.waiting else [])],
+        "filters": _filters(says, asked, batch),
     }  # fmt: skip
     return show(request, member, "desk/many.html", context, problem.status if problem else 200)
+
+
+def _filters(says: Words, asked: PeopleSearch, batch: str) -> list[str]:
+    """What narrows the list, in words."""
+    found = [*map(says.gettext, asked.stages), *filter(None, (asked.department, asked.site, asked.manager, batch))]
+    if asked.words:
+        found.append(f"“{asked.words}”")
+    if asked.waiting:
+        days = asked.waiting.days
+        found.append(says.ngettext("{n} day or more in their stage", "{n} days or more in their stage", days))
+    return found
 
 
 @post("/desk/people/undo", sync_to_thread=True, guards=DESK)

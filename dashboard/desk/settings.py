@@ -17,16 +17,18 @@ from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
 from likeness.mail import logos, mail
+from likeness.sso.described import GivenProvider
 from likeness.web import threads
 from likeness.web.bodies import WITH_FILE
-from likeness.web.guards import kernel_of, only, signed_in
+from likeness.web.guards import fresh, kernel_of, only, recent, signed_in
 from likeness.web.threads import PHOTOS
 from tenants import credits, tenants
-from tenants.members import members
+from tenants.accounts import giving
+from tenants.members import access, members
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.plain import whole_number
-from tenants.sso import changing
+from tenants.sso import changing, organizations
 
 DESK = [only(Kind.MEMBER)]
 MOST_DAYS = 366
@@ -51,7 +53,13 @@ def _settings_page(
         departure = leaving.open_of(session)
         sign_in = changing.shown(session)
         working = sum(one.disabled_at is None and one.joined_at is not None for one in members.all(session))
+    kernel = kernel_of(request)
+    there = organizations.at_the_provider(kernel, sign_in.alias) if sign_in else None
     context = {
+        "hands_in": organizations.reach_of(kernel) is not None,
+        "recent": recent(request),
+        "there": there,
+        "provider_saved": request.query_params.get("provider") == "1",
         "roles": me.roles,
         "tenant": tenant,
         "balance": balance,
@@ -115,6 +123,21 @@ def remove_logo(request: Request[Any, Any, Any]) -> Response[Any]:
     return Redirect("/settings?logo=1", status_code=303)
 
 
+@post("/settings/provider", sync_to_thread=True, guards=[*DESK, fresh])
+def give_provider(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
+    """The company's own provider. Where it is another one than before, whoever had come in by an account is signed out."""
+    access.check(request, Permission.ACCOUNTS_CHANGE)
+    caller = signed_in(request)
+    try:
+        given = giving.in_form(data) or GivenProvider("")
+        giving.by_owner(kernel_of(request), caller.tenant, given, utc_now(), caller=str(caller))
+    except LikenessError as problem:
+        if problem.status not in (404, 409, 422, 503):
+            raise
+        return _settings_page(request, problem, data)
+    return Redirect("/settings?provider=1", status_code=303)
+
+
 def _days(typed: str) -> int:
     number = whole_number(typed.strip(), MOST_DAYS)
     if number is None:
@@ -122,4 +145,4 @@ def _days(typed: str) -> int:
     return number
 
 
-routes: list[Any] = [show_settings, change_settings, change_approval, give_logo, remove_logo]
+routes: list[Any] = [show_settings, change_settings, change_approval, give_provider, give_logo, remove_logo]

@@ -30,10 +30,12 @@ from batch.sittings.headshots import Released
 from dashboard.desk import people as desk_people
 from dashboard.desk.desk import DESK, TONES, Form, Ticks, show
 from dashboard.desk.finding import filters
+from dashboard.reader import reader
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Gone, LikenessError, Unprocessable
 from likeness.keys.keys import KeyFolder
 from likeness.locale.languages import LANGUAGES, RIGHT_TO_LEFT
+from likeness.locale.marks import N_
 from likeness.web.guards import kernel_of, signed_in
 from tenants import looks, tenants
 from tenants.members import members, permissions
@@ -45,12 +47,12 @@ ON_A_PAGE, NEWEST = 30, 8
 SHOWN_EACH = 4
 """Pictures of one person in their place; how many more there are is said."""
 FOR = {
-    "entra": ("Entra ID, Microsoft 365", "one picture each, 648 px and at most 100 kB, with a list and the script"),
-    "google": ("Google Workspace", "the same, with a list for GAM"),
-    "directory": ("Other directories", "648 px, JPEG, at most 100 kB"),
-    "square": ("Square", "1,024 px: intranet"),
-    "portrait": ("Portrait 4:5", "1,024 px wide: print and press"),
-    "circle": ("Circle", "1,024 px, PNG with empty corners"),
+    "entra": ("Entra ID, Microsoft 365", N_("one picture each, 648 px and at most 100 kB, with a list and the script")),
+    "google": ("Google Workspace", N_("the same, with a list for GAM")),
+    "directory": (N_("Other directories"), N_("648 px, JPEG, at most 100 kB")),
+    "square": (N_("Square"), N_("1,024 px: intranet")),
+    "portrait": (N_("Portrait 4:5"), N_("1,024 px wide: print and press")),
+    "circle": (N_("Circle"), N_("1,024 px, PNG with empty corners")),
 }
 EXAMPLE = EmployeeProfile("Nadia Kovač", "nadia@company.example", "10482", "Design", "Zürich")
 
@@ -93,14 +95,18 @@ def _shelf_page(
         approves, to_approve = tenants.get(session).approves, approvals.count(session, now)
         who = _names_of(session, kernel.keys, {one.member_id for one in taken})
         query, choose = partial(_query, asked, part), filters.wanted(str(request.query_params.get("choose", "")))
-        opened = filters.opened(session, kernel.keys, asked, choose, query) if choose == Grouping.DEPARTMENT else None
+        says = reader(request)
+        say = says.gettext
+        opened = (
+            filters.opened(session, kernel.keys, says, asked, choose, query) if choose == Grouping.DEPARTMENT else None
+        )
     context = {
         "places": found[:ON_A_PAGE],
         "more": len(found) > ON_A_PAGE,
         "page": at,
         "first": (at - 1) * ON_A_PAGE + 1,
         "part": part,
-        "parts": [one for one in Part if with_gaps or one != Part.GAPS],
+        "parts": [one for one in Part if with_gaps or one not in (Part.RELEASED, Part.GAPS)],
         "asked": asked,
         "batch_id": asked.batch_id,
         "named": named,
@@ -114,6 +120,8 @@ def _shelf_page(
         "taken": taken,
         "who": who,
         "presets": [(name, *about) for name, about in FOR.items()],
+        "presets_named": {"entra": say("for Entra ID"), "google": say("for Google Workspace")}
+        | {name: say(FOR[name][0]) for name in ("directory", "square", "portrait", "circle")},
         "preset": str(request.query_params.get("preset", "square")),
         "pattern": pattern,
         "fields": names.FIELDS,
@@ -122,7 +130,7 @@ def _shelf_page(
         "tones": TONES,
         "moment": now.isoformat(timespec="microseconds"),
         "query": query,
-        "filters": [filters.menu(asked, Grouping.DEPARTMENT, opened, query), filters.batches(asked, named, query)],
+        "filters": [filters.menu(asked, Grouping.DEPARTMENT, opened, query), filters.batches(says, asked, named, query)],
         "said_so_far": parse_qsl(query()),
         "problem": problem,
     }
@@ -162,8 +170,10 @@ def _names_of(session: Session, keys: KeyFolder, ids: set[UUID]) -> dict[UUID, s
     return found
 
 
-def _example(found: list[ShelfPlace], named: dict[UUID, str], called: dict[UUID, str], pattern: str) -> tuple[str, str]:
-    """How a file would be called, and what is wrong with the pattern; one of the two is empty."""
+def _example(
+    found: list[ShelfPlace], named: dict[UUID, str], called: dict[UUID, str], pattern: str
+) -> tuple[str, PatternRefused | None]:
+    """How a file would be called, or what is wrong with the pattern."""
     first = next((one for one in found if one.headshots), None)
     who, look, batch = EXAMPLE, "Studio grey", "Autumn"
     if first is not None:
@@ -171,9 +181,9 @@ def _example(found: list[ShelfPlace], named: dict[UUID, str], called: dict[UUID,
         look = called.get(first.headshots[0].headshot.look_id, look)
         batch = named.get(first.batch_id, batch)
     try:
-        return f"{names.pattern(pattern).fill(names.values(who, look, batch))}.jpg", ""
+        return f"{names.pattern(pattern).fill(names.values(who, look, batch))}.jpg", None
     except PatternRefused as problem:
-        return "", str(problem)
+        return "", problem
 
 
 @get("/desk/headshots/archive", sync_to_thread=True, guards=DESK)
@@ -255,7 +265,7 @@ def approve(request: Request[Any, Any, Any], data: Ticks) -> Response[Any]:
         ticked = data.get("one") or data.get("headshot", [])
         chosen = [UUID(each) for each in ([ticked] if isinstance(ticked, str) else ticked)]
     if not chosen:
-        return _approval_page(request, NobodyChosen("Tick the headshots that you approve. Nothing was changed."))
+        return _approval_page(request, NobodyChosen(N_("Tick the headshots that you approve. Nothing was changed.")))
     with desk(request, Permission.HEADSHOTS_APPROVE) as (session, _):
         count = approvals.approve(session, chosen, utc_now(), caller=str(signed_in(request)))
     return Redirect(f"/desk/headshots/approval?approved={count}", status_code=303)
@@ -284,7 +294,7 @@ def show_disclosure(request: Request[Any, Any, Any]) -> Response[str]:
         by = UUID(accepted.caller.partition(":")[2]) if accepted else None
         called = _names_of(session, kernel.keys, {by} if by else set()).get(by) if by else None
     context = {
-        "counts": counted, "accepted": accepted, "by": called or "somebody who left", "duties": disclosure.DUTIES,
+        "counts": counted, "accepted": accepted, "by": called, "duties": disclosure.DUTIES,
         "places": disclosure.PLACES, "own": tenant.language, "languages": LANGUAGES, "right_to_left": RIGHT_TO_LEFT,
         "wording": {language: disclosure.wording(language) for language in LANGUAGES},
     }  # fmt: skip

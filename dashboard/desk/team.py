@@ -21,6 +21,7 @@ from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
 from likeness.identity import Kind
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.mail.mail import Mail, undelivered
 from likeness.web.guards import kernel_of, only
 from tenants import bounds
@@ -34,12 +35,12 @@ Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED
 REFUSED = (Conflict, Unprocessable, members.OwnRole)
 """What a button may be answered with on the page that it stands on."""
 SAID = {
-    "invited": "The invitation is on its way to their address, and to nobody else.",
-    "again": "A fresh invitation is on its way.",
-    "roles": "The roles were changed. They count from now on.",
-    "departments": "From now on they see the people of these departments and nobody else; of none named, everybody.",
-    "disable": "They were signed out everywhere. What they did stays on record.",
-    "let-back": "They may work here again, and get a link at the front page with their address.",
+    "invited": N_("The invitation is on its way to their address, and to nobody else."),
+    "again": N_("A fresh invitation is on its way."),
+    "roles": N_("The roles were changed. They count from now on."),
+    "departments": N_("From now on they see the people of these departments and nobody else; of none named, everybody."),
+    "disable": N_("They were signed out everywhere. What they did stays on record."),
+    "let-back": N_("They may work here again, and get a link at the front page with their address."),
 }
 
 
@@ -49,6 +50,7 @@ class MemberLine:
     name: str
     email: str
     inviter: str
+    """Empty: the operator."""
     departments: tuple[str, ...]
     bindable: bool
     mail: Mail | None
@@ -75,6 +77,7 @@ def _team_page(
         "waiting": [line for line in lines if not line.row.joined_at and not line.row.disabled_at],
         "gone": [line for line in lines if line.row.disabled_at],
         "kinds": COMPANY_ROLES,
+        "names": permissions.ROLE_NAMES,
         "nobody_of": [role for role in COMPANY_ROLES if not any(_works(one, role) for one in everybody)],
         "typed": typed or {},
         "ticked": _ticked(typed) if typed else [Role.HR],
@@ -97,7 +100,7 @@ def _lines(kernel: Kernel, everybody: list[Member], troubles: Mapping[UUID, Mail
             email=known[member.id].email,
             departments=known[member.id].departments,
             bindable=set(member.roles) <= permissions.NAMES,
-            inviter=known[member.invited_by].name if member.invited_by in known else "the operator",
+            inviter=known[member.invited_by].name if member.invited_by in known else "",
             mail=troubles.get(member.id),
         )
         for member in everybody

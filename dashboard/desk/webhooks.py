@@ -11,6 +11,7 @@ from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from dashboard.pages import page, part_of
+from likeness import outbound
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError, Unprocessable
 from likeness.identity import Kind
@@ -19,7 +20,7 @@ from likeness.web.paging import ON_A_PAGE, Mark
 from tenants.members import members
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
-from tenants.webhooks import deliveries, endpoints, events, outbound
+from tenants.webhooks import deliveries, endpoints, events
 from tenants.webhooks.events import Event
 
 DESK = [only(Kind.MEMBER)]
@@ -45,7 +46,7 @@ def _list_page(
                 "mine": one.member_id == me.id,
                 "host": outbound.host_of(url := endpoints.opened(kernel.keys, one).url),
                 "url": url if one.member_id == me.id else "",
-                "maker": names.get(one.member_id, "somebody"),
+                "maker": names.get(one.member_id, ""),
             }
             for one in seen
         ]
@@ -97,6 +98,7 @@ def _one_page(request: Asked, endpoint_id: UUID, secret: str = "") -> Response[s
         "after": part.onward(told, lambda one: Mark(one.created_at, one.id)),
         "later": part.after is not None,
         "lost": lost,
+        "states": deliveries.STATES,
         "words": events.WORDS,
         "secret": secret,
         "problem": None,

@@ -19,11 +19,12 @@ from batch.people import employees
 from compliance import holds
 from compliance.erasure import erasures, scheduled
 from compliance.models import Certificate, Erasure
-from compliance.proof import whose
+from compliance.proof import stored, whose
 from dashboard.pages import page
 from dashboard.reader import reader
 from likeness.ground.db import utc_now
 from likeness.identity import Kind, tenant_in
+from likeness.kernel import Kernel
 from likeness.locale.words import words
 from likeness.web.files import saved
 from likeness.web.guards import kernel_of, only, signed_in
@@ -74,13 +75,13 @@ def show_erasure(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Res
 @get("/gone/{receipt:str}/certificate", sync_to_thread=True, opt=PUBLIC)
 def download_certificate(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
     """The signed certificate as a file that `likeness verify` reads. Raises `CertificateMissing` until it is signed."""
-    return certificate_file(_certificate_behind(request, receipt))
+    return certificate_file(kernel_of(request), _certificate_behind(request, receipt))
 
 
 @get("/gone/{receipt:str}/certificate.pdf", sync_to_thread=True, opt=PUBLIC)
 def download_paper(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[bytes]:
     """The certificate as a sealed page. Raises `CertificateMissing` until it is signed."""
-    return paper_file(_certificate_behind(request, receipt))
+    return paper_file(kernel_of(request), _certificate_behind(request, receipt))
 
 
 def _certificate_behind(request: Request[Any, Any, Any], receipt: str) -> Certificate:
@@ -91,13 +92,14 @@ def _certificate_behind(request: Request[Any, Any, Any], receipt: str) -> Certif
         return erasures.certificate_of(session, erasure.id)
 
 
-def paper_file(certificate: Certificate) -> Response[bytes]:
-    """Raises `CertificateMissing` for one that was issued before there were pages."""
-    if certificate.paper is None:
+def paper_file(kernel: Kernel, certificate: Certificate) -> Response[bytes]:
+    """Raises `CertificateMissing` for one that was issued before there were pages, and `CertificateChanged`."""
+    paper = stored.paper(kernel, certificate)
+    if paper is None:
         raise erasures.CertificateMissing(
             "This certificate was issued before there were pages; its signed text is there."
         )
-    return saved(certificate.paper, f"certificate-{str(certificate.id)[:8]}.pdf", "application/pdf")
+    return saved(paper, f"certificate-{str(certificate.id)[:8]}.pdf", "application/pdf")
 
 
 @get("/visit/certificates", sync_to_thread=True, guards=EMPLOYEE)
@@ -113,13 +115,13 @@ def show_own_certificates(request: Request[Any, Any, Any]) -> Response[str]:
 @get("/visit/certificates/{certificate_id:uuid}/jws", sync_to_thread=True, guards=EMPLOYEE)
 def download_own_certificate(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[str]:
     """Raises `CertificateMissing` for another person's."""
-    return certificate_file(_own_certificate(request, certificate_id))
+    return certificate_file(kernel_of(request), _own_certificate(request, certificate_id))
 
 
 @get("/visit/certificates/{certificate_id:uuid}/pdf", sync_to_thread=True, guards=EMPLOYEE)
 def download_own_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[bytes]:
     """Raises `CertificateMissing` for another person's, and for one that was issued before there were pages."""
-    return paper_file(_own_certificate(request, certificate_id))
+    return paper_file(kernel_of(request), _own_certificate(request, certificate_id))
 
 
 def _own_certificate(request: Request[Any, Any, Any], certificate_id: UUID) -> Certificate:
@@ -132,8 +134,9 @@ def _own_certificate(request: Request[Any, Any, Any], certificate_id: UUID) -> C
     raise erasures.CertificateMissing("There is no such certificate.")
 
 
-def certificate_file(certificate: Certificate) -> Response[str]:
-    return saved(certificate.jws + "\n", f"certificate-{str(certificate.id)[:8]}.jws", "application/jose")
+def certificate_file(kernel: Kernel, certificate: Certificate) -> Response[str]:
+    """Raises `CertificateChanged` for one that was changed in the database."""
+    return saved(stored.text(kernel, certificate) + "\n", f"certificate-{str(certificate.id)[:8]}.jws", "application/jose")
 
 
 def _zone(session: Session) -> str:

@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from compliance.desk import leaving, leaving_api
 from compliance.erasure.erasures import CertificateMissing
 from compliance.models import Certificate
+from compliance.proof import stored
 from dashboard.legal.erasing import certificate_file, paper_file
 from dashboard.pages import page
 from likeness.ground.db import utc_now
@@ -77,7 +78,8 @@ def call_off(request: Request[Any, Any, Any]) -> Response[Any]:
 @get("/left/{receipt:str}", sync_to_thread=True, opt=PUBLIC)
 def show_left(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
     departure, issued = leaving_api.behind(request, receipt)
-    until = issued[-1].document["residuals"][0]["until"] if issued and issued[-1].stage == 1 else None
+    first = issued[0] if [one.stage for one in issued] == [1] else None
+    until = stored.document(kernel_of(request), first)["residuals"][0]["until"] if first else None
     context = {"departure": departure, "issued": issued, "download": f"/left/{receipt}/certificate",
                "until": datetime.fromisoformat(until) if until else None}  # fmt: skip
     return page(request, "legal/left.html", context)
@@ -86,7 +88,7 @@ def show_left(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Respon
 @get("/left/{receipt:str}/certificate/{stage:int}", sync_to_thread=True, opt=PUBLIC)
 def download_departure(request: Request[Any, Any, Any], receipt: FromPath[str], stage: FromPath[int]) -> Response[str]:
     """The signed certificate as a file that `likeness verify` reads. Raises `CertificateMissing` until it is signed."""
-    return certificate_file(_issued(request, receipt, stage))
+    return certificate_file(kernel_of(request), _issued(request, receipt, stage))
 
 
 @get("/left/{receipt:str}/certificate/{stage:int}/pdf", sync_to_thread=True, opt=PUBLIC)
@@ -94,7 +96,7 @@ def download_departure_paper(
     request: Request[Any, Any, Any], receipt: FromPath[str], stage: FromPath[int]
 ) -> Response[bytes]:
     """The certificate as a sealed page. Raises `CertificateMissing` until it is signed."""
-    return paper_file(_issued(request, receipt, stage))
+    return paper_file(kernel_of(request), _issued(request, receipt, stage))
 
 
 def _issued(request: Request[Any, Any, Any], receipt: str, stage: int) -> Certificate:

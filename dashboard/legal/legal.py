@@ -21,6 +21,7 @@ from compliance.erasure import certifying, erasures
 from compliance.holds import HoldWords
 from compliance.models import Excuse, Hold, Means
 from compliance.retention import lateness
+from dashboard.legal import words
 from dashboard.legal.erasing import certificate_file
 from dashboard.legal.requests import FieldRefused
 from dashboard.pages import page, part_of
@@ -40,7 +41,6 @@ from tenants.plain import whole_number
 
 DESK = [only(Kind.MEMBER)]
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
-KINDS = {"source": "selfies", "model": "the model", "headshot": "headshots"}
 NEWEST = 100
 """Erasures, and holds, on a page."""
 ON_A_PAGE = 30
@@ -99,13 +99,13 @@ def _erasures_page(request: Request[Any, Any, Any], problem: LikenessError | Non
         "late_before": now - lateness.ERASED_WITHIN,
         "today": now.date(),
         "person": request.query_params.get("person", "")[:36],
-        "kinds": KINDS,
+        "said": words,
     }
     return page(request, "legal/erasures.html", context, status=problem.status if problem else 200)
 
 
 def _hold_line(kernel: Kernel, everybody: Mapping[UUID, Member], hold: Hold, member: Member, now: datetime) -> HoldLine:
-    me, words = member.id, holds.words(kernel.keys, hold) if may_read(member) else holds.FOR_LEGAL
+    me, told = member.id, holds.words(kernel.keys, hold) if may_read(member) else holds.FOR_LEGAL
     could = holds.seconds(everybody, hold)
     asked, first, act = holds.lift_asked(everybody, hold), hold.placed_by, ""
     if hold.lifted_at is not None or hold.expires_at <= now:
@@ -117,7 +117,7 @@ def _hold_line(kernel: Kernel, everybody: Mapping[UUID, Member], hold: Hold, mem
     else:
         first, act = asked[0], "lift" if me in could else ""
     names = [members.profile(kernel.keys, everybody[one]).name for one in could if one != me]
-    return HoldLine(hold, words, first == me, act, sorted(names))
+    return HoldLine(hold, told, first == me, act, sorted(names))
 
 
 @post("/legal/erasures/{erasure_id:uuid}/inform", sync_to_thread=True, guards=DESK)
@@ -146,7 +146,7 @@ def _copies_settled(request: Request[Any, Any, Any], erasure_id: UUID, **said: s
 @get("/legal/certificates/{certificate_id:uuid}", sync_to_thread=True, guards=DESK)
 def download_certificate(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[str]:
     with desk(request, Permission.ACTS_READ) as (session, _):
-        return certificate_file(erasures.certificate(session, certificate_id))
+        return certificate_file(kernel_of(request), erasures.certificate(session, certificate_id))
 
 
 @get("/legal/ledger", sync_to_thread=True, guards=DESK)
@@ -158,7 +158,7 @@ def show_ledger(request: Request[Any, Any, Any]) -> Response[str]:
             mine = mine.where(col(LedgerEntry.sequence) < before)
         entries = session.exec(mine.order_by(col(LedgerEntry.sequence).desc()).limit(ON_A_PAGE + 1)).all()
     context = {"roles": member.roles, "problem": None, "entries": entries[:ON_A_PAGE], "checked": None,
-               "older": len(entries) > ON_A_PAGE, "newest": before is None}  # fmt: skip
+               "older": len(entries) > ON_A_PAGE, "newest": before is None, "callers": words.CALLERS}  # fmt: skip
     return page(request, "legal/ledger.html", context)
 
 
@@ -170,7 +170,7 @@ def check_ledger(request: Request[Any, Any, Any]) -> Response[str]:
         checkpoints.check(session)
         head = ledger.head(session)
     context = {"roles": member.roles, "problem": None, "entries": [head] if head else [], "checked": checked,
-               "older": False, "newest": False}  # fmt: skip
+               "older": False, "newest": False, "callers": words.CALLERS}  # fmt: skip
     return page(request, "legal/ledger.html", context)
 
 

@@ -13,7 +13,7 @@ from dashboard.pages import page
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.web.guards import fresh, kernel_of, only
-from tenants.members.access import desk
+from tenants.members.access import desk, member_behind
 from tenants.members.permissions import Permission
 
 DESK = [only(Kind.MEMBER)]
@@ -36,8 +36,10 @@ def show_records(request: Request[Any, Any, Any]) -> Response[str]:
 def show_document(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[str]:
     """Raises `DocumentMissing`."""
     found = made(request, name)
-    roles = request.scope["likeness_member"].roles  # type: ignore[typeddict-item]
-    return page(request, "legal/document.html", {"roles": roles, "problem": None, "document": found})
+    member = member_behind(request)
+    called, _ = DOCUMENTS[name]
+    context = {"roles": member.roles if member else [], "problem": None, "document": found, "called": called}
+    return page(request, "legal/document.html", context)
 
 
 routes: list[Any] = [show_records, show_document]

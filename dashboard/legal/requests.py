@@ -33,6 +33,7 @@ from compliance.models import (
     RequestKind,
     Verification,
 )
+from dashboard.legal import words
 from dashboard.pages import page, part_of
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError, Unprocessable
@@ -77,7 +78,7 @@ def _list(
         "open": [one for one in listed[:ON_A_PAGE] if one.done_at is None],
         "ended": [one for one in listed[:ON_A_PAGE] if one.done_at is not None],
         "counts": counts, "after": part.onward(listed, turn), "later": part.after is not None,
-        "whys": list(finding.Why), "kinds": list(RequestKind),
+        "said": words, "whys": list(finding.Why), "kinds": list(RequestKind),
         "methods": [one for one in Method if one != Method.SIGNED_IN],
     }  # fmt: skip
     return page(request, "legal/requests.html", context, status=problem.status if problem else 200)
@@ -136,7 +137,7 @@ def _case(request: Request[Any, Any, Any], request_id: UUID, problem: LikenessEr
     context = {
         "roles": member.roles, "problem": problem, "now": now, "case": case, "events": events, "held": held,
         "itself": case.kind in BY_PACKAGE | BY_ERASURE, "unreached": informing.unreached(case),
-        "means": list(Means), "copies": copies,
+        "said": words, "means": list(Means), "copies": copies,
         "ways": [one for one in Verification if one != Verification.SIGNED_IN],
         "extensions": list(Extension), "refusals": list(Refusal), "excuses": list(Excuse),
     }  # fmt: skip

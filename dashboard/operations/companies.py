@@ -12,14 +12,17 @@ from litestar.response import Redirect
 
 from compliance.desk import closing
 from compliance.desk.closing import ClosingCompany
+from dashboard.operations import words
 from dashboard.operations.operations import OPERATORS, Form, number
 from dashboard.pages import page, part_of
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
 from likeness.kernel import Kernel
-from likeness.web.guards import fresh, kernel_of, signed_in
+from likeness.locale.marks import N_
+from likeness.web.guards import fresh, kernel_of, recent, signed_in
 from likeness.web.paging import Mark
 from tenants import credits, suspension, tenants
+from tenants.accounts import giving
 from tenants.members import access, founding
 from tenants.members.access import desk
 from tenants.members.founding import Seat
@@ -58,7 +61,7 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
     kernel, caller = kernel_of(request), signed_in(request)
     try:
         access.check(request, Permission.COMPANIES_FOUND)
-        wanted = organizations.in_words(data.get("domains", ""))
+        wanted = giving.wanted(kernel, data.get("domains", ""), giving.in_form(data), utc_now())
         with organizations.made(kernel, data.get("name", ""), wanted) as made:
             tenant = founding.found(
                 kernel,
@@ -84,19 +87,34 @@ def found_tenant(request: Request[Any, Any, Any], data: Form) -> Response[str]:
 
 @post("/operations/companies/{tenant_id:uuid}/sign-in", sync_to_thread=True, guards=[*OPERATORS, fresh])
 def connect_company(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Form) -> Response[Any]:
-    """Gives a company that is here already its organization. Its own provider comes by the command, with a secret."""
+    """Gives a company that is here already its organization, and its own provider where one is described."""
     access.check(request, Permission.COMPANIES_FOUND)
     kernel, caller = kernel_of(request), str(signed_in(request))
     with kernel.db.transaction(tenant_id) as session:
         name = tenants.get(session).name
     try:
-        with organizations.made(kernel, name, organizations.in_words(data.get("domains", ""), needed=True)) as made:
-            organizations.connect(kernel, tenant_id, made, caller=caller)
+        begins = giving.wanted(kernel, data.get("domains", ""), giving.in_form(data), utc_now(), needed=True)
+        giving.first(kernel, tenant_id, name, begins, caller=caller)
     except LikenessError as problem:
         if problem.status not in TOLD:
             raise
         return _company_page(request, tenant_id, problem, data)
     return Redirect(f"/operations/companies/{tenant_id}?said=connected", status_code=303)
+
+
+@post("/operations/companies/{tenant_id:uuid}/sign-in/change", sync_to_thread=True, guards=[*OPERATORS, fresh])
+def change_company_sign_in(request: Request[Any, Any, Any], tenant_id: FromPath[UUID], data: Form) -> Response[Any]:
+    """All of its domains, and its provider where one is described. It works from then on, also where it had ended."""
+    access.check(request, Permission.COMPANIES_FOUND)
+    kernel, caller, now, given = kernel_of(request), str(signed_in(request)), utc_now(), giving.in_form(data)
+    try:
+        domains = organizations.in_words(data.get("domains", "")).domains
+        giving.changed_by_operator(kernel, tenant_id, now, domains=domains, given=given, caller=caller)
+    except LikenessError as problem:
+        if problem.status not in TOLD:
+            raise
+        return _company_page(request, tenant_id, problem, data)
+    return Redirect(f"/operations/companies/{tenant_id}?said=signs-in", status_code=303)
 
 
 @get("/operations/companies/{tenant_id:uuid}", sync_to_thread=True, guards=OPERATORS)
@@ -114,7 +132,9 @@ def _company_page(
     with kernel.db.transaction(tenant_id) as session:
         sign_in = changing.shown(session)
     context = {"one": found, "order": uuid4(), "typed": typed or {}, "problem": problem, "said": _said(request)}
-    context |= {"sign_in": sign_in, "keycloak": _keycloak(kernel)}
+    there = organizations.at_the_provider(kernel, sign_in.alias) if sign_in else None
+    context |= {"sign_in": sign_in, "there": there, "keycloak": _keycloak(kernel)}
+    context |= {"recent": recent(request), "words": words}
     return page(request, "operations/company.html", context, status=problem.status if problem else 200)
 
 
@@ -126,14 +146,15 @@ def _keycloak(kernel: Kernel) -> str:
 
 
 SAID = {
-    "changed": "The terms are changed.",
-    "granted": "The credits are there.",
-    "suspended": "The company is suspended. Nothing new is begun for it; everything that deletes goes on.",
-    "resumed": "The company goes on as before.",
-    "connected": "Its people sign in with their accounts now.",
-    "mailed": "A fresh link went to the owner's own address.",
-    "closing": "The company is closed in a day, unless an owner or an operator calls it off.",
-    "kept": "The closing is called off.",
+    "changed": N_("The terms are changed."),
+    "granted": N_("The credits are there."),
+    "suspended": N_("The company is suspended. Nothing new is begun for it; everything that deletes goes on."),
+    "resumed": N_("The company goes on as before."),
+    "signs-in": N_("Its sign-in is up to date."),
+    "connected": N_("Its people sign in with their accounts now."),
+    "mailed": N_("A fresh link went to the owner's own address."),
+    "closing": N_("The company is closed in a day, unless an owner or an operator calls it off."),
+    "kept": N_("The closing is called off."),
 }
 
 
@@ -223,6 +244,7 @@ routes: list[Any] = [
     found_tenant,
     show_company,
     connect_company,
+    change_company_sign_in,
     change_company,
     grant,
     suspend,

@@ -37,6 +37,7 @@ class ShownMail:
     subject: str
     to: str
     text: str
+    language: str
     link: str | None
     created_at: datetime
     sent: bool
@@ -55,7 +56,11 @@ def mailbox_of(kernel: Kernel, session: Session) -> list[ShownMail]:
             link = LINK.search(letter.text)
             # The path alone, so that the link works under whichever address this page was opened.
             path = urlsplit(link.group()).path if link else None
-            found.append(ShownMail(letter.subject, letter.to, letter.text, path, one.created_at, one.sent_at is not None))
+            found.append(
+                ShownMail(
+                    letter.subject, letter.to, letter.text, letter.language, path, one.created_at, one.sent_at is not None
+                )
+            )  # fmt: skip
     return found
 
 

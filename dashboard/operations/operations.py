@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,7 +24,9 @@ from compliance.erasure import replay
 from compliance.retention import lateness, pulse
 from compliance.retention.lateness import Lateness
 from compliance.retention.pulse import Hour
+from dashboard.operations import words
 from dashboard.pages import page
+from dashboard.reader import reader
 from gpu_cluster.api import RunLine, run_line, runs_of, weights_refused
 from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import PHOTOGRAPHS, Recipe, recipes
@@ -38,6 +41,8 @@ from likeness.jobs.jobs import Job, JobState
 from likeness.jobs.pause import WHERE_THE_SCHEDULER_RUNS, deletions_paused
 from likeness.jobs.watching import LaneNow
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_, Term, Told
+from likeness.locale.words import Words
 from likeness.mail import mail
 from likeness.web.guards import kernel_of, only, signed_in
 from tenants import tenants
@@ -70,6 +75,7 @@ class LateLine:
 @dataclass(frozen=True)
 class MailLine:
     company: str
+    """Empty for operators."""
     mails: mail.MailFailures
 
 
@@ -108,10 +114,10 @@ class Mailed:
 
 @dataclass(frozen=True)
 class Trend:
-    """One line of the last days: `path` in units of the drawing, what it shows in `words`."""
+    """One line of the last days: `path` in units of the drawing, and the `most` seconds that it reaches."""
 
     name: str
-    words: str
+    most: float
     path: str
     bad: bool
 
@@ -132,7 +138,7 @@ def _operations_page(request: Request[Any, Any, Any], problem: LikenessError | N
     late, lines = [], []
     runs: list[RunLine] = []
     with kernel.db.transaction(PLATFORM) as session:
-        mails = [MailLine("Operators", one) for one in mail.failures(session, now - MAILS_LOOKED_AT)]
+        mails = [MailLine("", one) for one in mail.failures(session, now - MAILS_LOOKED_AT)]
     for tenant in everybody:
         with kernel.db.transaction(tenant.id) as session:
             runs += map(run_line, runs_of(session, 20))
@@ -147,6 +153,7 @@ def _operations_page(request: Request[Any, Any, Any], problem: LikenessError | N
         "paths": {one.lane: path([float(count) for count in one.done], 96, 20) for one in health.lanes},
         "late_seconds": LATE_SECONDS,
         "dead_more": sum(one.given_up for one in health.lanes) - len(health.dead),
+        "words": words,
         "paused": CLOCK.doubt() or (WHERE_THE_SCHEDULER_RUNS if paused else ""),
         "restored": restores.of_all(kernel, now),
         "lost": len(replay.lost(kernel)),
@@ -159,13 +166,13 @@ def _operations_page(request: Request[Any, Any, Any], problem: LikenessError | N
         "runs": runs[:6],
         "doubts": weights.doubts(recipe) if (recipe := _base(kernel)) else [],
         "refused": weights_refused(runs, now),
-        "cluster": _cluster(kernel, runs, lines, sum(bool(one.away) for one in everybody)),
+        "cluster": _cluster(kernel, reader(request), runs, lines, sum(bool(one.away) for one in everybody)),
         "asked": asked,
         "history": _trends(history, now),
         "first": (now - HISTORY).date(),
         "wide": WIDE,
         "high": HIGH,
-        "said": "The job is due again." if request.query_params.get("again") else "",
+        "said": N_("The job is due again.") if request.query_params.get("again") else "",
         "problem": problem,
     }  # fmt: skip
     return page(request, "operations/operations.html", context, status=problem.status if problem else 200)
@@ -180,23 +187,15 @@ def _trends(history: Sequence[Hour], now: datetime) -> list[Trend]:
     found = []
     for lane in Lane:
         waited = [hours[place].waited.get(lane) if place in hours else None for place in places]
-        found.append(_trend(f"{lane.capitalize()}: the oldest job waited", waited, LATE_SECONDS))
+        found.append(_trend(Told("{lane}: the oldest job waited", lane=Term(words.LANES[lane])), waited, LATE_SECONDS))
     late = [hours[place].late if place in hours else None for place in places]
-    found.append(_trend("Deletions: the oldest was late", late, lateness.TOLD_AFTER.total_seconds()))
+    found.append(_trend(Told("Deletions: the oldest was late"), late, lateness.TOLD_AFTER.total_seconds()))
     return found
 
 
 def _trend(name: str, values: Sequence[float | None], bad: float) -> Trend:
     most = max((value for value in values if value is not None), default=0.0)
-    words = f"at most {_span(most)}"
-    return Trend(name, words, path(values, WIDE, HIGH, at_least=bad), most > bad)
-
-
-def _span(seconds: float) -> str:
-    for size, name in ((86400, "days"), (3600, "hours"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {name}"
-    return f"{seconds:.0f} s"
+    return Trend(name, most, path(values, WIDE, HIGH, at_least=bad), most > bad)
 
 
 def path(values: Sequence[float | None], wide: int, high: int, *, at_least: float = 1.0) -> str:
@@ -260,32 +259,37 @@ def _base(kernel: Kernel) -> Recipe | None:
 def _weights(kernel: Kernel) -> str:
     recipe = _base(kernel)
     if recipe is None:
-        return _on_nodes(kernel) if kernel.settings.ray_address else "none are needed"
+        return _on_nodes(kernel) if kernel.settings.ray_address else Told("none are needed")
     folders = weights.folders(recipe)
     if weights.missing(recipe):
-        return "not here, or not whole"
+        return Told("not here, or not whole")
     if not all(map(weights.pinned, folders)):
-        return "not fixed: `likeness weights pin` does it"
+        return Told("not fixed: `likeness weights pin` does it")
     named = [weights.fixed_revision(folder)[:12] for folder in folders]
-    return " and ".join(f"fixed, revision {one}" if one else "fixed" for one in named)
+    said = [Told("fixed, revision {revision}", revision=one) if one else Told("fixed") for one in named]
+    return reduce(lambda first, second: Told("{first} and {second}", first=first, second=second), said)
 
 
 def _on_nodes(kernel: Kernel) -> str:
-    whose = "LIKENESS_WEIGHTS" if kernel.settings.weights else "what was fixed on it, if anything was"
-    return f"on the cluster's nodes; each compares its own with {whose}"
+    if kernel.settings.weights:
+        return Told("on the cluster's nodes; each compares its own with LIKENESS_WEIGHTS")
+    return Told("on the cluster's nodes; each compares its own with what was fixed on it, if anything was")
 
 
-def _cluster(kernel: Kernel, runs: list[RunLine], lines: list[InLine], away: int) -> dict[str, str]:
+def _cluster(
+    kernel: Kernel, reads: Words, runs: list[RunLine], lines: list[InLine], away: int
+) -> list[tuple[str, str]]:
     waiting, oldest = sum(one.waiting for one in lines), max((one.oldest for one in lines), default=0.0)
-    return {
-        "Address": kernel.settings.ray_address or "on this machine, started by the program",
-        "Recipe": kernel.settings.recipe,
-        "Weights": _weights(kernel),
-        "Companies that chose what cannot be made": str(away) if away else "none",
-        "Being made": str(sum(one.running for one in lines)),
-        "In line": f"{waiting}, the first for {_span(oldest)}" if waiting else "nobody",
-        "Lost and taken up again": str(sum(run.state == RunState.LOST for run in runs)),
-    }
+    first = Told("{n}, the first for {span}", n=waiting, span=reads.span(oldest))
+    return [
+        (N_("Address"), kernel.settings.ray_address or Told("on this machine, started by the program")),
+        (N_("Recipe"), kernel.settings.recipe),
+        (N_("Weights"), _weights(kernel)),
+        (N_("Companies that chose what cannot be made"), reads.number(away) if away else Told("none")),
+        (N_("Being made"), reads.number(sum(one.running for one in lines))),
+        (N_("In line"), first if waiting else Told("nobody")),
+        (N_("Lost and taken up again"), reads.number(sum(run.state == RunState.LOST for run in runs))),
+    ]
 
 
 @post("/operations/jobs/{job_id:uuid}/again", sync_to_thread=True, guards=OPERATORS)

@@ -24,6 +24,14 @@ on(document, "click", "[data-theme-toggle]", () => {
   nameTheme();
 });
 
+// A colour by its six digits or by the system's own chooser: each shows what the other says.
+on(document, "input", "[data-colour-of]", (_, chooser) => { document.getElementById(chooser.dataset.colourOf).value = chooser.value; });
+on(document, "input", "input", (_, typed) => {
+  const digits = /^\s*#?([0-9a-f]{6})\s*$/i.exec(typed.value);
+  const chooser = digits && typed.id && document.querySelector(`[data-colour-of="${CSS.escape(typed.id)}"]`);
+  if (chooser) chooser.value = `#${digits[1].toLowerCase()}`;
+});
+
 // Countdowns: <time data-countdown datetime="…"> counts minutes and seconds and hides what is over.
 const count = () => {
   for (const clock of document.querySelectorAll("[data-countdown]")) {
@@ -58,6 +66,11 @@ on(document, "drop", ".drop", (event, area) => {
 on(document, "change", ".drop input[type=file]", (_, input) => {
   const shown = input.closest(".drop").querySelector("[data-chosen]");
   if (shown) shown.textContent = [...input.files].map((file) => file.name).join(", ");
+});
+
+// A description that lies in a file is read into the field that takes it, where it can be looked at before it is sent.
+on(document, "change", "input[data-into]", async (_, input) => {
+  if (input.files.length) document.getElementById(input.dataset.into).value = await input.files[0].text();
 });
 
 // Live parts are fetched again while somebody works in them: what they had ticked, where they stood and how far a part was
@@ -105,7 +118,7 @@ const say_ticked = () => {
   const said = document.querySelector("[data-ticked]");
   const count = [...document.querySelectorAll(TICKS)].filter((box) => box.checked).length;
   const everybody = document.querySelector("input[data-everybody]:checked")?.closest("label").textContent.trim();
-  const words = everybody ?? (count ? `${count} ticked` : said?.dataset.none ?? "Tick people to act on several at once.");
+  const words = everybody ?? (count ? said?.dataset.ticked.replace("{n}", count) : said?.dataset.none);
   if (said && said.textContent !== words) said.textContent = words;
 };
 on(document, "change", `${TICKS}, input[data-everybody]`, say_ticked);
@@ -176,9 +189,15 @@ for (const chosen of document.querySelectorAll(":is(.chips-line, .bar nav) [aria
   const line = chosen.parentElement;
   line.scrollLeft = chosen.offsetLeft - line.offsetLeft - (line.clientWidth - chosen.offsetWidth) / 2;
 }
-// HTMX shows nothing for an error by itself; the server names the message area for it.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.xhr.status >= 400 && event.detail.xhr.getResponseHeader("hx-retarget")) event.detail.shouldSwap = true;
+// HTMX shows nothing for an error by itself; the server names the message area for it. What a part meets that fetches itself
+// passes with its next try, but for the end of a session, which is said once.
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.xhr.status < 400 || !detail.xhr.getResponseHeader("hx-retarget")) return;
+  detail.shouldSwap = Boolean(detail.requestConfig.triggeringEvent) || (detail.xhr.status === 401 && !messages.firstElementChild);
+});
+// It stands at the top, and is shown to whoever pressed something further down.
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target === messages && detail.requestConfig.triggeringEvent) messages.scrollIntoView({ block: "center" });
 });
 
 // What a lost connection interrupted is said once, and taken back with the next answer.

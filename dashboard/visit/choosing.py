@@ -26,13 +26,19 @@ from dashboard.visit.photos import with_fates
 from dashboard.visit.waiting import missed_looks, unused_photos
 from gpu_cluster.cutout.limits import LIMITS
 from likeness.ground.db import utc_now
-from likeness.ground.errors import LikenessError
+from likeness.ground.errors import LikenessError, NotFound
 from likeness.locale.marks import N_
 from likeness.web.guards import kernel_of, signed_in
 from tenants import looks
 
 # What the person is asked to look at in a studio portrait, as the self-check names it.
 QUESTIONS = {name: limit.sentence for name, limit in LIMITS.items()}
+
+
+class ChosenGone(NotFound):
+    """What was ticked was deleted meanwhile, on another page or because its time was up."""
+
+    title = "Nothing was handed over"
 
 
 @get("/visit/headshots", sync_to_thread=True, guards=EMPLOYEE)
@@ -156,13 +162,15 @@ def decide(
 
 @get("/visit/hand-over", sync_to_thread=True, guards=EMPLOYEE)
 def look_once_more(request: Request[Any, Any, Any], headshot: FromQuery[list[UUID] | None] = None) -> Response[Any]:
-    """What is ticked, side by side with a selfie, and what follows from handing it over. Nothing is stored yet."""
+    """What is ticked, side by side with a selfie, and what follows from handing it over. Nothing is stored yet. Raises
+    `ConsentMissing`."""
     me, made, given, named = _made(request)
     chosen = [one for one in made if one.id in set(headshot or [])]
     if not chosen:
         return _headshots_page(request, problem=headshots.NothingToRelease(N_("Tick at least one headshot first.")))
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
+        headshots.check_agreed(session, caller.id)
         asked = approvals.asked_of(session, caller.id, utc_now())
     edited = {one.edit_of for one in chosen}
     context = {
@@ -181,7 +189,7 @@ def look_once_more(request: Request[Any, Any, Any], headshot: FromQuery[list[UUI
 
 @post("/visit/hand-over", sync_to_thread=True, guards=EMPLOYEE)
 def hand_over(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
-    """Raises `HeadshotMissing`; what is wrong with the choice itself is said on the page."""
+    """Raises `ConsentMissing`; what is wrong with the choice itself is said on the page, where another can be made."""
     caller, now = signed_in(request), utc_now()
     chosen, first = _ids(data.get("headshots", "")), _ids(data.get("first", ""))
     try:
@@ -189,6 +197,8 @@ def hand_over(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
             employees.speaking(session, caller)
             headshots.release(session, caller.id, chosen, now, first=first)
             _mark(session, caller.id, chosen, first, now)
+    except headshots.HeadshotMissing:
+        return _headshots_page(request, problem=ChosenGone(N_("One that you had ticked is not here any more.")))
     except headshots.NothingToRelease as problem:
         return _headshots_page(request, problem=problem)
     return Redirect("/visit/done", status_code=303)

@@ -14,16 +14,20 @@ from litestar.params import FromPath
 from batch.people import employees
 from dashboard.pages import page, signed
 from dashboard.reader import chosen, kept
+from dashboard.sso import BY_LINK
 from dashboard.visit.around.frame import EMPLOYEE, PUBLIC, show
 from dashboard.visit.around.standing import standing
+from likeness import identity
 from likeness.ground.db import utc_now
-from likeness.identity import FRESH, Kind, LinkUnknown, make_link, promised, redeem, start_session, tenant_in
+from likeness.identity import Kind, LinkUnknown, going_on, make_code, promised, redeem, start_session, tenant_in
+from likeness.locale.marks import N_
 from likeness.web.guards import kernel_of, signed_in
 from tenants import tenants
 from tenants.tries import counted
 
 LASTS = timedelta(minutes=10)
 """A code stands on a screen that others may see: it is good once, and not for long."""
+GONE = N_("This code was used already or has run out. Show a new one on your other screen.")
 
 
 @post("/visit/phone", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
@@ -31,7 +35,7 @@ def show_code(request: Request[Any, Any, Any]) -> Response[Any]:
     kernel, caller, now = kernel_of(request), signed_in(request), utc_now()
     with kernel.db.transaction(caller.tenant) as session:
         employees.speaking(session, caller)
-        token = make_link(session, Kind.EMPLOYEE, caller.id, now, LASTS)
+        token = make_code(session, caller, now, LASTS)
         me = standing(session, kernel, caller.id, now)
     address = f"{kernel.settings.public_url.rstrip('/')}/p/{token}"
     context = {"code": drawn(address), "address": address, "until": now + LASTS, "here": "/visit/photos"}
@@ -54,7 +58,7 @@ def ask_on_phone(request: Request[Any, Any, Any], token: FromPath[str]) -> Respo
     with counted(request), kernel.db.transaction(_tenant(token)) as session:
         found = promised(session, token, utc_now())
         if found is None or found[0] != Kind.EMPLOYEE:
-            raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
+            raise LinkUnknown(GONE)
         tenant = tenants.get(session)
         reads = chosen(request, employees.words(kernel.keys, employees.get(session, found[1]), tenant))
     about = {"company": tenant.name, "path": f"{request.url.path}{kept(request)}", "reads": reads}
@@ -63,21 +67,27 @@ def ask_on_phone(request: Request[Any, Any, Any], token: FromPath[str]) -> Respo
 
 @post("/p/{token:str}", sync_to_thread=True, opt=PUBLIC)
 def go_on_here(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
-    """Raises `LinkUnknown` and `LinkUsed`."""
+    """Raises `LinkUnknown`, also where another phone was sooner."""
+    now = utc_now()
     with counted(request), kernel_of(request).db.transaction(_tenant(token)) as session:
-        kind, person = redeem(session, token, utc_now())
-        if kind != Kind.EMPLOYEE:
-            raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
-        # The code proves who held the other screen, not who they are: what asks for a fresh sign-in asks for one here too.
-        now = utc_now()
-        value = start_session(session, kind, person, now, authenticated_at=now - FRESH)
+        try:
+            kind, person = redeem(session, token, now)
+        except identity.LinkUsed:
+            raise LinkUnknown(GONE) from None
+        screen = going_on(session, token, now)
+        if kind != Kind.EMPLOYEE or screen is None:
+            raise LinkUnknown(GONE)
+        # The code proves who held the other screen, not who they are: what asks for a fresh sign-in asks for one here too,
+        # an account is connected by whoever opens the mailed link, and it ends when the session of the screen would.
+        proved = min(screen.authenticated_at, now - BY_LINK)
+        value = start_session(session, kind, person, now, authenticated_at=proved, until=screen.expires_at)
     return signed(request, value, "/visit/photos")
 
 
 def _tenant(token: str) -> UUID:
     tenant = tenant_in(token)
     if tenant is None:
-        raise LinkUnknown("This code was used already or has run out. Show a new one on your other screen.")
+        raise LinkUnknown(GONE)
     return tenant
 
 

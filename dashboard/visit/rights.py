@@ -44,7 +44,7 @@ def _page(request: Request[Any, Any, Any], problem: LikenessError | None = None)
     kernel, caller, now = kernel_of(request), signed_in(request), utc_now()
     with kernel.db.transaction(caller.tenant) as session:
         me = standing(session, kernel, caller.id, now)
-        mine = requests.of(session, caller.id)
+        mine = requests.seen_by(session, caller.id)
         told = holds.told(session, caller.id)
         held = any(one.confirmed_at and not one.lifted_at and one.expires_at > now for one in told)
     context = {

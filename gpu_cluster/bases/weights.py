@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from gpu_cluster.bases.recipe import Recipe
+from likeness.locale.marks import Told
 
 HEAVY = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2")
 """The parts of a diffusers folder that have weights."""
@@ -152,9 +153,9 @@ def _doubts(folder: Path) -> Iterator[str]:
     for name in sorted({*fixed, *_files(folder)}) if fixed else ():
         path = folder / name
         if name not in fixed or not path.is_file():
-            yield f"{path} is {'new' if name not in fixed else 'gone'}"
+            yield Told("{path} is new", path=str(path)) if name not in fixed else Told("{path} is gone", path=str(path))
         elif path.stat().st_mtime_ns > since:
-            yield f"{path} was written after it was fixed"
+            yield Told("{path} was written after it was fixed", path=str(path))
 
 
 def _compared(folder: Path) -> Iterator[tuple[str, str]]:
@@ -180,7 +181,9 @@ def _other_revision(folder: Path) -> str:
     if pinned(folder) or not revision(folder):
         return ""
     fixed = [other.name for other in folder.parent.iterdir() if pinned(other)]
-    return f"{folder} is not the revision that was fixed, {' or '.join(sorted(fixed))}" if fixed else ""
+    if not fixed:
+        return ""
+    return Told("{path} is not the revision that was fixed, {fixed}", path=str(folder), fixed=" / ".join(sorted(fixed)))
 
 
 def _changed(folder: Path, name: str) -> str:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from gpu_cluster.bases.recipe import PHOTOGRAPHS, recipes
+from likeness.locale.marks import N_
 
 
 @dataclass(frozen=True)
@@ -25,32 +26,32 @@ class PromptWords:
 
 OF_PHOTOGRAPHS = PromptWords(
     backdrops={
-        "light grey": ("#d1d4d6", "#a8abab"),
-        "white": ("#fafafa", "#e6e6e8"),
-        "dark grey": ("#575a5e", "#2b2e30"),
-        "navy blue": ("#3a4c6e", "#1d2942"),
-        "beige": ("#e6d4b8", "#c2ab8c"),
-        "sage green": ("#a3b09a", "#748069"),
-        "bright modern office, out of focus": ("#cdd4da", "#616f80"),
-        "brick wall, out of focus": ("#a35440", "#6d3a2d"),
-        "bookshelves, out of focus": ("#7d5d40", "#3f2b1b"),
-        "garden, out of focus": ("#a8c6a0", "#54853e"),
+        N_("light grey"): ("#d1d4d6", "#a8abab"),
+        N_("white"): ("#fafafa", "#e6e6e8"),
+        N_("dark grey"): ("#575a5e", "#2b2e30"),
+        N_("navy blue"): ("#3a4c6e", "#1d2942"),
+        N_("beige"): ("#e6d4b8", "#c2ab8c"),
+        N_("sage green"): ("#a3b09a", "#748069"),
+        N_("bright modern office, out of focus"): ("#cdd4da", "#616f80"),
+        N_("brick wall, out of focus"): ("#a35440", "#6d3a2d"),
+        N_("bookshelves, out of focus"): ("#7d5d40", "#3f2b1b"),
+        N_("garden, out of focus"): ("#a8c6a0", "#54853e"),
     },
     dresses={
-        "navy suit": "#1f2b52",
-        "charcoal suit": "#383b40",
-        "light grey suit": "#a8abb0",
-        "black blazer": "#17171a",
-        "beige blazer": "#c7b08c",
-        "white shirt": "#f0f0f2",
-        "light blue shirt": "#a8c7eb",
-        "black turtleneck": "#1a1a1c",
-        "grey sweater": "#8c8f94",
-        "dark green blouse": "#2b6647",
-        "plain T-shirt": "#7a7d82",
+        N_("navy suit"): "#1f2b52",
+        N_("charcoal suit"): "#383b40",
+        N_("light grey suit"): "#a8abb0",
+        N_("black blazer"): "#17171a",
+        N_("beige blazer"): "#c7b08c",
+        N_("white shirt"): "#f0f0f2",
+        N_("light blue shirt"): "#a8c7eb",
+        N_("black turtleneck"): "#1a1a1c",
+        N_("grey sweater"): "#8c8f94",
+        N_("dark green blouse"): "#2b6647",
+        N_("plain T-shirt"): "#7a7d82",
     },
-    framings=("close-up", "head and shoulders", "chest up"),
-    lights=("soft light", "studio light", "daylight", "warm light"),
+    framings=(N_("close-up"), N_("head and shoulders"), N_("chest up")),
+    lights=(N_("soft light"), N_("studio light"), N_("daylight"), N_("warm light")),
 )
 """Plain English, which every base that knows photographs was trained on."""
 

@@ -26,6 +26,8 @@ from gpu_cluster.bases.weights import WeightsChanged
 from gpu_cluster.cluster.node import Node
 from gpu_cluster.engine.orders import Order, Outcome, Progress
 from likeness.ground.errors import Unavailable
+from likeness.ground.garbage import importing
+from likeness.sandbox.around import close_in, say
 from tenants.models import CUTOUT
 
 log = logging.getLogger(__name__)
@@ -135,8 +137,10 @@ class RemoteStudio:
     def __init__(
         self, recipe: dict[str, Any], licences: tuple[str, ...], weights: tuple[str, ...], device: str
     ) -> None:
-        from gpu_cluster.cluster.studio import Studio
+        with importing():
+            from gpu_cluster.cluster.studio import Studio
 
+        say(close_in())
         self._refused: WeightsChanged | None = None
         try:
             self._studio = Studio(recipe, licences, weights, device)
@@ -167,8 +171,10 @@ class RemoteDarkroom:
     """Studio portraits in a process of their own, which needs one processor and no GPU."""
 
     def __init__(self) -> None:
-        from gpu_cluster.cluster.darkroom import Darkroom
+        with importing():
+            from gpu_cluster.cluster.darkroom import Darkroom
 
+        say(close_in())
         self._darkroom = Darkroom()
 
     def process(self) -> int:
@@ -217,12 +223,12 @@ class Fleet:
         self._spare: Any = None
         self.node = Node(address)
         # On a machine without GPUs the slots above are the only limit, so that the next studio loads while one works.
-        self._actor = ray.remote(  # type: ignore[call-overload]
+        self._actor = ray.remote(RemoteStudio).options(
             num_gpus=share if self.gpus else 0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
-        )(RemoteStudio)
-        self._darkroom = ray.remote(  # type: ignore[call-overload]
+        )
+        self._darkroom = ray.remote(RemoteDarkroom).options(
             num_gpus=0, num_cpus=1 if self.gpus else 0, max_restarts=0, max_concurrency=4
-        )(RemoteDarkroom)
+        )
         self.prepare()
 
     def lost(self) -> bool:
@@ -253,7 +259,7 @@ class Fleet:
     def start(self, order: Order) -> None:
         """In the studio that has served this company before; else in a fresh one, for which a kept one has to go."""
         if _portraits(order):
-            studio = self._darkroom.remote()
+            studio: Any = self._darkroom.remote()
             process = studio.process.remote()
         elif (kept := next((one for one in self._kept if one.tenant == order.tenant), None)) is not None:
             self._kept.remove(kept)

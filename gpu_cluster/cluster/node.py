@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 import ray
+from ray._private import ray_constants
+from ray._private.node import Node as RayNode
 
 from gpu_cluster.cluster import session_folder
 from gpu_cluster.cluster.session_folder import SessionFolder
@@ -17,6 +20,11 @@ PROBE_SECONDS, LOST_AFTER = 3.0, 12.0
 15 seconds, with the second or two until somebody looks."""
 OBJECT_STORE_BYTES = 128 * 2**20
 """Only orders with their sealed leases and outcomes pass through Ray's own store, some ten kilobytes each."""
+
+
+SPARE = ("start_api_server", "start_monitor", "start_log_monitor")
+"""What Ray starts beside its node: a dashboard's server, even where none is asked for, what scales clusters, and what sends
+logs to a program that wants none. On one machine nobody asks them anything; they were 280 MB and half of Ray's start."""
 
 
 class Node:
@@ -39,7 +47,7 @@ class Node:
 
     def _start_local_ray(self) -> None:
         self._folder = session_folder.make()  # Removed at the end, with Ray's logs.
-        with self._folder.for_children():
+        with self._folder.for_children(), _on_loopback(), _without_spare_parts():
             ray.init(
                 address="local",  # Otherwise Ray looks for a cluster in a file that any user may have left in /tmp.
                 _temp_dir=self._folder.ray,
@@ -103,6 +111,29 @@ class ClusterProbe:
             with suppress(Exception):  # Whatever is wrong with the way there, no answer is no answer.
                 ray.nodes()
                 self._answered = time.monotonic()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Ray takes 127.0.0.1 for the wish to be reached from elsewhere, and listens at this machine's outer address instead,
+    except on systems on which it runs no clusters."""
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _without_spare_parts() -> Iterator[None]:
+    before = {name: getattr(RayNode, name) for name in SPARE}
+    for name in SPARE:
+        setattr(RayNode, name, lambda node, **about: None)
+    try:
+        yield
+    finally:
+        for name, start in before.items():
+            setattr(RayNode, name, start)
 
 
 def _local_ray() -> list[psutil.Process]:

@@ -1,5 +1,1 @@
 """Studio portraits of somebody's own photos: cut out, framed, lit and set on a backdrop. Nothing is generated."""
-
-from gpu_cluster.cutout.compiled import prepare
-
-prepare()

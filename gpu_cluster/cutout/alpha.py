@@ -7,13 +7,12 @@ word 97, with it 95; 384 and 768 px no better, since the segmenter's 256 px are 
 """
 
 import numpy as np
-import scipy.sparse
 from PIL import Image
-from pymatting import cf_laplacian, cg, estimate_foreground_ml, ichol
 from scipy import ndimage
 
 from batch.vision.presets import CANVAS, FACE
 from batch.vision.views import Bools, Floats
+from gpu_cluster.cutout.matting import closed_form, foreground
 from gpu_cluster.cutout.segment import scaled
 
 SIDE = 512
@@ -29,7 +28,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def outline(canvas: Floats, mask: Floats, face: Bools, chin: float) -> Floats:
-    """The part of each pixel of the canvas (0 to 1) that is the person. `chin` is a row of the canvas. 0.4 s."""
+    """The part of each pixel of the canvas (0 to 1) that is the person. `chin` is a row of the canvas. 0.2 s."""
     small, little_mask = scaled(canvas, SIDE, Image.Resampling.LANCZOS), scaled(mask, SIDE)
     little_face = scaled(face.astype(np.float32), SIDE, Image.Resampling.BILINEAR) > 0.6
     rows = np.arange(SIDE)[:, None] / SIDE * CANVAS
@@ -59,13 +58,7 @@ def solved(image: Floats, known: Floats, mask: Floats) -> Floats:
     unknown = known == 0.5
     if not (unknown.any() and (known == 1).any() and (known == 0).any()):
         return mask
-    laplacian = cf_laplacian(image.astype(np.float64), 1e-6, 1, ~unknown)
-    weight = np.where(unknown, PRIOR, 100.0).ravel()
-    system = laplacian + scipy.sparse.diags(weight)
-    prior = np.clip((mask - 0.5) * 3 + 0.5, 0, 1)
-    right = weight * np.where(unknown, prior, known).ravel()
-    alpha = cg(system.tocsr(), right, M=ichol(system.tocsc()), x0=prior.ravel(), rtol=1e-5, maxiter=300)
-    return np.asarray(np.clip(alpha.reshape(known.shape), 0, 1))
+    return closed_form(image, known, np.clip((mask - 0.5) * 3 + 0.5, 0, 1), PRIOR)
 
 
 def _full_size(canvas: Floats, small: Floats, alpha: Floats) -> Floats:
@@ -91,12 +84,12 @@ def _full_size(canvas: Floats, small: Floats, alpha: Floats) -> Floats:
 
 
 def own_colours(canvas: Floats, alpha: Floats) -> Floats:
-    """The person's colours without what shines through from behind: else pink walls leave pink rims. 0.2 s."""
+    """The person's colours without what shines through from behind: else pink walls leave pink rims. 0.1 s."""
     rows, columns = np.flatnonzero((alpha > 0).any(1)), np.flatnonzero((alpha > 0).any(0))
     if not rows.size:
         return canvas
     # Only where the person is, with some of the background that the colours are parted from.
     area = tuple(slice(max(0, int(at[0]) - 24), int(at[-1]) + 25) for at in (rows, columns))
     own = canvas.copy()
-    own[area] = np.clip(estimate_foreground_ml(canvas[area], alpha[area]), 0, 1)
+    own[area] = foreground(canvas[area], alpha[area])
     return own

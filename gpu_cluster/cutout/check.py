@@ -28,6 +28,7 @@ def cut_quality(
     holes = ndimage.binary_fill_holes(person) & ~person & seen
     rows = slice(max(0, int(face.points[HAIRLINE, 1])), max(1, int(face.points[CHIN, 1])))
     away = np.abs(np.arange(CANVAS) - CANVAS / 2) / FACE
+    invisible, stretch = _invisible(colours, person, edge, seen, chin)
     beside = (away > 0.95) & (away < 1.35)
     return {
         "soft": float(soft[:chin].sum() / head_length / FACE * 100),
@@ -39,7 +40,8 @@ def cut_quality(
         "beside": float(((alpha > 0.5) & inside)[rows][:, beside].mean() * 100),
         "rise": rising(person & seen, face.points[CHIN, 0] - left),
         "over_top": over_top(alpha),
-        "same_colour": _invisible(colours, person, edge, seen),
+        "same_colour": invisible,
+        "stretch": stretch,
     }
 
 
@@ -73,8 +75,10 @@ def rising(person: Bools, middle: float) -> float:
     return max((float((np.maximum.accumulate(way) - way).max()) for way in ways if way.size), default=0.0) / FACE
 
 
-def _invisible(colours: Floats, person: Bools, edge: Bools, seen: Bools) -> float:
-    """The part of the outline where inside and outside differ by less than 8 dE: there the outline is a guess."""
+def _invisible(colours: Floats, person: Bools, edge: Bools, seen: Bools, chin: int) -> tuple[float, float]:
+    """The part of the outline where inside and outside differ by less than 8 dE: there the outline is a guess. And the
+    longest such stretch above the chin, in face heights: a piece of the wall that was taken for hair has one, though most
+    of the outline is plain to see."""
     beyond = ndimage.binary_dilation(person, iterations=5)
     within = ndimage.binary_erosion(person, iterations=5)
     outer = ndimage.binary_dilation(beyond, iterations=9) & ~beyond & seen
@@ -91,7 +95,13 @@ def _invisible(colours: Floats, person: Bools, edge: Bools, seen: Bools) -> floa
     (mine, mine_count), (other, other_count) = local(inner), local(outer)
     ring = edge[::step, ::step] & (mine_count > 0.02) & (other_count > 0.02)
     apart = np.linalg.norm(mine - other, axis=-1)[ring]
-    return float((apart < 8).mean()) if apart.size else 1.0
+    if not apart.size:
+        return 1.0, 0.0
+    guessed = np.zeros(ring.shape, bool)
+    guessed[ring] = apart < 8
+    labels, _ = ndimage.label(guessed[: chin // step], np.ones((3, 3)))
+    stretch = float(np.bincount(labels.ravel())[1:].max(initial=0)) * step / FACE
+    return float((apart < 8).mean()), stretch
 
 
 def others(faces: list[Detection], mine: FacePoints, view: View, mask: Floats) -> dict[str, float]:

@@ -15,6 +15,8 @@ MOST_ROLL = 14.0
 # How far clothes go on beyond the photo before they fade, and over how much more they fade, in canvas widths. Further
 # on they look painted.
 GO_ON = 0.07
+# Hair that ends so near to the photo's edge, in pixels, is cut by it: the mask is no more exact.
+NEARLY = 0.02 * FACE
 # The row of the canvas under which there are shoulders, a quarter of a face height under the eyes.
 SHOULDERS = CANVAS * EYE_LINE + 0.225 * FACE
 
@@ -57,9 +59,9 @@ def lacking(alpha: Floats, inside: Bools, box: tuple[float, float, float, float]
 
 def _cut(body: Bools, inside: Bools) -> dict[str, float]:
     head = slice(int(CANVAS / 2 - 0.5 * FACE), int(CANVAS / 2 + 0.5 * FACE))
-    first = np.flatnonzero(inside[:, head].mean(1) > 0.5)
-    edge = int(first[0]) if first.size else 0
-    crown = float(body[edge : edge + 3, head].mean()) if edge > 1 else 0.0
+    # Column by column, since the edge of a levelled photo slants.
+    edge, top = inside[:, head].argmax(0), body[:, head].argmax(0)
+    crown = float((body[:, head].any(0) & (edge > 1) & (top - edge < NEARLY)).mean())
     # A step along a row from the photo to where there is none; the top edge of a tilted photo makes a few of them.
     ends = np.diff(inside.astype(np.int8), axis=1) != 0
     cut = (ends & body[:, 1:] & body[:, :-1])[: int(SHOULDERS)].any(1)
@@ -67,17 +69,25 @@ def _cut(body: Bools, inside: Bools) -> dict[str, float]:
 
 
 def beyond(colour: Floats, alpha: Floats, inside: Bools) -> tuple[Floats, Floats]:
-    """Below and beside the photo the clothes go on, ever softer, then fade into the backdrop; above it nothing does."""
-    if inside.all():
+    """Below and beside the photo the clothes go on as their mirror image, ever softer, then fade into the backdrop; above
+    it nothing does. The last pixels repeated, which is what the canvas has there, make stripes. The outline is not
+    mirrored: shoulders would narrow again."""
+    if not (alpha[~inside] > 0).any():
         return colour, alpha
-    far = (ndimage.distance_transform_edt(~inside) / CANVAS).astype(np.float32)
+    apart, nearest = ndimage.distance_transform_edt(~inside, return_indices=True)
+    far = (apart / CANVAS).astype(np.float32)
     fade = np.clip(1 - (far - GO_ON) / GO_ON, 0, 1)
     first = np.where(inside.any(0), inside.argmax(0), 0)
     above = np.arange(CANVAS)[:, None] < first[None]
     keep = np.where(above, 0, fade * fade * (3 - 2 * fade)).astype(np.float32)
-    soft = blurred(colour, 8)
-    weight = np.clip(far / 0.03, 0, 1)[..., None]
-    return colour + weight * (soft - colour), alpha * keep
+    outside = np.nonzero(~inside & (alpha * keep > 0))
+    mirrored = tuple(np.clip(2 * at[outside] - here, 0, CANVAS - 1) for at, here in zip(nearest, outside, strict=True))
+    # Only what is the person is taken over.
+    part = (alpha[mirrored] * inside[mirrored])[:, None]
+    went_on = colour.copy()
+    went_on[outside] += part * (colour[mirrored] - colour[outside])
+    weight = np.clip(far / 0.06, 0, 1)[..., None]
+    return went_on + weight * (blurred(went_on, 8) - went_on), alpha * keep
 
 
 def room_needed(alpha: Floats) -> float:

@@ -63,16 +63,27 @@ LIMITS = {
     "soft": Limit("soft", 4.4, 9, N_("The edge of your hair is not clear."), N_("Stand before a plain wall.")),
     "unsure": Limit("unsure", 3.5, 10, N_("The edge of your body is not clear."), N_("Stand before a plain wall.")),
     "leak": Limit("leak", 0.8, 3, N_("Part of the background may have stayed."), N_("Stand before a plain wall.")),
+    # A tenth of a face height, as for `rising`: what is shipped otherwise has none of it, or less.
+    "patch": Limit(
+        "stretch", 0.1, NEVER, N_("Part of the background may have stayed."), N_("Stand before a plain wall.")
+    ),
     "lost": Limit("lost", 0.8, 4, N_("Part of you may be missing."), N_("Stand before a plain wall.")),
     "stray": Limit(
         "stray", 0.08, NEVER, N_("Something behind you may have stayed at your edge."), N_("Stand before a plain wall.")
     ),
     "holes": Limit("holes", 0.3, 1.2, N_("There are holes in the picture of you."), N_("Stand before a plain wall.")),
-    "cast": Limit("cast", 12, 40, N_("Coloured light falls on your face."), N_("Turn towards a window.")),
+    # Pale and pinkish skin in daylight reaches 6, a stage's violet light 13.
+    "cast": Limit("cast", 7, 15, N_("Coloured light falls on your face."), N_("Turn towards a window.")),
     "hair_over_frame": Limit(
         "over_top", 0.02, NEVER, N_("Your hair goes beyond the frame."), N_("Hold the phone further away.")
     ),
     "eyes_shut": Limit("shut", 0.5, NEVER, N_("An eye looks closed."), N_("Choose a photo with open eyes.")),
+    # See FacePoints.mouth_round: between the widest smile and a shout.
+    "mouth_open": Limit(
+        "mouth", 0.41, NEVER, N_("Your mouth is wide open."), N_("Choose a photo with a calmer face.")
+    ),
+    # See hands.before: of people whose hand is in the frame it is past this of nearly all, of others of one in thirty.
+    "hand": Limit("hand", 0.7, NEVER, N_("A hand may be in the picture."), N_("Check that it may stay.")),
     "somebody_near": Limit(
         "near", 0.5, NEVER, N_("There was somebody else in the photo."), N_("Check that only you are left.")
     ),

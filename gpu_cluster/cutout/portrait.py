@@ -1,7 +1,7 @@
 """One portrait of one photo, from the photo to a verdict. No generation: what is shown was in the photo.
 
 face -> canvas -> mask -> outline -> own colours -> light -> beyond the photo -> verdict; then, as often as there are
-backdrops, `on`. About 1 s of one processor and 550 MB; the same photo gives the same bytes.
+backdrops, `on`. About 0.7 s of one processor and 340 MB; the same photo gives the same bytes.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from PIL import Image
 from batch.vision import landmarks
 from batch.vision.presets import CANVAS, widest
 from batch.vision.views import Floats
-from gpu_cluster.cutout import alpha, check, frame, light, limits, segment
+from gpu_cluster.cutout import alpha, check, frame, hands, light, limits, segment
 from gpu_cluster.cutout.backdrop import composed
 from gpu_cluster.cutout.limits import LIMITS, Verdict
 from gpu_cluster.cutout.sight import Sight
@@ -56,17 +56,18 @@ def portrait(sight: Sight, own: Floats | None) -> Portrait:
     solved = alpha.outline(canvas, mask, inner, float(face.points[landmarks.CHIN, 1]))
     outline, _ = segment.one_person(solved, inner)
     seen = light.tone(canvas, face)
-    colour, moved = light.lit(alpha.own_colours(canvas, outline), seen, own)
-    colour = light.sharpened(colour, sight.enlarged)
+    colour, moved = light.finished(alpha.own_colours(canvas, outline), face, seen, own, sight.enlarged)
     box = widest()
     measures = {
         "enlarged": sight.enlarged,
         "turned": abs(sight.face.yaw),
         "shut": float(sight.shut),
+        "mouth": sight.face.mouth_round,
         "apart": apart,
         "noise": light.noise(canvas, inner),
         "moved": moved,
         "cast": 0.0 if seen is None else light.cast(seen),
+        "hand": hands.before(canvas, (outline > 0.5) & inside, box),
         **frame.lacking(outline, inside, box),
         **check.cut_quality(canvas, mask, outline, inside, face, box),
         **check.others(list(sight.others), sight.face, view, mask),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpu_cluster.bases.words import PromptWords
 from gpu_cluster.drawn.people.canvas import Colour
 from gpu_cluster.drawn.people.scene import BACKDROPS, DRESSES, FRAMINGS, LIGHTS
+from likeness.locale.marks import N_
 
 
 def _plain(phrase: str) -> str:
@@ -22,3 +23,10 @@ WORDS = PromptWords(
     framings=tuple(FRAMINGS),
     lights=tuple(LIGHTS),
 )
+SAID = (
+    N_("blue"), N_("green"), N_("office"), N_("brick wall"), N_("bookshelf"), N_("garden"), N_("city street"), N_("beach"),
+    N_("living room"), N_("kitchen"), N_("burgundy blazer"), N_("denim shirt"), N_("cream turtleneck"), N_("green sweater"),
+    N_("red sweater"), N_("mustard sweater"), N_("white T-shirt"), N_("black T-shirt"), N_("teal blouse"),
+    N_("purple blouse"), N_("blue hoodie"), N_("light from the left"), N_("light from the right"),
+)  # fmt: skip
+"""Those that no base of photographs has, for the catalogues."""

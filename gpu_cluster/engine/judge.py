@@ -88,6 +88,38 @@ class JudgeVerdict:
     """What is odd, by the same names, and no reason to refuse it: others of the same look are shown first."""
 
 
+@dataclass(frozen=True)
+class PictureMeasures:
+    """What one picture shows, whoever it is compared with. As short-lived as its embedding."""
+
+    faces: int
+    embedding: Embedding
+    """Of the largest face, as all that follows."""
+    size: float
+    """The face's width as a part of the picture's."""
+    sharpness: float
+    brightness: float
+    skin: NDArray[np.float64]
+    thumb: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, image: Image.Image, faces: Faces) -> PictureMeasures | None:
+        """None where no face is found."""
+        found = faces.find(image)
+        if not found:
+            return None
+        face = found[0]
+        return cls(
+            faces=len(found),
+            embedding=faces.embed(image, face),
+            size=face.width / image.width,
+            sharpness=_sharpness(image, face),
+            brightness=_brightness(image, face),
+            skin=skin(image, face),
+            thumb=thumb(image),
+        )
+
+
 def split_held_out(photos: Sequence[Image.Image], held_out: int = 2) -> tuple[list[int], list[int]]:
     """Indices for training and for judging. Every fourth of eight stays out, so that a series loses both ends alike.
 
@@ -104,14 +136,14 @@ def split_held_out(photos: Sequence[Image.Image], held_out: int = 2) -> tuple[li
 class Judge:
     """Looks at one person's headshots.
 
-    `held_out` are selfies kept out of training, `training` those in it, `others` pictures or embeddings of other
-    people of the same batch. `least_ratio` is the person's own bar, which what they rejected has raised; it never lowers
-    the judge's. Raises NoFace when no held-out selfie shows a face.
+    `held_out` are selfies kept out of training or their measures, `training` those in it, `others` pictures or
+    embeddings of other people of the same batch. `least_ratio` is the person's own bar, which what they rejected has
+    raised; it never lowers the judge's. Raises NoFace when no held-out selfie shows a face.
     """
 
     def __init__(
         self,
-        held_out: Sequence[Image.Image],
+        held_out: Sequence[Image.Image | PictureMeasures],
         training: Sequence[Image.Image] = (),
         others: Sequence[Image.Image | Embedding] = (),
         *,
@@ -121,52 +153,52 @@ class Judge:
     ) -> None:
         self.calibration, self.least_ratio = calibration, least_ratio
         self.faces = faces or Faces()
-        judged = [(image, face) for image in held_out for face in self.faces.find(image)[:1]]
+        judged = [one for one in map(self._measured, held_out) if one]
         if not judged:
             raise NoFace("no face was found in the selfies that were kept for judging")
-        self.held_out = [self.faces.embed(image, face) for image, face in judged]
-        known = [(image, face) for image in training for face in self.faces.find(image)[:1]]
-        self.genuine = self._genuine([self.faces.embed(image, face) for image, face in known])
+        self.held_out = [one.embedding for one in judged]
+        known = [one for one in map(self._measured, training) if one]
+        self.genuine = self._genuine([one.embedding for one in known])
         self.threshold = self._threshold(others)
-        seen = judged + known
-        self._sharp = float(np.median([_sharpness(image, face) for image, face in seen]))
-        self._skins = [skin(image, face) for image, face in seen]
+        self._sharp = float(np.median([one.sharpness for one in (*judged, *known)]))
+        self._skins = [one.skin for one in (*judged, *known)]
         self._thumbs = [thumb(image) for image in training]
 
     def similarity(self, one: Embedding, other: Embedding) -> float:
         """1 for the same picture, about 0 for a stranger."""
         return max(0.0, 1 - float(np.linalg.norm(one - other)) / self.calibration.impostor_distance)
 
-    def look(self, image: Image.Image) -> JudgeVerdict:
+    def look(self, image: Image.Image | PictureMeasures) -> JudgeVerdict:
         """Judges one headshot of at least 256 pixels; smaller faces are not found."""
-        found = self.faces.find(image)
-        if not found:
+        seen = self._measured(image)
+        if seen is None:
             return JudgeVerdict(False, 0.0, ("no_face",))
-        face = found[0]
-        similarity = self._likeness(self.faces.embed(image, face))
+        similarity = self._likeness(seen.embedding)
         ratio = similarity / self.genuine
-        size = face.width / image.width
-        sharpness = _sharpness(image, face) / max(self._sharp, 1e-6)  # As a part of the selfies' own.
-        brightness = _brightness(image, face)
+        # As a part of the selfies' own.
+        sharpness = seen.sharpness / max(self._sharp, 1e-6)
         # CIE76 units to the nearest selfie's skin.
-        drift = min(float(np.linalg.norm(skin(image, face) - kept)) for kept in self._skins)
+        drift = min(float(np.linalg.norm(seen.skin - kept)) for kept in self._skins)
         # Correlation with the nearest training picture.
-        copying = max((float(np.mean(thumb(image) * kept)) for kept in self._thumbs), default=0.0)
+        copying = max((float(np.mean(seen.thumb * kept)) for kept in self._thumbs), default=0.0)
         doubted = {
-            "more_faces": len(found) > 1,
+            "more_faces": seen.faces > 1,
             "unlike": ratio < PASS_RATIO,
             "not_me": PASS_RATIO <= ratio < self.least_ratio,
             "stranger": similarity < self.threshold,
-            "small": size < SMALLEST_FACE,
+            "small": seen.size < SMALLEST_FACE,
             "blurred": sharpness < LEAST_SHARPNESS,
-            "dark": brightness < 0.12,
-            "bright": brightness > 0.93,
+            "dark": seen.brightness < 0.12,
+            "bright": seen.brightness > 0.93,
             "skin": drift > LARGEST_DRIFT,
             "copied": copying > A_COPY,
         }
         reasons = tuple(name for name, holds in doubted.items() if holds)
         advice = ("skin",) if drift > ODD_DRIFT else ()
         return JudgeVerdict(not reasons, ratio, reasons, advice)
+
+    def _measured(self, image: Image.Image | PictureMeasures) -> PictureMeasures | None:
+        return image if isinstance(image, PictureMeasures) else PictureMeasures.of(image, self.faces)
 
     def _likeness(self, embedding: Embedding) -> float:
         return float(np.mean([self.similarity(embedding, kept) for kept in self.held_out]))

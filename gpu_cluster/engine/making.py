@@ -10,9 +10,9 @@ import io
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -26,9 +26,9 @@ from gpu_cluster.bases.base import Base
 from gpu_cluster.bases.recipe import Recipe
 from gpu_cluster.engine import checkpoints
 from gpu_cluster.engine.board import Board
-from gpu_cluster.engine.checkpoints import Keeper, OfAnotherTraining, State
+from gpu_cluster.engine.checkpoints import Keeper, State
 from gpu_cluster.engine.choosing import Contest, JudgedPicture
-from gpu_cluster.engine.faces import Faces
+from gpu_cluster.engine.faces import Embedding, Faces
 from gpu_cluster.engine.judge import Calibration, Judge, JudgeVerdict, decide, split_held_out
 from gpu_cluster.engine.lease import Lease, OutsideLease
 from gpu_cluster.engine.orders import LookShot, Order, Outcome, PersonOrder, Picture
@@ -107,6 +107,7 @@ class Making:
         self._rendered = False
         """Whether this studio has drawn anything: the first picture may compile for minutes, as the first step does."""
         self._judges: dict[UUID, Future[Judge]] = {}
+        self._strangers: dict[UUID, list[Embedding]] = {}
         self._keeper = Keeper(self._keep_checkpoint)
 
     def run(self) -> list[Outcome]:
@@ -171,22 +172,28 @@ class Making:
             for person in people:
                 self.board.tell(person.sitting, stage="training", step=step, steps=steps)
 
+        def trained_together(some: list[Trainee]) -> dict[str, Adapter]:
+            try:
+                return train(
+                    self.base,
+                    self.recipe,
+                    some,
+                    resume=self._opened_checkpoints([by_key[one.key] for one in some]),
+                    keep=self._keeper.keep,
+                    progress=report,
+                    cancelled=lambda: all(self.board.is_cancelled(p.sitting) for p in people),
+                    left=lambda: {str(p.sitting) for p in people if self.board.is_cancelled(p.sitting)},
+                    settled=lambda key, step, lora: self._will_do(by_key[key], lora, step),
+                )
+            except Diverged:
+                return {}
+
         try:
-            trained = train(
-                self.base,
-                self.recipe,
-                subjects,
-                resume=self._opened_checkpoints(people),
-                keep=self._keeper.keep,
-                progress=report,
-                cancelled=lambda: all(self.board.is_cancelled(p.sitting) for p in people),
-                left=lambda: {str(p.sitting) for p in people if self.board.is_cancelled(p.sitting)},
-                settled=lambda key, step, lora: self._will_do(by_key[key], lora, step),
-            )
+            trained = trained_together(subjects)
         except Cancelled:
             return {}
-        except Diverged:
-            trained = {}
+        except Exception as error:
+            trained = self._one_by_one(trained_together, subjects, by_key, error)
         seconds = time.monotonic() - started
         for person in people:
             outcome = self._outcomes[person.sitting]
@@ -194,10 +201,33 @@ class Making:
             outcome.seconds |= {
                 "load": round(self.equipment.load_seconds, 2), "train": round(seconds / len(people), 2),
             }  # fmt: skip
-            if str(person.sitting) not in trained and not self.board.is_cancelled(person.sitting):
+            if str(person.sitting) not in trained and not outcome.error and not self.board.is_cancelled(person.sitting):
                 outcome.failure = N_("The training did not settle on these photos. Please hand in a few other ones.")
                 outcome.error = "NotANumber"
         return {UUID(key): lora for key, lora in trained.items()}
+
+    def _one_by_one(
+        self,
+        trained_together: Callable[[list[Trainee]], dict[str, Adapter]],
+        subjects: list[Trainee],
+        by_key: dict[str, PersonOrder],
+        error: Exception,
+    ) -> dict[str, Adapter]:
+        """After a pack that raised: each alone, because one person's picture may be all that is wrong. Raises `error` where
+        nobody can be trained alone either, since then it is the machine."""
+        log.warning("a pack is trained one by one", extra={"error": type(error).__name__})
+        trained: dict[str, Adapter] = {}
+        failed: list[tuple[PersonOrder, Exception]] = []
+        for subject in subjects:
+            try:
+                trained |= trained_together([subject])
+            except Exception as reason:
+                failed.append((by_key[subject.key], reason))
+        if len(failed) == len(subjects) and not any(isinstance(reason, Cancelled) for _, reason in failed):
+            raise error
+        for person, why in failed:
+            self._failed(person, why)
+        return trained
 
     def _subjects(self) -> tuple[list[PersonOrder], list[Trainee]]:
         """Who is trained; somebody of whom a picture cannot be read fails alone."""
@@ -227,8 +257,8 @@ class Making:
                 try:
                     data = self._lease.get(person.employee, KeyClass.MODEL, person.checkpoint)
                     opened[str(person.sitting)] = checkpoints.read(data, self.recipe)
-                except (LikenessError, OfAnotherTraining):
-                    continue
+                except Exception as error:
+                    log.warning("a checkpoint was not opened", extra={"error": type(error).__name__})
         return opened
 
     def _keep_checkpoint(self, key: str, state: State) -> None:
@@ -345,13 +375,23 @@ class Making:
 
     def _judge(self, person: PersonOrder) -> Judge:
         training, held_out = self._sets[person.sitting]
-        others = [photo for sitting, (_, kept) in self._sets.items() if sitting != person.sitting for photo in kept]
+        others = [one for sitting in self._sets if sitting != person.sitting for one in self._measured(sitting)]
         judge = Judge(
             held_out, training, others, calibration=self.equipment.calibration, faces=self.faces,
             least_ratio=person.least_ratio,
         )  # fmt: skip
         self.board.tell(person.sitting)
         return judge
+
+    def _measured(self, sitting: UUID) -> list[Embedding]:
+        """The faces of this person's selfies for the judges of everybody else, whom it must cost nothing when one of them
+        cannot be measured: the person's own judge says so."""
+        if sitting not in self._strangers:
+            self._strangers[sitting] = []
+            with suppress(Exception):
+                found = [self.faces.of(photo) for photo in self._sets[sitting][1]]
+                self._strangers[sitting] = [one for one in found if one is not None]
+        return self._strangers[sitting]
 
     # -- what the person gets
 

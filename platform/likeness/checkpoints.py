@@ -6,6 +6,7 @@ and certificates, so that what the log held then is known to people who do not r
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from sqlmodel import Session, col
 
 from likeness import ledger
 from likeness.evidence import merkle, notes
+from likeness.evidence.notes import CheckpointNote
 from likeness.ground.db import Moment, TenantRow, after_commit, of_tenant, outside_of, tenant_of
 from likeness.ground.errors import NotFound
 from likeness.ledger import LedgerBroken, LedgerEntry
@@ -96,16 +98,19 @@ def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
 
     Raises `LedgerBroken` rather than sign a log that does not begin with what was signed before.
     """
+    before = _signed_before(session)
     last = ledger.head(session)
-    if last is None:
+    if last is None and not before:
         return None
-    size = last.position + 1
-    before = newest(session, last.epoch)
-    if before is not None and before.size == size:
-        return before
-    leaves = ledger.leaves(session, last.epoch, size)
-    if before is not None and merkle.root(leaves[: before.size]) != before.root:
-        raise LedgerBroken("The log does not begin with what its last checkpoint says. It was changed, and is not signed.")
+    epoch, size = (last.epoch, last.position + 1) if last is not None else (1, 0)
+    leaves = ledger.leaves(session, epoch, size)
+    if last is None or not all(_begins_with(epoch, leaves, one) for one in before):
+        raise LedgerBroken(
+            "The log does not begin with what its last checkpoint says. It was changed, and is not signed."
+        )
+    known = newest(session, epoch)
+    if known is not None and known.size == size:
+        return known
     root = merkle.root(leaves)
     said = notes.CheckpointNote(signer.instance, last.tenant_id, last.epoch, size, root, now, last.sequence)
     note = notes.sign(said, signer.key)
@@ -119,24 +124,46 @@ def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
     return newest(session, last.epoch)
 
 
+def _signed_before(session: Session) -> list[Checkpoint | CheckpointNote]:
+    """The newest in this database, and the newest that is kept outside of it, where whoever changes the database does not
+    reach. To be read before the log, which may grow and be signed meanwhile."""
+    outside, known = outside_of(session), newest(session)
+    kept = outside.checkpoints(tenant_of(session), newest=True) if outside is not None else []
+    return [*(notes.read(note) for note in kept), *([known] if known is not None else [])]
+
+
+def _begins_with(epoch: int, leaves: list[bytes], point: Checkpoint | CheckpointNote) -> bool:
+    """Whether the epoch that goes on holds what was signed. An earlier one ended with a restore, and the log says so."""
+    held = point.epoch == epoch and point.size <= len(leaves) and merkle.root(leaves[: point.size]) == point.root
+    return held or point.epoch < epoch
+
+
 def _keeping(session: Session, note: str) -> Callable[[], None]:
     tenant, outside = tenant_of(session), outside_of(session)
     return (lambda: outside.keep_checkpoint(tenant, note)) if outside is not None else (lambda: None)
 
 
 def check(session: Session) -> None:
-    """Raises `LedgerBroken` when the log does not begin with what one of its own checkpoints says."""
-    leaves: dict[int, list[bytes]] = {}
-    for point in of(session):
-        if point.epoch not in leaves:
-            leaves[point.epoch] = ledger.leaves(session, point.epoch)
-        there = leaves[point.epoch]
-        if len(there) < point.size:
-            raise LedgerBroken(f"The log had {point.size} entries on {point.signed_at:%Y-%m-%d}; {len(there)} are left.")
-    for epoch, there in leaves.items():
-        sizes = {point.size: point.root for point in of(session) if point.epoch == epoch}
-        if any(merkle.root(there[:size]) != root for size, root in sizes.items()):
-            raise LedgerBroken(f"Epoch {epoch} of the log does not begin with what one of its checkpoints says.")
+    """Raises `LedgerBroken` when the log does not begin with what one of its own checkpoints says, or in the epoch that
+    goes on, one of those that are kept outside the database."""
+    outside = outside_of(session)
+    kept = [notes.read(note) for note in outside.checkpoints(tenant_of(session))] if outside is not None else []
+    points = {(point.epoch, point.size, point.root): point.signed_at for point in of(session)}
+    last = ledger.head(session)
+    epoch = last.epoch if last is not None else 1
+    points |= {(note.epoch, note.size, note.root): note.at for note in kept if note.epoch >= epoch}
+    leaves = {one: ledger.leaves(session, one) for one in {point[0] for point in points}}
+    for (one, size, _), signed_at in points.items():
+        if len(leaves[one]) < size:
+            raise LedgerBroken(
+                "The log had {size} entries on {day}; {left} are left.", size=size, day=f"{signed_at:%Y-%m-%d}",
+                left=len(leaves[one]),
+            )  # fmt: skip
+    for one, size, root in points:
+        if merkle.root(leaves[one][:size]) != root:
+            raise LedgerBroken(
+                "Epoch {number} of the log does not begin with what one of its checkpoints says.", number=str(one)
+            )
 
 
 def inclusion(session: Session, entry: LedgerEntry, point: Checkpoint) -> list[bytes]:
@@ -154,10 +181,11 @@ def place(session: Session, entry: LedgerEntry, point: Checkpoint) -> dict[str, 
     }
 
 
-def grown(session: Session, epoch: int, size: int) -> Grown:
+def grown(session: Session, epoch: int, size: int, root: str) -> Grown:
     """From a checkpoint that somebody holds to the newest of its epoch. Raises `CheckpointMissing`.
 
-    Only sizes that were signed are answered: nobody can hold another one, and each answer reads the whole log.
+    Only who can name the `root`, as the checkpoint spells it, is answered: whoever tried one size after the other would
+    learn how long a log is, and so in a small company whether anything is deleted. Each answer reads the whole log.
     """
     if not (0 < epoch <= MOST and 0 < size <= MOST):
         raise CheckpointMissing("This log knows of no such checkpoint. Its numbers are larger than any log.")
@@ -169,7 +197,9 @@ def grown(session: Session, epoch: int, size: int) -> Grown:
         )
     ).scalar_one_or_none()
     last = newest(session, epoch)
-    if known is None or last is None:
+    # In an address a plus stands for a space where it was not encoded.
+    holds = known is not None and b64encode(known.root).decode() == root.replace(" ", "+")
+    if not holds or last is None:
         raise CheckpointMissing("This log knows of no such checkpoint. If you hold one, the log was cut or restored.")
     question = (tenant_of(session), epoch, size, last.size)
     if question not in ANSWERS:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ARRAY, Row, Uuid, any_, delete, literal, select, update
 from sqlmodel import Field, Session, col
 
-from likeness.ground.db import Database, Moment, TenantRow, of_tenant, tenant_of
+from likeness.ground.db import Database, Moment, TenantRow, of_tenant, row_of, tenant_of
 from likeness.ground.errors import Forbidden, Gone, LikenessError
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -56,7 +57,7 @@ class LinkUsed(Gone):
 
 
 class FreshSignInNeeded(Forbidden):
-    """What cannot be taken back is done by somebody who proved a moment ago who they are."""
+    """What weighs much is done by somebody who proved a moment ago who they are."""
 
     title = "Please sign in once more"
 
@@ -89,8 +90,8 @@ class Caller:
         """Raises `FreshSignInNeeded`."""
         if now - self.authenticated_at > FRESH:
             raise FreshSignInNeeded(
-                "This cannot be taken back, so it is asked of somebody who signed in within the last five minutes. Nothing"
-                " was changed. Sign in once more, and then do it again."
+                "What cannot be taken back, hands out records, or decides who has access is asked of somebody who signed in"
+                " within the last five minutes. Nothing was changed. Sign in once more, and then do it again."
             )
 
 
@@ -169,6 +170,25 @@ def keep_link(
     )
 
 
+def make_code(session: Session, caller: Caller, now: datetime, lasting: timedelta) -> str:
+    """A token that lets the caller go on once on another device, in the place of the one before. Its row has the id of the
+    session that shows it: what goes on there is a part of that session, see `going_on`."""
+    screen = select(col(WebSession.id)).where(
+        col(WebSession.tenant_id) == tenant_of(session), col(WebSession.id) == caller.session
+    )
+    session.execute(screen.with_for_update())  # Two codes of one session are made one after the other.
+    session.execute(
+        delete(SignInLink).where(col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.id) == caller.session)
+    )
+    return make_link(session, caller.kind, caller.id, now, lasting, link=caller.session)
+
+
+def going_on(session: Session, token: str, now: datetime) -> WebSession | None:
+    """The session that shows this code; None where it has ended."""
+    screen = row_of(session, WebSession, shown) if (shown := link_id(session, token)) else None
+    return screen if screen is not None and screen.expires_at > now and not _asleep(screen, now) else None
+
+
 def promised(session: Session, token: str, now: datetime) -> tuple[Kind, UUID] | None:
     """Whom a link would sign in; None for one that signs nobody in. Consumes nothing."""
     found = session.execute(
@@ -225,8 +245,10 @@ def start_session(
     other: tuple[Kind, UUID] | None = None,
     authenticated_at: datetime | None = None,
     session_id: UUID | None = None,
+    until: datetime | None = None,
 ) -> str:
-    """A new session; returns the cookie's value. `other` is the same human's other part."""
+    """A new session; returns the cookie's value. `other` is the same human's other part. It ends after half a day, or
+    `until` then where it is a part of another one."""
     token = new_token(tenant_of(session))
     session.add(
         WebSession(
@@ -236,7 +258,7 @@ def start_session(
             kind=kind,
             subject_id=subject_id,
             created_at=now,
-            expires_at=now + SESSION_LIFETIME,
+            expires_at=until or now + SESSION_LIFETIME,
             authenticated_at=authenticated_at or now,
             seen_at=now,
             other_kind=other[0] if other else None,
@@ -253,22 +275,27 @@ def caller_of(db: Database, cookie: str | None, now: datetime, *, by_itself: boo
     if cookie is None or tenant is None:
         return None
     with db.transaction(tenant) as session:
+        # Every request asks this, so it reads the columns alone.
         row = session.execute(
-            select(WebSession).where(
+            select(
+                col(WebSession.id), col(WebSession.kind), col(WebSession.subject_id), col(WebSession.authenticated_at),
+                col(WebSession.seen_at), col(WebSession.other_kind), col(WebSession.other_id),
+            ).where(
                 col(WebSession.tenant_id) == tenant,
                 col(WebSession.token_hash) == token_hash(cookie),
                 col(WebSession.expires_at) > now,
             )
-        ).scalar_one_or_none()
+        ).one_or_none()  # fmt: skip
         if row is None or _asleep(row, now):
             return None
         if not by_itself and now - row.seen_at > NOTED:
-            row.seen_at = now
+            this = (col(WebSession.tenant_id) == tenant) & (col(WebSession.id) == row.id)
+            session.execute(update(WebSession).where(this).values(seen_at=now))
     other = (Kind(row.other_kind), row.other_id) if row.other_kind and row.other_id else None
     return Caller(tenant, Kind(row.kind), row.subject_id, row.id, row.authenticated_at, other)
 
 
-def _asleep(row: WebSession, now: datetime) -> bool:
+def _asleep(row: WebSession | Row[Any], now: datetime) -> bool:
     works_the_desk = {Kind.MEMBER, Kind.OPERATOR} & {row.kind, row.other_kind}
     return bool(works_the_desk) and now - row.seen_at > IDLE
 
@@ -302,13 +329,14 @@ def end_session(session: Session, session_id: UUID) -> None:
     )
 
 
-def end_sessions_of(session: Session, subject_id: UUID, *, keep: UUID | None = None) -> None:
-    """Signs somebody out everywhere but in the session `keep`, and voids the links they have not used."""
+def end_sessions_of(session: Session, *subjects: UUID, keep: UUID | None = None) -> None:
+    """Signs them out everywhere but in the session `keep`, and voids the links they have not used."""
+    theirs = any_(literal(list(subjects), ARRAY(Uuid())))
     for table in (WebSession, SignInLink):
-        statement = delete(table).where(col(table.tenant_id) == tenant_of(session), col(table.subject_id) == subject_id)
+        statement = delete(table).where(col(table.tenant_id) == tenant_of(session), col(table.subject_id) == theirs)
         session.execute(statement if keep is None else statement.where(col(table.id) != keep))
     # A session of their other part goes on without this one.
-    part = update(WebSession).where(col(WebSession.tenant_id) == tenant_of(session), col(WebSession.other_id) == subject_id)
+    part = update(WebSession).where(col(WebSession.tenant_id) == tenant_of(session), col(WebSession.other_id) == theirs)
     part = part if keep is None else part.where(col(WebSession.id) != keep)
     session.execute(part.values(other_kind=None, other_id=None))
 

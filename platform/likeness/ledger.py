@@ -50,6 +50,8 @@ SYSTEM = "system"
 CHAINED, TREE = 1, 2
 OPENED = "epoch.opened"
 CONTEXT = "ledger/detail"
+WAITING = "ledger"
+"""In a transaction: what it appends at its end."""
 DETAILS: Mapping[str, Mapping[str, type]] = {
     "consent.given": {"purpose": str, "notice": str, "language": str},
     "release.downloaded": {"headshots": int},
@@ -161,7 +163,10 @@ def record(
         objects=[str(one) for one in objects],
         detail_commit=told[0] if told else None,
     )
-    before_commit(session, lambda: _append(session, entry, told[1] if told else None, facts or {}))
+    if WAITING not in session.info:
+        session.info[WAITING] = []
+        before_commit(session, lambda: _append(session))
+    session.info[WAITING].append((entry, told[1] if told else None, facts or {}))
 
 
 def _told(
@@ -182,20 +187,23 @@ def _told(
     return sha256(salt + words).digest(), key.seal(salt + words, CONTEXT)
 
 
-def _append(session: Session, entry: LedgerEntry, sealed: bytes | None, facts: Mapping[str, str]) -> None:
+def _append(session: Session) -> None:
     lock(session)
-    last = head(session)
-    entry.epoch = last.epoch if last else 1
-    entry.position = last.position + 1 if last else 0
-    entry.sequence = last.sequence + 1 if last else 1
-    add(session, entry, facts)
-    if sealed is not None and entry.subject:
-        session.add(
-            LedgerDetail(
-                tenant_id=entry.tenant_id, employee_id=UUID(entry.subject), sequence=entry.sequence, sealed=sealed
+    last, waiting = head(session), session.info.pop(WAITING)
+    for entry, _, _ in waiting:
+        entry.epoch = last.epoch if last else 1
+        entry.position = last.position + 1 if last else 0
+        entry.sequence = last.sequence + 1 if last else 1
+        last = entry
+    add(session, *((entry, facts) for entry, _, facts in waiting))
+    for entry, sealed, _ in waiting:
+        if sealed is not None and entry.subject:
+            session.add(
+                LedgerDetail(
+                    tenant_id=entry.tenant_id, employee_id=UUID(entry.subject), sequence=entry.sequence, sealed=sealed
+                )
             )
-        )
-        session.flush()
+    session.flush()
 
 
 def lock(session: Session) -> None:
@@ -204,17 +212,21 @@ def lock(session: Session) -> None:
     session.execute(text("select pg_advisory_xact_lock(hashtextextended(:key, 7))"), key)
 
 
-def add(session: Session, entry: LedgerEntry, facts: Mapping[str, str] | None = None) -> None:
-    """Stores an entry whose place is known, under the lock, and tells the places outside the database."""
-    entry.leaf = leaf_hash(entry.data())
-    session.add(entry)
+def add(session: Session, *entries: tuple[LedgerEntry, Mapping[str, str]]) -> None:
+    """Stores entries whose places are known, each with its facts, under the lock, and tells the places outside the
+    database."""
+    for entry, _ in entries:
+        entry.leaf = leaf_hash(entry.data())
+        session.add(entry)
     session.flush()
     outside = outside_of(session)
     if outside is not None:
-        if entry.event in NARROWING:
-            _lay(session, outside, entry, facts or {})
-        newest = LogHead(entry.epoch, entry.position + 1, entry.sequence, entry.leaf)
-        after_commit(session, lambda: outside.note_head(entry.tenant_id, newest))
+        for entry, facts in entries:
+            if entry.event in NARROWING:
+                _lay(session, outside, entry, facts)
+        newest = entries[-1][0]
+        head = LogHead(newest.epoch, newest.position + 1, newest.sequence, newest.leaf)
+        after_commit(session, lambda: outside.note_head(newest.tenant_id, head))
 
 
 def _lay(session: Session, outside: Outside, entry: LedgerEntry, facts: Mapping[str, str]) -> None:
@@ -309,6 +321,6 @@ def verify(session: Session) -> int:
             chain = sha256(chain + entry.canonical()).digest()
             follows = follows and entry.hash == chain
         if not (follows or opens) or not numbered or entry.leaf != leaf_hash(entry.data()):
-            raise LedgerBroken(f"Entry {count} of the ledger does not follow from the one before it.")
+            raise LedgerBroken("Entry {number} of the ledger does not follow from the one before it.", number=str(count))
         last = entry.epoch, entry.position, entry.sequence
     return count

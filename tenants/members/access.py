@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from litestar import Request
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from likeness import machines
 from likeness.ground.db import PLATFORM, tenant_of, utc_now
 from likeness.ground.errors import Forbidden
 from likeness.identity import Caller, Kind
-from likeness.web.guards import kernel_of, signed_in
+from likeness.locale.marks import Term
+from likeness.web.guards import SAFE_METHODS, kernel_of, signed_in
 from tenants import bounds, suspension
 from tenants.members import members, permissions
 from tenants.members.permissions import Permission
-from tenants.models import Member
+from tenants.models import Member, Tenant
 
 SEEN_EVERY = timedelta(minutes=5)
+MEMBER, COMPANY = "likeness_member", "likeness_company"
 
 
 class RoleMissing(Forbidden):
@@ -56,19 +59,43 @@ def desk(
     """
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        member = permit(session, caller, permission, ends=ends)
+        member, company = _permitted(session, caller, permission, ends=ends)
         member_id = member.id
         due = member.seen_at is None or utc_now() - member.seen_at > SEEN_EVERY
         # Pages say who is signed in.
-        request.scope["likeness_member"] = member  # type: ignore[typeddict-unknown-key]
+        _scope(request)[MEMBER] = member
+        if request.method in SAFE_METHODS and company.left_at is None:
+            # A page is one look at its company: whatever asks for its row again finds the one that was read here. Whoever
+            # changes something may have waited for somebody else, and looks anew.
+            _scope(request)[COMPANY] = company
+        del company
         try:
             yield session, member
         except BaseException:
             # What is rolled back is not loaded any more.
-            request.scope.pop("likeness_member", None)  # type: ignore[typeddict-item]
+            _scope(request).pop(MEMBER, None)
+            _scope(request).pop(COMPANY, None)
             raise
         if due and caller.kind != Kind.MACHINE:
             members.seen(session, member_id, caller.session)  # Last, so that it holds no row that others wait for.
+
+
+def member_behind(request: Request[Any, Any, Any]) -> Member | None:
+    """Whom `desk` has let in for this request, if anybody."""
+    member = _scope(request).get(MEMBER)
+    return member if isinstance(member, Member) else None
+
+
+def company_behind(request: Request[Any, Any, Any]) -> Tenant | None:
+    """The company of that member, where the request only reads."""
+    company = _scope(request).get(COMPANY)
+    return company if isinstance(company, Tenant) else None
+
+
+def _scope(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """As ASGI has it: everybody may lay something into it, which its type does not know."""
+    scope: dict[str, Any] = cast("dict[str, Any]", request.scope)
+    return scope
 
 
 def check(request: Request[Any, Any, Any], permission: Permission) -> None:
@@ -79,6 +106,11 @@ def check(request: Request[Any, Any, Any], permission: Permission) -> None:
 
 def permit(session: Session, caller: Caller, permission: Permission, *, ends: bool = False) -> Member:
     """The member behind the caller. Raises `RoleMissing`, also for an operator inside a company."""
+    return _permitted(session, caller, permission, ends=ends)[0]
+
+
+def _permitted(session: Session, caller: Caller, permission: Permission, *, ends: bool) -> tuple[Member, Tenant]:
+    """With the company, which nearly every request asks for, in one statement."""
     if caller.tenant != tenant_of(session) or caller.kind not in (_kind_of(caller), Kind.MACHINE):
         raise _missing(permission)
     member_id = caller.id
@@ -86,21 +118,34 @@ def permit(session: Session, caller: Caller, permission: Permission, *, ends: bo
         key = machines.get(session, caller.id, utc_now())
         if permission not in set(key.scope) & permissions.FOR_MACHINES:
             raise KeyTooNarrow(
-                f"This key was not made to {permissions.WORDS[permission]} ({permission}). Nothing was changed."
+                "This key was not made to {words} ({permission}). Nothing was changed.",
+                words=Term(permissions.WORDS[permission]), permission=str(permission),
             )
         member_id = key.member_id
-    member = members.get(session, member_id)
+    member, company = _at_work(session, member_id)
     if member.disabled_at is not None or permission not in permissions.of(member.roles):
         raise _missing(permission)
     if member.departments is not None and permission in permissions.WHOLE_COMPANY:
         raise BoundToDepartments(
-            f"You work for some departments, and this changes something for everybody: to {permissions.WORDS[permission]}"
-            f" ({permission}) takes somebody who works for the whole company. Nothing was changed."
+            "You work for some departments, and this changes something for everybody: to {words} ({permission}) takes"
+            " somebody who works for the whole company. Nothing was changed.",
+            words=Term(permissions.WORDS[permission]), permission=str(permission),
         )
     if permission in permissions.BEGINS and not ends:
         suspension.check(session)
     bounds.bind_as(session, member.departments)
-    return member
+    return member, company
+
+
+def _at_work(session: Session, member_id: UUID) -> tuple[Member, Tenant]:
+    found = session.exec(
+        select(Member, Tenant)
+        .join(Tenant, col(Tenant.id) == col(Member.tenant_id))
+        .where(col(Member.tenant_id) == tenant_of(session), col(Member.id) == member_id)
+    ).one_or_none()
+    if found is None:
+        raise members.MemberMissing
+    return found
 
 
 def _kind_of(caller: Caller) -> Kind:

@@ -20,6 +20,7 @@ from likeness.ground.errors import Conflict, NotFound, Unprocessable
 from likeness.identity import Kind, make_link
 from likeness.kernel import Kernel
 from likeness.keys.keys import DataKey, KeyClass, KeyRef
+from likeness.locale.marks import N_
 from likeness.mail import mail
 from tenants import tenants
 from tenants.members import chains, letters, members
@@ -89,9 +90,9 @@ class HasAccess(Conflict):
 
 def ask(kernel: Kernel, company: UUID, email: str, *, operator: str, reason: str, now: datetime) -> UUID:
     """Opens transactions of its own. Raises `MemberMissing`, `ReasonMissing` and `NobodyToTell`."""
-    reason = one_line(reason, 500, "reason")
+    reason = one_line(reason, 500, N_("reason"))
     if len(reason) < SHORTEST:
-        raise ReasonMissing(f"Say in at least {SHORTEST} characters why: the company's legal reads it.")
+        raise ReasonMissing("Say in at least {n} characters why: the company's legal reads it.", n=SHORTEST)
     with kernel.db.transaction(company) as session:
         tenants.get(session)
         member = members.find(session, kernel.keys, email)
@@ -237,9 +238,9 @@ def ask_back(session: Session, kernel: Kernel, member_id: UUID, *, by: UUID, rea
         raise HasAccess("Their access did not end. Nothing was changed.")
     if any(one.member_id == member_id for one in returns(session, now)):
         raise ReturnAsked("Another operator confirms it on this page, or it ends by itself after fifteen minutes.")
-    reason = one_line(reason, 500, "reason")
+    reason = one_line(reason, 500, N_("reason"))
     if len(reason) < SHORTEST:
-        raise ReasonMissing(f"Say in at least {SHORTEST} characters why: whoever confirms reads it.")
+        raise ReasonMissing("Say in at least {n} characters why: whoever confirms reads it.", n=SHORTEST)
     return _enter(session, kernel, PLATFORM, member_id, by=by, reason=reason, now=now)
 
 

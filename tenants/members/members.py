@@ -17,8 +17,12 @@ from likeness import ledger, machines
 from likeness.ground.db import PLATFORM, oldest_first, row_of, tenant_of, utc_now
 from likeness.ground.errors import Conflict, Forbidden, Gone, NotFound, Unprocessable
 from likeness.identity import INVITED_LIFETIME, LINK_LIFETIME, Kind, end_sessions_of, keep_link, new_token
+from likeness.jobs import held
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef, blind_index
+from likeness.locale.languages import LANGUAGES, first_of
+from likeness.locale.marks import N_, Term
+from likeness.locale.words import Words, words
 from likeness.mail import mail
 from tenants import bounds
 from tenants.members import letters, permissions
@@ -82,6 +86,12 @@ class RolesExclude(Conflict):
     title = "These roles exclude each other"
 
 
+class LanguageNotThere(Unprocessable):
+    """The desk is not written in this language."""
+
+    title = "Nothing is written in this language"
+
+
 class NotBindable(Conflict):
     """Departments bound who sees names; who owns the company or reads acts works for all of it."""
 
@@ -96,6 +106,8 @@ class MemberProfile:
     """As they were written; what a query compares is on the row."""
     views: tuple[tuple[str, str], ...] = ()
     """See `views.py`."""
+    language: str = ""
+    """That they chose to read the desk in; empty where their browser says it."""
 
 
 def invite_member(
@@ -279,6 +291,19 @@ def seal_again(session: Session, keys: KeyFolder, member: Member, who: MemberPro
     session.add(member)
 
 
+def choose_language(session: Session, keys: KeyFolder, member_id: UUID, language: str) -> None:
+    """From now on the desk is read to them in this one. Raises `LanguageNotThere`."""
+    if language not in LANGUAGES:
+        raise LanguageNotThere("Choose one of the languages on this page.")
+    member = _one(session, member_id, locked=True)
+    seal_again(session, keys, member, replace(profile(keys, member), language=language))
+
+
+def words_of(keys: KeyFolder, member: Member, tenant: Tenant, browser: str | None = None) -> Words:
+    """In the language that they chose themselves, else in their browser's where it is known, else in their company's."""
+    return words(first_of(profile(keys, member).language, browser, tenant.language), tenant.time_zone)
+
+
 def all(session: Session, most: int | None = None, *, after: tuple[datetime, UUID] | None = None) -> list[Member]:
     """Oldest first; at most so many, those `after` the moment and the id of one."""
     query = select(Member).where(col(Member.tenant_id) == tenant_of(session))
@@ -311,7 +336,7 @@ def bind_to(session: Session, keys: KeyFolder, member_id: UUID, departments: Col
     member = _one(session, member_id, locked=True)
     if len(departments) > bounds.MOST:
         raise NotBindable(
-            f"Name at most {bounds.MOST} departments. Whoever works for more works for the whole company."
+            "Name at most {n} departments. Whoever works for more works for the whole company.", n=bounds.MOST
         )
     if departments:
         _check_bindable(member.roles)
@@ -340,7 +365,7 @@ def keep_part(session: Session, member: Member, role: str) -> Member:
 
 
 def disable(session: Session, member_id: UUID, now: datetime, *, caller: str) -> None:
-    """Signs the member out everywhere, at once. Raises `LastOwner`."""
+    """Signs the member out everywhere, at once, and nothing begins that they asked about others. Raises `LastOwner`."""
     desk = _desk(session)
     member = _of(desk, member_id)
     if member.disabled_at is not None:
@@ -350,8 +375,10 @@ def disable(session: Session, member_id: UUID, now: datetime, *, caller: str) ->
     session.add(member)
     session.flush()
     end_sessions_of(session, member.id)
+    theirs = [f"{Kind.MACHINE}:{key.id}" for key in machines.standing(session, now, member.id)]
+    stopped = held.forget_of(session, [f"{Kind.MEMBER}:{member.id}", *theirs])
     machines.revoke(session, now, member_id=member.id)
-    ledger.record(session, "member.disabled", caller=caller, objects=[member.id])
+    ledger.record(session, "member.disabled", caller=caller, objects=[member.id, *sorted(stopped)])
 
 
 def let_back(session: Session, member_id: UUID, *, by: UUID | Collection[UUID], caller: str) -> Member:
@@ -392,14 +419,15 @@ def _keep_one(desk: dict[UUID, Member], member: Member, taken: Collection[Role])
     others = [one for one in desk.values() if one.id != member.id and one.joined_at and one.disabled_at is None]
     if role in taken and not any(role in other.roles for other in others):
         raise LastOwner(
-            f"No other {role} has signed in yet. Make somebody else one first, and wait until they have signed in."
+            "No other {role} has signed in yet. Make somebody else one first, and wait until they have signed in.",
+            role=Term("owner") if role == Role.OWNER else role,
         )
 
 
 def _check_roles(tenant: UUID, roles: Collection[Role]) -> None:
     allowed = (Role.OPERATOR,) if tenant == PLATFORM else permissions.COMPANY_ROLES
     if not roles or not set(roles) <= set(allowed):
-        raise MemberRefused(f"Choose among the roles: {', '.join(allowed)}.")
+        raise MemberRefused("Choose at least one role, among those that there are.")
     if permissions.exclude_each_other(roles):
         raise RolesExclude(
             "One person works either with names (HR, brand) or with what was done (legal, auditor): whoever saw both could"
@@ -409,7 +437,7 @@ def _check_roles(tenant: UUID, roles: Collection[Role]) -> None:
 
 def address(email: str) -> str:
     """The address as typed, trimmed. Raises `MemberRefused`."""
-    typed = one_line(email, 254, "address")
+    typed = one_line(email, 254, N_("address"))
     # Whoever tries the program on a laptop may have no other address than one of the laptop itself.
     if mail_domain(re.sub(r"(?<=@)localhost$", "x.test", typed, flags=re.IGNORECASE)) is None:
         raise MemberRefused("This is not an e-mail address.")

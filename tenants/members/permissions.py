@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 
+from likeness.locale.marks import N_
 from tenants.models import Role
 
 
@@ -21,6 +22,7 @@ class Permission(StrEnum):
 
     COMPANY_READ = "company.read"
     COMPANY_CHANGE = "company.change"
+    ACCOUNTS_CHANGE = "accounts.change"
     MEMBERS_READ = "members.read"
     MEMBERS_CHANGE = "members.change"
     CREDITS_READ = "credits.read"
@@ -60,49 +62,61 @@ class Permission(StrEnum):
 P = Permission
 
 WORDS: Mapping[Permission, str] = {
-    P.COMPANY_READ: "see the company's terms",
-    P.COMPANY_CHANGE: "change the company's terms",
-    P.MEMBERS_READ: "see who works here",
-    P.MEMBERS_CHANGE: "invite members and change their roles",
-    P.CREDITS_READ: "see the credits",
-    P.LOOKS_READ: "see the looks",
-    P.LOOKS_CHANGE: "change the looks",
-    P.LOOKS_BIND: "say which departments a look is for",
-    P.BATCHES_READ: "see the batches",
-    P.BATCHES_CHANGE: "change a batch as a whole",
-    P.PEOPLE_READ: "see who is on the list and where everybody stands",
-    P.PEOPLE_CHANGE: "invite people and write to them",
-    P.PEOPLE_IMPORT: "import workbooks",
-    P.PEOPLE_PROVISION: "add joiners and remove leavers as your directory says (SCIM)",
-    P.LEAVERS_RULE: "say what follows when your directory tells that somebody joined or left",
-    P.HEADSHOTS_READ: "see and download headshots that their owners released",
-    P.HEADSHOTS_APPROVE: "approve released headshots, and ask for other ones",
-    P.APPROVAL_CHANGE: "say whether released headshots are approved before they are used",
-    P.ACTS_READ: "see erasures, certificates, holds and the ledger",
-    P.HOLDS_CHANGE: "place, confirm and lift holds",
-    P.REQUESTS_ENTER: "enter what somebody asked for by letter",
-    P.REQUESTS_DECIDE: "decide about what people ask for",
-    P.PEOPLE_ERASE: "delete people",
-    P.COMPANY_PACKAGE: "take what is handed back when the company leaves",
-    P.COMPANY_LEAVE: "have the company leave, with everything deleted",
-    P.PERSON_FIND: "find one person by name, which the log and the person's own record say",
-    P.CONCERNS_ANSWER: "read and answer what people say is wrong",
-    P.INSTALLATION_READ: "see the state of this installation",
-    P.COMPANIES_FOUND: "add a company",
-    P.COMPANIES_CHANGE: "change, suspend and close a company",
-    P.JOBS_REVIVE: "have a job that was given up tried again",
-    P.CREDITS_GRANT: "grant credits to a company",
-    P.MAILBOX_READ: "read the mailbox of this machine",
-    P.EMERGENCY_CONFIRM: "let somebody of a company in, together with another operator",
-    P.OPERATORS_CHANGE: "see who operates this installation, and end an operator's access or, two together, give it back",
-    P.ACCOUNT_CHANGE: "look after your own account",
+    P.COMPANY_READ: N_("see the company's terms"),
+    P.COMPANY_CHANGE: N_("change the company's terms"),
+    P.ACCOUNTS_CHANGE: N_("hand in the company's own sign-in"),
+    P.MEMBERS_READ: N_("see who works here"),
+    P.MEMBERS_CHANGE: N_("invite members and change their roles"),
+    P.CREDITS_READ: N_("see the credits"),
+    P.LOOKS_READ: N_("see the looks"),
+    P.LOOKS_CHANGE: N_("change the looks"),
+    P.LOOKS_BIND: N_("say which departments a look is for"),
+    P.BATCHES_READ: N_("see the batches"),
+    P.BATCHES_CHANGE: N_("change a batch as a whole"),
+    P.PEOPLE_READ: N_("see who is on the list and where everybody stands"),
+    P.PEOPLE_CHANGE: N_("invite people and write to them"),
+    P.PEOPLE_IMPORT: N_("import workbooks"),
+    P.PEOPLE_PROVISION: N_("add joiners and remove leavers as your directory says (SCIM)"),
+    P.LEAVERS_RULE: N_("say what follows when your directory tells that somebody joined or left"),
+    P.HEADSHOTS_READ: N_("see and download headshots that their owners released"),
+    P.HEADSHOTS_APPROVE: N_("approve released headshots, and ask for other ones"),
+    P.APPROVAL_CHANGE: N_("say whether released headshots are approved before they are used"),
+    P.ACTS_READ: N_("see erasures, certificates, holds and the ledger"),
+    P.HOLDS_CHANGE: N_("place, confirm and lift holds"),
+    P.REQUESTS_ENTER: N_("enter what somebody asked for by letter"),
+    P.REQUESTS_DECIDE: N_("decide about what people ask for"),
+    P.PEOPLE_ERASE: N_("delete people"),
+    P.COMPANY_PACKAGE: N_("take what is handed back when the company leaves"),
+    P.COMPANY_LEAVE: N_("have the company leave, with everything deleted"),
+    P.PERSON_FIND: N_("find one person by name, which the log and the person's own record say"),
+    P.CONCERNS_ANSWER: N_("read and answer what people say is wrong"),
+    P.INSTALLATION_READ: N_("see the state of this installation"),
+    P.COMPANIES_FOUND: N_("add a company"),
+    P.COMPANIES_CHANGE: N_("change, suspend and close a company"),
+    P.JOBS_REVIVE: N_("have a job that was given up tried again"),
+    P.CREDITS_GRANT: N_("grant credits to a company"),
+    P.MAILBOX_READ: N_("read the mailbox of this machine"),
+    P.EMERGENCY_CONFIRM: N_("let somebody of a company in, together with another operator"),
+    P.OPERATORS_CHANGE: N_(
+        "see who operates this installation, and end an operator's access or, two together, give it back"
+    ),
+    P.ACCOUNT_CHANGE: N_("look after your own account"),
 }
 
 EVERY_MEMBER = frozenset({P.COMPANY_READ, P.MEMBERS_READ, P.ACCOUNT_CHANGE})
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.OWNER: EVERY_MEMBER
-    | {P.COMPANY_LEAVE, P.COMPANY_CHANGE, P.MEMBERS_CHANGE, P.CREDITS_READ, P.APPROVAL_CHANGE, P.LOOKS_READ, P.LOOKS_BIND},
+    | {
+        P.COMPANY_LEAVE,
+        P.COMPANY_CHANGE,
+        P.ACCOUNTS_CHANGE,
+        P.MEMBERS_CHANGE,
+        P.CREDITS_READ,
+        P.APPROVAL_CHANGE,
+        P.LOOKS_READ,
+        P.LOOKS_BIND,
+    },
     Role.HR: EVERY_MEMBER
     | {
         P.CREDITS_READ,
@@ -144,6 +158,10 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     ),
 }
 
+ROLE_NAMES: Mapping[Role, str] = {
+    Role.OWNER: N_("Owner"), Role.HR: N_("HR"), Role.BRAND: N_("Brand"), Role.LEGAL: N_("Legal"),
+    Role.AUDITOR: N_("Auditor"), Role.OPERATOR: N_("Operator"),
+}  # fmt: skip
 COMPANY_ROLES = (Role.OWNER, Role.HR, Role.BRAND, Role.LEGAL, Role.AUDITOR)
 """In the order in which pages show them."""
 NAMES = frozenset({Role.HR, Role.BRAND})
@@ -158,6 +176,7 @@ WHOLE_COMPANY = frozenset(
         P.LEAVERS_RULE,
         P.MEMBERS_CHANGE,
         P.COMPANY_CHANGE,
+        P.ACCOUNTS_CHANGE,
         P.APPROVAL_CHANGE,
         P.COMPANY_PACKAGE,
     }
@@ -169,7 +188,7 @@ FOR_MACHINES = frozenset(Permission) - {
     # Whoever has a key has no name of their own: who works here, and what takes two people, is said by people.
     # What is said of somebody's picture is said by people, too.
     P.MEMBERS_CHANGE, P.ACCOUNT_CHANGE, P.HOLDS_CHANGE, P.COMPANY_CHANGE, P.LEAVERS_RULE, P.HEADSHOTS_APPROVE,
-    P.APPROVAL_CHANGE,
+    P.APPROVAL_CHANGE, P.ACCOUNTS_CHANGE,
     P.INSTALLATION_READ, P.COMPANIES_FOUND, P.COMPANIES_CHANGE, P.JOBS_REVIVE, P.CREDITS_GRANT, P.MAILBOX_READ,
     P.EMERGENCY_CONFIRM, P.OPERATORS_CHANGE,
 }  # fmt: skip
@@ -184,6 +203,7 @@ BEGINS = frozenset(
         P.LOOKS_CHANGE,
         P.LOOKS_BIND,
         P.COMPANY_CHANGE,
+        P.ACCOUNTS_CHANGE,
         P.MEMBERS_CHANGE,
     }
 )

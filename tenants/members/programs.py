@@ -12,6 +12,7 @@ from likeness import ledger, machines
 from likeness.ground.errors import Unprocessable
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
 from likeness.machines import KeyMissing, MachineKey
 from likeness.mail import mail
 from tenants import tenants
@@ -29,7 +30,9 @@ WARNED = timedelta(days=14)
 """Before the last day of a key its maker gets a mail."""
 
 
-NOT_BY_KEY = "no program's: exporting the ledger and legal's records, which takes a person who signed in a moment ago"
+NOT_BY_KEY = N_(
+    "no program's: exporting the ledger and legal's records, which takes a person who signed in a moment ago"
+)
 """Said wherever a key is given `acts.read`, whose words promise a member more."""
 
 
@@ -56,11 +59,11 @@ def make(
     if not scope or len(chosen) != len(set(scope)):
         raise MachineKeyRefused("Choose one or more things that the key is for, among those that you may do yourself.")
     if days is not None and not 0 < days <= LONGEST:
-        raise MachineKeyRefused(f"A key works for 1 to {LONGEST} days, or until it is revoked.")
+        raise MachineKeyRefused("A key works for 1 to {most} days, or until it is revoked.", most=LONGEST)
     if len(machines.standing(session, now, maker.id)) >= MOST:
-        raise MachineKeyRefused(f"You have {MOST} keys. Revoke one that is not used any more.")
+        raise MachineKeyRefused("You have {n} keys. Revoke one that is not used any more.", n=MOST)
     ends = None if days is None else now + timedelta(days=days)
-    named = one_line(name, 80, "name of the program")
+    named = one_line(name, 80, N_("name of the program"))
     key, token = machines.make(session, maker.id, named, chosen, now, expires_at=ends)
     ledger.record(session, "key.made", caller=f"member:{maker.id}", objects=[key.id])
     return key, token

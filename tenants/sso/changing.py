@@ -120,7 +120,7 @@ def _name(session: Session, provider: Provider, wanted: set[str]) -> None:
                 session.add(ProviderDomain(tenant_id=provider.tenant_id, provider_id=provider.id, domain=domain))
             session.flush()
     except IntegrityError:
-        raise DomainTaken(f"Another company has one of: {', '.join(sorted(wanted - there))}.") from None
+        raise DomainTaken("Another company has one of: {domains}.", domains=", ".join(sorted(wanted - there))) from None
 
 
 def _row(session: Session) -> Provider | None:

@@ -47,6 +47,15 @@ class MadeInKeycloak:
     wanted: WantedSignIn
 
 
+@dataclass(frozen=True)
+class ToldProvider:
+    """What people enter of Keycloak at their own provider."""
+
+    redirect: str
+    entity: str
+    """The name of the service in SAML."""
+
+
 def in_words(typed: str, *, needed: bool = False) -> WantedSignIn:
     """Domains with commas or spaces between them. Raises `DomainRefused`."""
     domains = plain(one for one in re.split(r"[\s,;]+", typed) if one)
@@ -66,6 +75,12 @@ def reach_of(kernel: Kernel) -> Reach | None:
     if not settings.keycloak_url or not settings.keycloak_setup_secret:
         return None
     return Reach(settings.keycloak_url, settings.keycloak_realm, client_secret=settings.keycloak_setup_secret)
+
+
+def at_the_provider(kernel: Kernel, alias: str) -> ToldProvider:
+    settings = kernel.settings
+    realm = f"{settings.keycloak_url.rstrip('/')}/realms/{settings.keycloak_realm}"
+    return ToldProvider(f"{realm}/broker/{alias}/endpoint", realm)
 
 
 @contextmanager

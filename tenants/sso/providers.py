@@ -28,6 +28,12 @@ class ProviderMissing(NotFound):
     title = "There is no such sign-in"
 
 
+class SignInEnded(Conflict):
+    """An operator ended the company's sign-in."""
+
+    title = "This sign-in has ended"
+
+
 class DomainRefused(Unprocessable):
     """It is no domain, or one that anybody may have an address of."""
 
@@ -101,18 +107,20 @@ def connect(
             session.flush()
     except IntegrityError:
         raise DomainTaken(
-            f"The company has a sign-in already, or another company has one of: {', '.join(sorted(domains))}."
+            "The company has a sign-in already, or another company has one of: {domains}.",
+            domains=", ".join(sorted(domains)),
         ) from None
     ledger.record(session, "provider.connected", caller=caller, objects=[provider.id])
     return provider
 
 
-def check_free(db: Database, wanted: Collection[str]) -> None:
-    """Raises `DomainTaken` where another company has one of these."""
+def check_free(db: Database, wanted: Collection[str], tenant: UUID = PLATFORM) -> None:
+    """Raises `DomainTaken` where another company than this one has one of these."""
     with db.transaction(PLATFORM) as session:
-        taken = session.exec(select(ProviderDomain.domain).where(col(ProviderDomain.domain).in_(wanted))).all()
+        others = (col(ProviderDomain.domain).in_(wanted), col(ProviderDomain.tenant_id) != tenant)
+        taken = session.exec(select(ProviderDomain.domain).where(*others)).all()
     if taken:
-        raise DomainTaken(f"Another company has: {', '.join(sorted(taken))}.")
+        raise DomainTaken("Another company has: {domains}.", domains=", ".join(sorted(taken)))
 
 
 def note(session: Session, provider: Provider, **at: datetime) -> None:
@@ -173,7 +181,7 @@ def check_organization(provider: Provider, proof: Proof) -> None:
     """The proof is about somebody of this company and of no other. Raises `SignInRefused`."""
     found: Sequence[str] = list(proof.organizations.values())
     if proof.issuer != provider.issuer:
-        raise SignInRefused("another issuer")
+        raise SignInRefused("issuer")
     if found != [provider.organization]:
         raise SignInRefused(
             "another organization" if found else "no organization",
@@ -191,7 +199,7 @@ def plain_domain(written: str) -> str:
     try:
         domain = idna.encode(written.strip().rstrip("."), uts46=True).decode().lower()
     except idna.IDNAError:
-        raise DomainRefused(f"{written[:100]!r} is not a domain.") from None
+        raise DomainRefused("{domain} is not a domain.", domain=repr(written[:100])) from None
     if "." not in domain:
-        raise DomainRefused(f"{written[:100]!r} is not a whole domain.")
+        raise DomainRefused("{domain} is not a whole domain.", domain=repr(written[:100]))
     return domain

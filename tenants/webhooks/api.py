@@ -11,6 +11,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
+from likeness import outbound
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.keys.keys import KeyFolder
@@ -20,7 +21,7 @@ from likeness.web.paging import ON_A_PAGE, After, Mark, Most, Page
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.models import Member
-from tenants.webhooks import deliveries, endpoints, outbound
+from tenants.webhooks import deliveries, endpoints
 from tenants.webhooks.deliveries import Delivery, Try
 from tenants.webhooks.endpoints import Endpoint
 

@@ -1,8 +1,9 @@
 """Deliveries: one message for one endpoint, written with what it tells of, sent by a job, and tried for a day.
 
-The message says which event it was, when, ids, and the company's newest signed checkpoint, so that whoever keeps it is a
-witness of the log. It is signed as Standard Webhooks has it. A receiver may get a message twice, under the same id: an
-answer that was lost is asked for again. Whatever is about a person hangs under them and goes with them.
+The message says which event it was, when and ids, and to whoever reads acts the company's newest signed checkpoint, so
+that whoever keeps it is a witness of the log. It is signed as Standard Webhooks has it. A receiver may get a message
+twice, under the same id: an answer that was lost is asked for again. Whatever is about a person hangs under them and
+goes with them.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from sqlalchemy import JSON, Column, delete, func
 from sqlmodel import Field, Session, col, select
 from standardwebhooks import Webhook
 
-from likeness import checkpoints
+from likeness import checkpoints, outbound
 from likeness.ground.db import Moment, TenantRow, belongs_to, newest_first, row_of, tenant_of, utc_now
 from likeness.ground.errors import Gone, NotFound
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
+from likeness.locale.marks import N_
+from likeness.outbound import ReceiverAnswer
 from tenants import tenants
-from tenants.members import members
+from tenants.members import members, permissions
+from tenants.members.permissions import Permission
 from tenants.models import Member
-from tenants.webhooks import endpoints, events, outbound
+from tenants.webhooks import endpoints, events
 from tenants.webhooks.endpoints import Endpoint
 from tenants.webhooks.events import Event
-from tenants.webhooks.outbound import ReceiverAnswer
 
 PAUSES = tuple(timedelta(seconds=one) for one in (5, 60, 5 * 60, 30 * 60, 3600, 2 * 3600))
 """After the first failure, the second and so on; the last one for all that follow: about fifteen tries in a day."""
@@ -55,6 +58,10 @@ class Try:
     seconds: float
 
 
+STATES = {"waiting": N_("waiting"), "delivered": N_("delivered"), "given up": N_("given up")}
+"""What pages call them."""
+
+
 class Delivery(TenantRow, table=True):
     __tablename__ = "webhook_delivery"
     __table_args__ = (belongs_to("webhook_endpoint", "endpoint_id"), belongs_to("employee", "employee_id"))
@@ -64,7 +71,7 @@ class Delivery(TenantRow, table=True):
     """Whom it is about, so that it goes with them; the message names the line of the list instead."""
     event: str
     body: str
-    """As it is sent: ids, a time, and a checkpoint."""
+    """As it is sent: ids, a time, and for some a checkpoint."""
     created_at: datetime = Moment()
     wanted_at: datetime = Moment()
     """Since when it is tried; sending it again begins a new day."""
@@ -100,7 +107,9 @@ def happened(session: Session, event: Event, ids: Mapping[str, UUID], now: datet
 def leave(
     session: Session, endpoint: Endpoint, event: Event, ids: Mapping[str, UUID], now: datetime, *, about: UUID | None = None
 ) -> Delivery:
-    point = checkpoints.newest(session)
+    # How long the log is tells whoever sees names whether somebody was deleted, or only said no.
+    reads = Permission.ACTS_READ in permissions.of(members.get(session, endpoint.member_id).roles)
+    point = checkpoints.newest(session) if reads else None
     body = {
         "type": str(event),
         "timestamp": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

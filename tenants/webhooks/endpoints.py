@@ -17,14 +17,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import JSON, Column, delete
 from sqlmodel import Field, Session, col, select
 
-from likeness import ledger
+from likeness import ledger, outbound
 from likeness.ground.db import Moment, TenantRow, after_commit, of_tenant, oldest_first, on_rollback, tenant_of
 from likeness.ground.errors import NotFound, Unprocessable
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from tenants.members import members, permissions
 from tenants.members.permissions import Permission
 from tenants.models import Member
-from tenants.webhooks import events, outbound
+from tenants.webhooks import events
 from tenants.webhooks.events import Event
 
 MOST = 10
@@ -96,7 +96,7 @@ def make(
     if not wanted or len(chosen) != len(set(wanted)):
         raise EndpointRefused("Choose one or more events, among those that you may see yourself.")
     if len(of_member(session, maker.id)) >= MOST:
-        raise EndpointRefused(f"You have {MOST} endpoints. Remove one that is not used any more.")
+        raise EndpointRefused("You have {n} endpoints. Remove one that is not used any more.", n=MOST)
     kept = Sealed(outbound.checked(url.strip(), networks), _secret())
     endpoint = Endpoint(
         id=uuid4(), tenant_id=tenant_of(session), member_id=maker.id, sealed=b"", events=chosen, created_at=now

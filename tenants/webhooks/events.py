@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from likeness.locale.marks import N_
 from tenants.members import permissions
 from tenants.members.permissions import Permission
 from tenants.models import Member
@@ -34,14 +35,14 @@ NEEDS: Mapping[Event, Permission] = {
     Event.CERTIFICATE_ISSUED: Permission.ACTS_READ,
 }
 WORDS: Mapping[Event, str] = {
-    Event.BATCH_IMPORTED: "a batch was imported",
-    Event.HEADSHOTS_READY: "somebody's headshots are made",
-    Event.HEADSHOT_RELEASED: "somebody released a headshot",
-    Event.HEADSHOT_APPROVED: "a released headshot was approved, where the company approves them",
-    Event.HEADSHOT_TAKEN_BACK: "a released headshot was taken back: delete your copy",
-    Event.ERASURE_DELETED: "an erasure has deleted what there was",
-    Event.CERTIFICATE_ISSUED: "a certificate was issued",
-    Event.TEST: "a test",
+    Event.BATCH_IMPORTED: N_("a batch was imported"),
+    Event.HEADSHOTS_READY: N_("somebody's headshots are made"),
+    Event.HEADSHOT_RELEASED: N_("somebody released a headshot"),
+    Event.HEADSHOT_APPROVED: N_("a released headshot was approved, where the company approves them"),
+    Event.HEADSHOT_TAKEN_BACK: N_("a released headshot was taken back: delete your copy"),
+    Event.ERASURE_DELETED: N_("an erasure has deleted what there was"),
+    Event.CERTIFICATE_ISSUED: N_("a certificate was issued"),
+    Event.TEST: N_("a test"),
 }
 
 OUTLIVES = frozenset({Event.HEADSHOT_TAKEN_BACK})

@@ -126,6 +126,60 @@ def test_hr_cannot_become_somebody_who_has_consented(kernel: Kernel) -> None:
     assert profile_of(kernel, stranger).email == NADIA[2]
 
 
+@pytest.mark.parametrize("alike", ["stra\u00df@company.example", "\u017ftrass@company.example"])
+def test_hr_cannot_become_by_an_address_that_only_looks_the_same(kernel: Kernel, app: Litestar, alike: str) -> None:
+    """A mail server keeps two mailboxes, so they are two for us: it is asked about, and nothing goes to the other one."""
+    own = "strass@company.example"
+    tenant, others = make_tenant(kernel), make_tenant(kernel)
+    for one in (tenant, others):
+        imported(kernel, one, (*NADIA[:2], own), invite=True)
+        run_jobs(kernel, tenant=one)
+    person = found(kernel, tenant, own)
+    assert person is not None
+    with kernel.db.transaction(tenant) as session:
+        give_consent(session, kernel, person)
+    assert imported(kernel, tenant, (*NADIA[:2], alike)).asked == 1
+    with TestClient(app) as hr:
+        sign_in_member(hr, kernel, tenant, Role.HR)
+        patch = hr.patch(f"/api/v1/employees/{person.roster_id}", json={"name": NADIA[1], "email": alike})
+        assert patch.json() == {"waits_for_their_word": True}
+    assert profile_of(kernel, person).email == own
+    (asked,) = letters(kernel, tenant, "address-asked")
+    assert (asked.to, alike in asked.text) == (own, True)
+    change = addresses_waiting(kernel, person)
+    with kernel.db.transaction(tenant) as session:
+        assert addresses.run_out(session, kernel.keys, session.merge(change), utc_now()), "the new one gets an empty page"
+    assert imported(kernel, others, (*NADIA[:2], alike)).asked == 0
+    (told,) = letters(kernel, others, "address-corrected")
+    assert told.to == own, "before there is consent the old address hears of it"
+
+
+def test_a_file_with_two_addresses_that_the_list_cannot_keep_apart_is_told_so(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    data = "Full name;E-mail\nAda Strass;strass@company.example\nBo Stra\u00df;stra\u00df@company.example"
+    merge = looked_at(kernel, tenant, data.encode(), "roster.csv")
+    assert [problem.code for problem in merge.reading.problems] == ["duplicate_email"] * 2
+
+
+def addresses_waiting(kernel: Kernel, person: Employee) -> AddressChange:
+    with kernel.db.transaction(person.tenant_id) as session:
+        return addresses.pending(session)[person.id]
+
+
+def test_a_file_that_says_the_new_address_again_takes_no_question_back(kernel: Kernel) -> None:
+    person, other = somebody(kernel), somebody(kernel)
+    tenant = person.tenant_id
+    head = "Employee ID;Full name;E-mail;Department\n"
+    for department in ("Design", "Sales"):
+        data = f"{head}{NADIA[0]};{NADIA[1]};{ELSE};{department}".encode()
+        imported_file(kernel, tenant, data, "roster.csv")
+        run_jobs(kernel, tenant=tenant)
+    assert addresses_waiting(kernel, person).outcome is None
+    assert (profile_of(kernel, person).email, profile_of(kernel, person).department) == (NADIA[2], "Sales")
+    assert len(letters(kernel, tenant, "address-asked")) == 1
+    assert profile_of(kernel, other).department is None
+
+
 def test_only_what_was_previewed_as_asked_is_asked_and_once(kernel: Kernel) -> None:
     person = somebody(kernel)
     data = (CASES / "readdress.csv").read_bytes()

@@ -17,6 +17,7 @@ from batch.models import Batch, Employee
 from batch.people import employees
 from batch.people.funnel import Stage
 from batch.reading import workbook
+from batch.reading.headings import FIELDS, meaning
 from batch.roster import batches, imports, naming, raw_workbooks
 from batch.roster.imports import ImportResult
 from batch.visit import invitations
@@ -24,6 +25,8 @@ from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.identity import LinkUnknown
 from likeness.kernel import Kernel
+from likeness.locale.languages import LANGUAGES
+from likeness.locale.words import words
 from likeness.mail import mail
 from tenants import credits, tenants
 from tests.factories import give_consent, make_tenant, run_jobs
@@ -318,6 +321,18 @@ def test_the_status_export_holds_no_formula(kernel: Kernel) -> None:
     sheet = openpyxl.load_workbook(io.BytesIO(status)).worksheets[0]
     assert all(cell.data_type != "f" for line in sheet.iter_rows() for cell in line)
     assert [cell.value for cell in sheet[2]][:4] == ["00001", person(1)[1], "p1@zebra.example", "+cmd|' /C calc'!A0"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_status_has_headings_in_its_readers_language_that_are_read_again(kernel: Kernel, language: str) -> None:
+    tenant, told = make_tenant(kernel), words(language).told
+    batch, _ = imported(kernel, tenant, person(1))
+    with kernel.db.transaction(tenant) as session:
+        status = batches.status_export(session, kernel.keys, batch.id, utc_now(), caller="member:x", told=told)
+    heads, line = ([cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(status)).worksheets[0])
+    found = [meaning(str(head)) for head in heads[:6]]
+    assert [one.field if one else "" for one in found] == [one for one in FIELDS if one != "language"], heads
+    assert (line[6] == "added") is (heads[6] == "Stage") is (language == "en")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04broken", b"%PDF-1.7", b"\0" * 1000, b"Name\nx"[:4] * 10])

@@ -46,6 +46,7 @@ def test_each_released_headshot_is_named_with_its_source_and_words_to_publish(ke
         headshots.release(session, alice.id, [own.id], utc_now())
         tenants.change(session, caller="test", language="de")
     with TestClient(app) as client:
+        client.headers["accept-language"] = "en"  # Whoever works there reads English, though their company is German.
         sign_in_member(client, kernel, alice.tenant_id, Role.BRAND)
         told = client.get("/api/v1/headshots/disclosure").json()
         assert (told["language"], told["accepted_at"]) == ("de", None)

@@ -133,11 +133,12 @@ def test_a_page_a_tally_and_those_in_need_are_what_the_whole_list_says(kernel: K
             assert abs(tally.age.oldest - max(ages)) < timedelta(milliseconds=1)
         assert sum(one.people for one in funnel.tallies(session, now)) == 12
         assert funnel.in_need(session, now, batch_id=batch.id) == funnel.attention(everybody, now) == everybody[:3]
-        also = [everybody[5].employee_id]
-        assert funnel.in_need(session, now, batch_id=batch.id, also=also) == [*everybody[:3], everybody[5]]
+        assert {stage: set(tally.needy) for stage, tally in tallies.items() if tally.needy} == {
+            Stage.FAILED: {one.employee_id for one in everybody[:3]}
+        }
     with kernel.db.transaction(other) as session:
         assert funnel.page(session, now, batch.id, 50) == funnel.tallies(session, now, batch_id=batch.id) == []
-        assert funnel.in_need(session, now, batch_id=batch.id, also=also) == []
+        assert funnel.in_need(session, now, batch_id=batch.id) == []
 
 
 def test_every_state_of_a_sitting_has_a_stage() -> None:
@@ -227,3 +228,4 @@ def test_what_is_enough_depends_on_the_way_that_each_agreed_to(kernel: Kernel) -
         assert [lines[one].enough for one in people] == [3, 6, 3]
         now = utc_now()
         assert funnel.in_need(session, now) == funnel.attention(lines.values(), now) == [lines[people[1]]]
+        assert [one for tally in funnel.tallies(session, now) for one in tally.needy] == [people[1]]

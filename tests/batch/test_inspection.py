@@ -378,7 +378,7 @@ def test_the_largest_picture_fits_into_the_child() -> None:
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 def test_flipped_bytes_never_raise(draw: st.DataObject) -> None:
     kind = draw.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "HEIF"]))
     data = bytearray(small_file(kind))
@@ -443,6 +443,7 @@ GREY, RED = (120, 120, 120), (200, 20, 20)
         (["left", "right"], [], "2 of 8: one from the front"),
         (["front"] * 7, [GREY] * 7, "7 of 8: one from the side"),
         (["front"] * 8, [GREY] * 8, "8 of 8: complete"),
+        (["front"] * 9, [GREY] * 9, "9 photos: complete"),
     ],
 )  # fmt: skip
 def test_the_meter_speaks_of_the_set(poses: list[str], dresses: list[Any], said: str) -> None:

@@ -43,6 +43,11 @@ def shape(said: str) -> str:
     return MOMENT.sub(lambda moment: moment[0][:10] if "T" in moment[0] else "T", said)
 
 
+def _as_often(answers: dict[str, tuple[int, str, int]]) -> bool:
+    asked = [statements for _, _, statements in answers.values()]
+    return max(asked) - min(asked) <= 1
+
+
 class Desk:
     """What HR finds of each in one world; everybody has to be found alike."""
 
@@ -56,13 +61,17 @@ class Desk:
     def alike(self, method: str, path: str, **said: Any) -> tuple[int, str]:
         """What everybody's answer is. The database is asked as often for each, or once less where a credit was charged,
         which does not come back."""
-        answers = {
-            way: self._asked(method, f"{API}/{path.format(line)}", line, **said) for way, line in self.lines.items()
-        }
-        asked = [statements for _, _, statements in answers.values()]
+        answers = self._asked_of_each(method, path, **said)
         assert len({answer[:2] for answer in answers.values()}) == 1, answers
-        assert max(asked) - min(asked) <= 1, answers
-        return next(iter(answers.values()))[:2]
+        status, text = next(iter(answers.values()))[:2]
+        if not _as_often(answers) and (method == "GET" or status >= 400):
+            # What is noted once a minute, or read once and kept, falls on one of them by chance, and not a second time.
+            answers = self._asked_of_each(method, path, **said)
+        assert _as_often(answers), answers
+        return status, text
+
+    def _asked_of_each(self, method: str, path: str, **said: Any) -> dict[str, tuple[int, str, int]]:
+        return {way: self._asked(method, f"{API}/{path.format(line)}", line, **said) for way, line in self.lines.items()}
 
     def _asked(self, method: str, path: str, line: str, **said: Any) -> tuple[int, str, int]:
         with self.counted() as statements:

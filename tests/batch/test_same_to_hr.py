@@ -6,8 +6,8 @@ Each of them is compared in everything that HR can read or try, byte for byte bu
 from __future__ import annotations
 
 import io
+import math
 import re
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,11 +22,12 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from batch.models import Batch, Consent, Employee
-from batch.visit import consents, invitations, mailing, reminders
+from batch.visit import concerns, consents, invitations, mailing, reminders
 from compliance import holds
 from compliance.erasure import erasures
-from compliance.models import Trigger
+from compliance.models import Certificate, Trigger
 from compliance.rights import attending
+from likeness import ledger
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.mail import mail
@@ -175,14 +176,17 @@ def test_whatever_hr_tries_is_answered_alike(world: World, hr: TestClient[Any], 
 
 
 def test_it_takes_the_same_time(world: World, hr: TestClient[Any]) -> None:
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(15):
+    """What an answer costs when nothing else runs: on a busy machine it takes more tries until each way has met such a
+    moment, and what really takes longer takes longer in all of them."""
+    least = dict.fromkeys(WAYS, math.inf)
+    for tries in range(150):
         for way, person in of_each(world).items():
             started = time.perf_counter()
             hr.get(f"{API}/employees/{person}")
-            seconds[way].append(time.perf_counter() - started)
-    medians = [statistics.median(one) for one in seconds.values()]
-    assert max(medians) < 2 * min(medians), seconds
+            least[way] = min(least[way], time.perf_counter() - started)
+        if tries >= 15 and max(least.values()) < 1.5 * min(least.values()):
+            break
+    assert max(least.values()) < 1.5 * min(least.values()), least
 
 
 def test_a_workbook_does_the_same_to_each(world: World, hr: TestClient[Any]) -> None:
@@ -245,7 +249,8 @@ SUMS = (
 )  # fmt: skip
 COSTS = (f"{API}/credits", f"{API}/credits/days", "/desk", "/desk/credits")
 """Sums of a whole company that say what the cluster made for it (decision 0008)."""
-PAGES = ("/desk", "/desk/people", "/desk/batches/{batch}", "/desk/credits", "/desk/headshots", "/desk/people/{person}")
+PAGES = ("/desk", "/desk/people", "/desk/batches/{batch}", "/desk/credits", "/desk/headshots", "/desk/people/{person}",
+         "/retention/{tenant}")  # fmt: skip
 
 
 def test_whatever_is_summed_up_says_the_same_in_a_company_of_one(kernel: Kernel, app: Litestar) -> None:
@@ -258,7 +263,7 @@ def test_whatever_is_summed_up_says_the_same_in_a_company_of_one(kernel: Kernel,
             person = str(one.people[way].roster_id)
             for path in (*(f"{API}/{name}" for name in SUMS), *PAGES):
                 kind = {"accept": "text/html"} if path in PAGES else {}
-                answer = client.get(path.format(batch=one.batch, person=person), headers=kind)
+                answer = client.get(path.format(batch=one.batch, person=person, tenant=one.tenant), headers=kind)
                 text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{20,}", "ID", answer.text)
                 text = MOMENT.sub("T", re.sub(r"\w+@zebra\.example", "a@z", text))
                 said.setdefault(path, {})[way] = f"{answer.status_code} {text}"
@@ -266,6 +271,67 @@ def test_whatever_is_summed_up_says_the_same_in_a_company_of_one(kernel: Kernel,
         assert "999" in said[path].pop("withdrew after headshots"), "what was made is paid for"
     told = {path: texts for path, texts in said.items() if len(set(texts.values())) > 1}
     assert not told, {path: different(texts) for path, texts in told.items()}
+
+
+def test_the_file_that_somebody_came_from_stays_its_day_whatever_they_do(kernel: Kernel, app: Litestar) -> None:
+    """HR may look at it again for 24 hours; a file that is gone before would say that somebody withdrew."""
+    told, left = {}, {}
+    for way in ("declined", "withdrew"):
+        one = World.__new__(World)
+        one.kernel, one.tenant, one.people = kernel, make_tenant(kernel), {}
+        with TestClient(app) as hr:
+            sign_in_member(hr, kernel, one.tenant)
+            files = {"workbook": ("p.csv", b"Full name;E-mail\nNadia Berg;nadia@zebra.example")}
+            made = hr.post(f"{API}/batches", files=files, data={"name": "Spring"}).json()
+            batch = made["batch"]["id"]
+            wish = {"digest": made["reading"]["digest"], "invite": True}
+            assert hr.post(f"{API}/batches/{batch}/commit", json=wish).status_code == 200
+            run_jobs(kernel, tenant=one.tenant)
+            with kernel.db.transaction(one.tenant) as session:
+                person = session.exec(select(Employee).where(Employee.tenant_id == one.tenant)).one()
+            one._goes(way, person)
+            run_jobs(kernel, tenant=one.tenant, ahead=timedelta(minutes=11))
+            paths = (f"{API}/batches/{batch}/problems", f"{API}/batches/{batch}/changes", f"/desk/batches/{batch}/preview")
+            told[way] = [(path.replace(batch, ""), hr.get(path).status_code) for path in paths]
+        with kernel.db.transaction(one.tenant) as session:
+            mine = select(Certificate).where(Certificate.tenant_id == one.tenant)
+            left[way] = [certificate.document["residuals"] for certificate in session.exec(mine)]
+    assert told["withdrew"] == told["declined"]
+    assert 410 not in dict(told["declined"]).values()
+    (residuals,) = left["withdrew"]
+    assert "raw workbooks of the company's list, sealed" in {one["what"] for one in residuals}, "the certificate says so"
+
+
+def test_what_somebody_wrote_to_hr_stays_there_whatever_they_do(kernel: Kernel, app: Litestar) -> None:
+    """HR would see a message vanish of who withdrew, whose line stays; its words go on under the line's new key."""
+    said: dict[str, list[str]] = {}
+    for way in ("declined", "withdrew"):
+        one = World.__new__(World)
+        one.kernel, one.tenant, one.people = kernel, make_tenant(kernel), {}
+        with kernel.db.transaction(one.tenant) as session:
+            person = make_employee(session, kernel, full_name="Nadia")
+            invitations.invite_all(session, [person.id], utc_now())
+        with TestClient(app) as hr:
+            member = sign_in_member(hr, kernel, one.tenant)
+            with kernel.db.transaction(one.tenant) as session:
+                first, second = (
+                    concerns.write(session, kernel.keys, person.id, "hr", "/visit/photos", words, "http://x", utc_now())
+                    for words in ("My desk is dark", "And so is the hall")
+                )
+                concerns.answer(session, kernel.keys, first.id, "hr", member.id, "Take a lamp", utc_now())
+            before = hr.get(f"{API}/concerns").json()
+            one._goes(way, person)
+            run_jobs(kernel, tenant=one.tenant, ahead=timedelta(minutes=11))
+            assert hr.get(f"{API}/concerns").json() == before, way
+            assert [each["concern"]["words"] for each in before] == ["And so is the hall", "My desk is dark"]
+            answer = hr.post(f"{API}/concerns/{second.id}/answer", json={"words": "It will be lit"})
+            said[way] = [str(answer.status_code), *(each["concern"]["answer"] for each in hr.get(f"{API}/concerns").json())]
+        with kernel.db.transaction(one.tenant) as session:
+            line = session.exec(select(Employee).where(Employee.tenant_id == one.tenant)).one()
+            assert len(concerns.of(session, kernel.keys, line.id)) == 2, "and they read it on their own page"
+            assert not [entry for entry in ledger.entries(session) if {str(first.id), str(second.id)} & set(entry.objects)]
+    assert said["withdrew"] == said["declined"]
+    assert "It will be lit" in said["withdrew"]
 
 
 def together(both: Sequence[str]) -> str:

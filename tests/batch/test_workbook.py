@@ -17,6 +17,7 @@ from openpyxl import Workbook, load_workbook
 
 from batch.reading import cells, headings, roster, sheets, workbook
 from batch.reading.workbook import Problem, Reading, WorkbookUnreadable, read
+from likeness.locale.marks import unpacked
 from likeness.sandbox.child import Children, Limits
 
 HEADINGS = ["Employee ID", "Name", "E-mail", "Department", "Location", "Manager e-mail", "Language"]
@@ -38,7 +39,7 @@ def parse(data: bytes, **about: Any) -> Reading:
     """Reads without a child, for the many small cases."""
     answer, _ = roster.parse(about, data)
     if "unreadable" in answer:
-        raise WorkbookUnreadable(answer["unreadable"])
+        raise WorkbookUnreadable(unpacked(answer["unreadable"]))
     return workbook.reading_of(answer)
 
 
@@ -592,10 +593,24 @@ HOSTILE = [
 def test_exported_cells_are_never_formulas() -> None:
     data = workbook.export(["=A", "B"], [[value, value] for value in HOSTILE])
     for row in load_workbook(io.BytesIO(data)).worksheets[0].iter_rows():
-        assert all(cell.data_type in ("s", "inlineStr") or cell.value is None for cell in row)
+        assert all(cell.data_type in ("s", "inlineStr") or cell.value in (None, 5) for cell in row)
     sheet = zipfile.ZipFile(io.BytesIO(data)).read("xl/worksheets/sheet1.xml")
     assert b"<f>" not in sheet
-    assert sheet.count(b't="inlineStr"') == sheet.count(b"<c ")
+    assert sheet.count(b't="inlineStr"') + sheet.count(b't="n"') == sheet.count(b"<c ")
+
+
+def test_an_exported_sheet_is_read_and_counted_as_a_sheet() -> None:
+    """Headings stand out and filter; whole numbers add up, and a number that is a name (00042) stays one."""
+    data = workbook.export(["People", "Employee ID"], [[1234567, "00042"], [-3, "=1"], [None, True]])
+    page = load_workbook(io.BytesIO(data)).worksheets[0]
+    assert all(cell.font.b for cell in page[1])
+    assert (page.freeze_panes, page.auto_filter.ref) == ("A2", "A1:B4")
+    assert [(cell.value, cell.data_type) for cell in page["A"]][1:3] == [(1234567, "n"), (-3, "n")]
+    assert page["A2"].number_format == "#,##0"
+    assert [cell.value for cell in page["B"]][1:] == ["00042", "=1", "True"]
+    for titles, arabic in ((["الاسم الكامل", "Site"], True), (["Reason", "القسم"], False)):
+        view = load_workbook(io.BytesIO(workbook.export(titles, []))).worksheets[0].sheet_view
+        assert bool(view.rightToLeft) is arabic
 
 
 def test_exported_csv_holds_nothing_that_is_calculated() -> None:

@@ -1,6 +1,7 @@
 """Every page as a picture: phone and desktop, light and dark. `make screenshots OUT=folder`.
 
-What is printed last is when each page was first painted, in a browser that had nothing of it yet.
+What is printed last is when each page was first painted, in a browser that had nothing of it yet, and what it weighs there
+without its pictures.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import argparse
 import io
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import openpyxl
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from batch.reading import workbook
 from likeness.ground.settings import Settings
@@ -185,29 +188,34 @@ def corrected(world: World, browser: Browser) -> bytes:
 
 PAINTED = """performance.getEntriesByName("first-contentful-paint")[0]?.startTime"""
 PAINT_SECONDS = 0.5
+WEIGHED = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource").filter(one =>
+    one.initiatorType === "xmlhttprequest" || /\\.(css|js|woff2)([?]|$)/.test(one.name)
+)].reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+MOST_BYTES = 150_000
+"""Of a page as it comes over the line, with its letters, scripts, styles and the parts it fetches at once."""
 SPEAK = """language => fetch("/visit/language", {method: "POST", redirect: "manual",
     headers: {"content-type": "application/x-www-form-urlencoded"}, body: "language=" + language})"""
 
 
 def shoot(
     world: World, browser: Browser, out: Path, only: str, sizes: list[str], schemes: list[str], language: str = ""
-) -> dict[str, float]:
-    """Seconds until the first paint of each page."""
-    wanted, painted = everywhere(world, browser), {}
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Seconds until the first paint of each page, and its bytes."""
+    wanted, painted, weights = everywhere(world, browser), dict[str, float](), dict[str, int]()
     for size in sizes:
         for scheme in schemes:
             for name, who, address in wanted:
                 if only and not any(part in name for part in only.split(",")):
                     continue
                 options: dict[str, Any] = {"viewport": SIZES[size], "color_scheme": scheme}
-                context = browser.new_context(**options, reduced_motion="reduce")
+                # Whoever works the desk and has chosen no language is read to in their browser's.
+                context = browser.new_context(**options, reduced_motion="reduce", locale=language or None)
                 if who:
                     context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
                 page = context.new_page()
                 page.goto(world.address + address)
-                while (first := page.evaluate(PAINTED)) is None:
-                    page.wait_for_timeout(20)
-                painted[f"{name} at {size}, {scheme}"] = first / 1000
+                painted[f"{name} at {size}, {scheme}"] = first_paint(page)
+                weights[f"{name} at {size}, {scheme}"] = page.evaluate(WEIGHED)
                 if language and address.startswith("/visit"):
                     page.evaluate(SPEAK, language)
                     page.goto(world.address + address)
@@ -221,16 +229,49 @@ def shoot(
                 if high > MOST_HIGH and size == "phone":
                     print(f"{name} at {size} is {high} px high")
                 context.close()
-    return painted
+    return painted, weights
 
 
-def say(painted: dict[str, float]) -> None:
+def first_paint(page: Page) -> float:
+    """Seconds."""
+    while (first := page.evaluate(PAINTED)) is None:
+        page.wait_for_timeout(20)
+    return float(first) / 1000
+
+
+def measure() -> dict[str, Any]:
+    """When each page is first painted on a phone, in a browser that has nothing of it yet; for `make bench`."""
+    painted = dict[str, float]()
+    with a_world() as (world, browser):
+        for name, who, address in everywhere(world, browser):
+            context = browser.new_context(viewport=SIZES["phone"])  # type: ignore[arg-type]
+            if who:
+                context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
+            page = context.new_page()
+            page.goto(world.address + address)
+            painted[name] = first_paint(page)
+            context.close()
+    slow = sorted(painted, key=lambda name: -painted[name])
+    return {
+        "pages": len(painted),
+        "median_s": painted[slow[len(slow) // 2]],
+        f"after_{PAINT_SECONDS}_s": sum(seconds > PAINT_SECONDS for seconds in painted.values()),
+        "slowest_s": {name: painted[name] for name in slow[:5]},
+    }
+
+
+def say(painted: dict[str, float], weights: dict[str, int]) -> None:
     slow = sorted(painted, key=lambda name: -painted[name])
     late = sum(seconds > PAINT_SECONDS for seconds in painted.values())
     middle = painted[slow[len(slow) // 2]]
     print(f"First paint of {len(painted)}: median {middle:.2f} s, {late} after {PAINT_SECONDS} s; the slowest:")
     for name in slow[:5]:
         print(f"  {painted[name]:.2f} s  {name}")
+    heavy = sorted(weights, key=lambda name: -weights[name])
+    over = sum(size > MOST_BYTES for size in weights.values())
+    print(f"Without pictures {over} weigh more than {MOST_BYTES:,} bytes; the heaviest:")
+    for name in heavy[:5]:
+        print(f"  {weights[name]:,}  {name}")
 
 
 def main() -> None:
@@ -239,9 +280,18 @@ def main() -> None:
     parser.add_argument("--only", default="", help="parts of names, with commas between")
     parser.add_argument("--size", choices=[*SIZES, "both"], default="both")
     parser.add_argument("--scheme", choices=["light", "dark", "both"], default="both")
-    parser.add_argument("--language", default="", help="in which pages of the visit are read")
+    parser.add_argument("--language", default="", help="in which pages of the visit and the desk are read")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
+    sizes = list(SIZES) if asked.size == "both" else [asked.size]
+    schemes = ["light", "dark"] if asked.scheme == "both" else [asked.scheme]
+    with a_world() as (world, browser):
+        say(*shoot(world, browser, asked.out, asked.only, sizes, schemes, asked.language))
+
+
+@contextmanager
+def a_world() -> Iterator[tuple[World, Browser]]:
+    """Companies in every state on a database of their own, served, and a browser."""
     home = Path(tempfile.mkdtemp(prefix="likeness-shoot-"))
     home.chmod(0o755)
     server = EmbeddedPostgres(home / "postgres")
@@ -253,9 +303,7 @@ def main() -> None:
         with served(kernel) as address, sync_playwright() as playwright:
             world = build(kernel, address)
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-            sizes = list(SIZES) if asked.size == "both" else [asked.size]
-            schemes = ["light", "dark"] if asked.scheme == "both" else [asked.scheme]
-            say(shoot(world, browser, asked.out, asked.only, sizes, schemes, asked.language))
+            yield world, browser
             browser.close()
         kernel.db.close()
     finally:

@@ -1,4 +1,5 @@
-"""Every page, by day and by night, against the rules of WCAG 2.2 AA that a machine can check (axe-core)."""
+"""Every page, by day and by night, against the rules of WCAG 2.2 AA that a machine can check (axe-core), and what it weighs
+for who comes for the first time."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as NothingHappened
 
 import dashboard
@@ -20,7 +21,8 @@ from compliance.rights import packages
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tests.browser.contrast import Contrast
-from tests.browser.shoot import ARGS, CHROMIUM, SIZES, everywhere, pages, to_sign
+from tests.browser.shoot import ARGS, CHROMIUM, MOST_BYTES, SIZES, everywhere, pages, to_sign
+from tests.browser.wire import Wire
 from tests.browser.world import World, build, cookie_of, served
 from tests.handed_in import make_headshots, make_person
 
@@ -30,6 +32,8 @@ HIGHEST = 5000
 """Pixels of a page on a phone; what is longer shows its beginning first."""
 HIGHEST_ON_PHONE = {"desk-batch": 4000, "desk-batch-crowded": 4500}
 """Of pages that grow with what happens: the one with all that can stand on it at once stays under the bar as well."""
+LEAST_BYTES = 50_000
+"""Of letters, styles and scripts alone, so that a page that has them from an earlier one is noticed."""
 EVERY_COMPANY = ("operations-companies", "operations-mail", "operations-mailbox")
 """They show the companies of all tests, and so no height of their own."""
 VIEWS: tuple[tuple[str, Literal["light", "dark"]], ...] = (
@@ -46,6 +50,12 @@ CUT = """[...document.querySelectorAll("main :is(h1, h2, p, li, button, label, a
     return box.width > 2 && box.height > 2 && one.checkVisibility() && !one.closest(".scroll, .hidden-visually, video")
         && (box.left < -1 || box.right > innerWidth + 1);
 }).map(one => one.outerHTML.slice(0, 120))"""
+# Addresses that were broken at a hyphen of the company's name, where a row is to be one line high.
+BROKEN = """[...document.querySelectorAll("td .address")].filter(one =>
+    one.offsetHeight > 1.5 * parseFloat(getComputedStyle(one).lineHeight)).map(one => one.innerText)"""
+# A browser's own arrow lies on the border of a menu that is read from the right.
+ARROWS = """[...document.querySelectorAll("select")].filter(one => getComputedStyle(one).appearance !== "none")
+    .map(one => one.outerHTML.slice(0, 80))"""
 # Each broken rule with the first element that breaks it. The contrast is looked at by itself.
 FAULTS = """rules => axe.run(document, {
     runOnly: rules, resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}},
@@ -75,14 +85,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def test_no_page_breaks_a_rule(world: World, browser: Browser) -> None:
-    """On a phone and on a large screen, by day and by night."""
-    faults, contrast = [], Contrast()
+def test_no_page_breaks_a_rule_or_is_heavy(world: World, browser: Browser) -> None:
+    """On a phone and on a large screen, by day and by night; its weight is what all four of them ask for."""
+    faults, contrast, weights = [], Contrast(), dict[str, int]()
     context = browser.new_context(reduced_motion="reduce")
     context.add_init_script(AXE.read_text())
     page = context.new_page()
+    wire = Wire(page)
     for number, (name, who, address) in enumerate(everywhere(world, browser)):
         context.clear_cookies()
+        wire.begin()
         if who:
             context.add_cookies([cookie_of(world, who)])  # type: ignore[list-item]
         # Each page begins with the view that the one before ended with.
@@ -90,6 +102,7 @@ def test_no_page_breaks_a_rule(world: World, browser: Browser) -> None:
         set_up(page, *views[0])
         page.goto(world.address + address)
         faults += broken(page, name, contrast, views)
+        weights[name] = wire.bytes()
     context.clear_cookies()
     context.add_cookies([cookie_of(world, "hr")])  # type: ignore[list-item]
     for name in people_states(world, page):
@@ -97,6 +110,12 @@ def test_no_page_breaks_a_rule(world: World, browser: Browser) -> None:
     context.close()
     assert len(contrast.known) > 1000
     assert not faults, "\n".join(faults)
+    light_enough(weights)
+
+
+def light_enough(weights: dict[str, int]) -> None:
+    """Each page brought its own letters, styles and scripts, and is under the bar with them."""
+    assert {name: size for name, size in weights.items() if not LEAST_BYTES < size < MOST_BYTES} == {}
 
 
 def set_up(page: Page, size: str, scheme: Literal["light", "dark"]) -> None:
@@ -122,6 +141,8 @@ def broken(
         bar = HIGHEST_ON_PHONE.get(name, HIGHEST) if size == "phone" else HIGHEST
         if high > bar and name not in EVERY_COMPANY:
             faults.append(f"{name}, {size}: {high} px high")
+        if size == "desktop":
+            faults += [f"{name}: an address in two lines: {one}" for one in page.evaluate(BROKEN)]
     return faults
 
 
@@ -193,11 +214,12 @@ def people_states(world: World, page: Page) -> Iterator[str]:
     yield "people-undone"
 
 
-def test_no_page_of_the_visit_is_too_wide_from_right_to_left(world: World, browser: Browser) -> None:
-    """On a phone, in Arabic, where words are as long as their own letters make them."""
+def test_no_page_of_the_visit_is_too_wide_or_heavy_from_right_to_left(world: World, browser: Browser) -> None:
+    """On a phone, in Arabic, where words are as long as their own letters make them, and letters weigh the most."""
     faults = []
     context = browser.new_context(reduced_motion="reduce", viewport=SIZES["phone"])
-    page, read = context.new_page(), set[str]()
+    page, read, weights = context.new_page(), set[str](), dict[str, int]()
+    wire = Wire(page)
     for name, who, address in [*pages(world), ("visit-sign", "consent", to_sign(world, browser))]:
         if not address.startswith(("/visit", "/i/", "/a/", "/gone/", "/retention/")):
             continue
@@ -207,6 +229,7 @@ def test_no_page_of_the_visit_is_too_wide_from_right_to_left(world: World, brows
         if who and who not in read:
             context.request.post(f"{world.address}/visit/language", form={"language": "ar"}, max_redirects=0)
             read.add(who)
+        wire.begin()
         page.goto(world.address + address + ("" if who else "?language=ar"))
         if page.evaluate("document.documentElement.dir") != "rtl":
             faults.append(f"{name}: not from right to left")
@@ -215,9 +238,42 @@ def test_no_page_of_the_visit_is_too_wide_from_right_to_left(world: World, brows
             faults.append(f"{name}: {wide} px too wide, {high} px high")
         cut = page.evaluate(CUT)
         faults += [f"{name}: beyond the edge: {one}" for one in cut]
+        faults += [f"{name}: an arrow on the border: {one}" for one in page.evaluate(ARROWS)]
+        page.evaluate("document.fonts.ready.then(() => 0)")
+        weights[name] = wire.bytes()
     context.close()
     assert len(read) > 10
     assert not faults, "\n".join(faults)
+    light_enough(weights)
+
+
+LINES = """[...document.querySelectorAll(".shot .acts")].map(acts => {
+    const within = [...acts.children].filter(one => getComputedStyle(one).position !== "absolute");
+    const middles = within.map(one => one.getBoundingClientRect()).map(box => Math.round(box.top + box.height / 2));
+    return new Set(middles).size;
+})"""
+
+
+def test_what_can_be_done_with_a_headshot_stands_in_one_line_beneath_it(world: World, browser: Browser) -> None:
+    """Two pictures beside each other on a phone: the heart is on the picture, across from the tick, as large as a thumb."""
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 390, "height": 800}, has_touch=True)
+    context.add_cookies([cookie_of(world, "choose")])  # type: ignore[list-item]
+    page = context.new_page()
+    page.goto(f"{world.address}/visit/headshots")
+    lines = page.evaluate(LINES)
+    assert len(lines) == 6
+    # The one that was released can be taken back, which takes words.
+    assert sorted(lines) == [1, 1, 1, 1, 1, 2]
+    heart, card = page.locator("[id^=heart-]").first, page.locator(".shot").first
+    of_heart, of_card = heart.bounding_box(), card.bounding_box()
+    assert of_heart is not None
+    assert of_card is not None
+    assert min(of_heart["width"], of_heart["height"]) >= 44
+    assert of_heart["y"] < of_card["y"] + of_card["width"] / 2
+    was = heart.get_attribute("aria-pressed")
+    heart.click()
+    expect(heart).to_have_attribute("aria-pressed", "false" if was == "true" else "true")
+    context.close()
 
 
 @pytest.mark.parametrize("language", ["de", "ar"])

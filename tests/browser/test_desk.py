@@ -19,10 +19,12 @@ from batch.visit import invitations
 from likeness import identity
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from likeness.web.guards import cookie_name
+from tenants.models import CUTOUT
 from tests.browser.keyboard import hand_in, reached, watched
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
-from tests.factories import give_consent, make_member, make_tenant
+from tests.factories import give_consent, make_employee, make_member, make_tenant
 from tests.handed_in import make_headshots
 
 pytestmark = [
@@ -90,5 +92,69 @@ def test_one_person_imports_500_invites_them_watches_them_and_downloads_by_keybo
         assert sum("Person-Number" in name for name in archive.namelist()) == 1
         assert archive.testzip() is None
         assert time.monotonic() - began < WITHIN
+        assert complaints == []
+        browser.close()
+
+
+def test_a_long_department_takes_no_room_from_names_and_nothing_is_to_press_before_a_tick(kernel: Kernel) -> None:
+    """At the width of a large and of a small desk: a short name stands in one line, the menu's names beside the account."""
+    tenant = make_tenant(kernel, name="Northlight Optics")
+    admin = make_member(kernel, tenant)
+    long = "Department for Cross-Functional Strategic Enablement, Transformation and Continuous Improvement EMEA"
+    with kernel.db.transaction(tenant) as session:
+        for number, name in enumerate(("Sæunn Eriksson", "Bruno Ivanova", "Ada Adeyemi")):
+            address = f"somebody.{number}@northlight-optics.example"
+            make_employee(session, kernel, full_name=name, email=address, department=long, site="Zürich")
+        cookie = identity.start_session(session, identity.Kind.MEMBER, admin.id, utc_now())
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        for width in (1024, 1440):
+            page, complaints = watched(browser.new_context(viewport={"width": width, "height": 900}))
+            page.context.add_cookies([{"name": cookie_name(kernel.settings), "value": cookie, "url": address}])
+            page.goto(f"{address}/desk/people")
+            rows = page.locator("tbody tr")
+            assert [row.bounding_box()["height"] < 48 for row in rows.all()] == [True] * 3  # type: ignore[index]
+            assert page.locator("td.team a").first.get_attribute("title") == long
+            assert page.locator(".bar > .wide").bounding_box()["height"] < 72  # type: ignore[index]
+            looks = "getComputedStyle(document.querySelector('.bulk .acts > .button')).backgroundColor"
+            quiet = page.evaluate(looks)
+            rows.first.locator("input").check()
+            page.wait_for_timeout(400)
+            assert quiet == "rgba(0, 0, 0, 0)" != page.evaluate(looks)
+            assert complaints == []
+        browser.close()
+
+
+def test_a_colour_is_typed_or_chosen_and_only_what_the_wall_is_made_of_is_asked_for(kernel: Kernel) -> None:
+    tenant = make_tenant(kernel, name="Northlight Optics", recipes=[CUTOUT])
+    admin = make_member(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        cookie = identity.start_session(session, identity.Kind.MEMBER, admin.id, utc_now())
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        page, complaints = watched(browser.new_context(viewport={"width": 1440, "height": 900}))
+        page.context.add_cookies([{"name": cookie_name(kernel.settings), "value": cookie, "url": address}])
+        page.goto(f"{address}/desk/looks")
+        page.get_by_text("Add a look").click()
+        typed, chooser, picture = (
+            page.locator("#look-colour"),
+            page.locator("[data-colour-of]"),
+            page.locator("#look-picture"),
+        )
+        typed.fill("0B5D4C")
+        expect(chooser).to_have_value("#0b5d4c")
+        chooser.fill("#123456")
+        expect(typed).to_have_value("#123456")
+        expect(picture).to_be_hidden()
+        page.get_by_text("A picture of your own").click()
+        expect(picture).to_be_visible()
+        expect(typed).to_be_hidden()
+        page.get_by_text("The drawn office").click()
+        expect(picture).to_be_hidden()
+        page.get_by_text("One even colour").click()
+        typed.fill("0B5D4C")
+        page.locator("#look-name").fill("Brand")
+        page.get_by_role("button", name="Add this look").click()
+        expect(page.get_by_text("#0b5d4c")).to_be_visible()
         assert complaints == []
         browser.close()

@@ -17,7 +17,7 @@ from likeness.web.guards import cookie_name
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant
-from tests.handed_in import make_photos
+from tests.handed_in import make_headshots, make_person, make_photos
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -154,4 +154,32 @@ def test_whatever_has_the_focus_in_a_live_part_has_it_after_the_part_was_fetched
         page.wait_for_timeout(100)
         assert page.is_checked(f"#t-{people[3].roster_id}")
         assert page.evaluate("document.activeElement.id") == f"p-{people[2].roster_id}"
+        browser.close()
+
+
+def test_whoever_is_signed_out_meanwhile_reads_so_where_they_pressed(kernel: Kernel) -> None:
+    person = make_person(kernel)
+    make_headshots(kernel, person, 8)
+    with kernel.db.transaction(person.tenant_id) as session:
+        value = start_session(session, Kind.EMPLOYEE, person.id, utc_now())
+    with served(kernel) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = browser.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+        context.add_cookies([{"name": cookie_name(kernel.settings), "value": value, "url": address}])
+        page = context.new_page()
+        page.goto(f"{address}/visit/headshots")
+        page.locator("[data-pick]").nth(1).check()
+        context.clear_cookies()
+        page.locator("[id^=heart-]").last.click()
+        expect(page.locator("#messages")).to_contain_text("Please sign in")
+        expect(page.locator("#messages")).to_be_in_viewport()
+        assert page.locator("[data-pick]:checked").count() == 1
+        # What a page fetches by itself says it too, and not anew each time.
+        page.evaluate("document.getElementById('messages').replaceChildren()")
+        page.evaluate(PART.format("/visit/fates", "strip"))
+        expect(page.locator("#messages .say")).to_have_count(1)
+        page.evaluate("document.querySelector('#messages .say').id = 'first'")
+        page.evaluate(PART.format("/visit/fates", "strip"))
+        settled(page)
+        expect(page.locator("#first")).to_have_count(1)
         browser.close()

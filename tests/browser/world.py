@@ -347,7 +347,7 @@ def workbook_of(names: list[str]) -> bytes:
     assert sheet is not None
     sheet.append(["Employee ID", "Full name", "E-mail", "Department"])
     for number, name in enumerate(names, 1):
-        sheet.append([f"{number:04}", name, f"new{number}.{uuid4().hex[:6]}@northlight.example", "Design"])
+        sheet.append([f"{number:04}", name, f"new{number}.{uuid4().hex[:6]}@north-light-optics.example", "Design"])
     sheet.append(["0099", "Broken Address", "not an address", "Design"])
     sheet.append(["0100", "Typing Error", "typing.error@gmial.com", "Design"])
     out = io.BytesIO()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, text
@@ -115,3 +117,8 @@ def gone_on(kernel: Kernel, person: Employee, ahead: timedelta = AFTER_THE_PAUSE
         with kernel.db.transaction(person.tenant_id) as session:
             session.execute(text("update job set due = now() where due is not null"))
         run_jobs(kernel, tenant=person.tenant_id)
+
+
+def root_of(point: dict[str, Any]) -> str:
+    """As the checkpoint spells it."""
+    return b64encode(point["root"]).decode()

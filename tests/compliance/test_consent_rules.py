@@ -38,7 +38,7 @@ from likeness.mail import mail
 from likeness.mail.mail import Mail, read
 from tenants import tenants
 from tenants.models import CUTOUT
-from tests.compliance.people import full_person, make_weights
+from tests.compliance.people import full_person, make_weights, root_of
 from tests.dashboard.markup import get, to_sign
 from tests.factories import give_consent, make_employee, run_jobs, sign_in_employee
 from tests.handed_in import keep, make_headshots, make_person, make_photos
@@ -345,7 +345,7 @@ def _witnessed(kernel: Kernel, client: TestClient[Any], person: Employee, receip
             log.write_bytes(b"\n".join(there) + b"\n")
             assert verifier.main(["log", str(log), *pinned, "--checkpoint", str(kept)]) == status
     point = verifier.kept(receipt.read_bytes(), verifier.Pin(signing.published(kernel)))
-    grown = client.get(f"/api/v1/logs/{point['tenant']}/{point['epoch']}/{point['size']}")
+    grown = client.get(f"/api/v1/logs/{point['tenant']}/{point['epoch']}/{point['size']}", params={"root": root_of(point)})
     (answer := receipt.with_name("answer.json")).write_text(grown.text)
     assert verifier.main(["extends", str(receipt), str(answer), *pinned]) == 0
     answer.write_text(json.dumps(grown.json() | {"consistency": ["00" * 32]}))

@@ -100,6 +100,7 @@ def test_a_part_of_the_log_leaves_in_four_forms_and_its_proofs_hold(
         book = openpyxl.load_workbook(io.BytesIO(client.get("/api/v1/ledger/export", params={"form": "xlsx"}).content))
         cells = [[cell.value for cell in row] for page in book.worksheets for row in page.iter_rows(min_row=2)]
         assert len(book.worksheets) > 2
+        assert all(page["A1"].font.b and page.column_dimensions["B"].width > 20 for page in book.worksheets)
         assert [int(row[0]) for row in cells] == list(range(1, len(cells) + 1))
         assert all(page.max_row <= 5 and page.cell(1, 1).value == "number" for page in book.worksheets)
         for bad in ({"form": "pdf"}, {"since": "31.3.2027"}, {"person": "Nadia"}, {"since": today, "until": gone}):

@@ -20,7 +20,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 from pyhanko.pdf_utils.reader import PdfFileReader
 from sqlalchemy import text
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from batch.models import Employee
 from batch.roster import listings
@@ -28,7 +28,7 @@ from batch.sittings import sittings
 from compliance import departed, holds, repeating
 from compliance.desk import leaving
 from compliance.erasure import certifying, erasures, replay
-from compliance.models import Erasure, ErasureState, Trigger
+from compliance.models import Certificate, Erasure, ErasureState, Trigger
 from compliance.proof import certificates, signing, verifier
 from compliance.proof.paper import sealing
 from compliance.rights import attending
@@ -279,6 +279,37 @@ def _lost_and_given_back(
     assert replay.after_restore(kernel).certificates >= 4
     assert client.get(f"{API}/departures/{receipt}").json()["certificate"] == shown["certificate"]
     assert client.get(f"/left/{receipt}/certificate/2/pdf").content.startswith(b"%PDF")
+
+
+def test_a_process_that_dies_while_it_stores_a_companys_certificate_leaves_nothing_undone(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept outside the database already, and the next start has the company gone by it."""
+
+    class Killed(BaseException):
+        pass
+
+    def keep_and_die(session: Session, kernel: Kernel, made: Certificate, about: dict[str, Any]) -> None:
+        kept(session, kernel, made, about)
+        if "departure" in about:
+            raise Killed
+
+    alice, kept = full_person(kernel), certifying.keep
+    tenant = alice.tenant_id
+    owner = make_member(kernel, tenant, Role.OWNER)
+    with kernel.db.transaction(tenant) as session:
+        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(certifying, "keep", keep_and_die)
+        gone_on(kernel, alice)
+    with kernel.db.transaction(tenant) as session:
+        assert tenants.get(session).left_at is None
+    assert replay.after_restore(kernel).certificates >= 1
+    with kernel.db.transaction(tenant) as session, pytest.raises(tenants.TenantMissing):
+        tenants.get(session)
+    gone_on(kernel, alice)
+    with kernel.db.transaction(tenant) as session:
+        assert len(session.exec(select(Certificate.id).where(col(Certificate.departure_id).is_not(None))).all()) == 1
 
 
 def test_a_hold_keeps_the_company_and_an_owner_may_call_it_off(kernel: Kernel, client: TestClient[Any]) -> None:

@@ -332,6 +332,19 @@ def test_somebody_with_no_data_gets_one_too_and_a_stranger_none(kernel: Kernel, 
         next(packages.pieces(kernel, nobody.tenant_id, alice.id, utc_now(), caller="system"))
 
 
+def test_without_the_signer_nothing_is_begun_and_the_person_is_told(
+    kernel: Kernel, app: Litestar, alice: Employee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(kernel, alice)
+    monkeypatch.setattr(kernel.settings, "signer_folder", tmp_path / "empty")
+    with TestClient(app) as client:
+        sign_in_employee(client, kernel, alice)
+        away = client.get("/api/v1/visit/export")
+    assert (away.status_code, away.headers["content-type"]) == (503, "application/problem+json"), away.text
+    assert int(away.headers["retry-after"]) > 0
+    assert away.json()["detail"].startswith("The key to this data is not reachable right now. Nothing was lost")
+
+
 def test_what_an_import_corrected_is_in_it_as_long_as_it_is_kept(kernel: Kernel, app: Litestar) -> None:
     tenant = make_tenant(kernel)
     headings = ("Employee ID", "Full name", "E-mail", "Department")

@@ -50,8 +50,8 @@ def results(scan: Scan) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def planted() -> Iterator[tuple[Site, Subject]]:
-    """The site of the self-test, with a database of its own."""
+def planted(postgres: EmbeddedPostgres) -> Iterator[tuple[Site, Subject]]:
+    """The site of the self-test, with a database of its own; it moves temporary files, so theirs come before."""
     with site() as made:
         yield made
 

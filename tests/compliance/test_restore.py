@@ -24,8 +24,8 @@ from batch.sittings import headshots, resemblance, sittings
 from batch.visit import addresses, consents, invitations, notices
 from compliance import holds, restores
 from compliance.desk import answering, deleting, leaving
-from compliance.erasure import erasures, receipts, replay, staying
-from compliance.models import Basis, Departure, Erasure, Trigger
+from compliance.erasure import certifying, erasures, receipts, replay, staying
+from compliance.models import Basis, Departure, Erasure, ErasureState, Trigger
 from compliance.proof import exports, signing, verifier
 from compliance.rights import attending
 from likeness import checkpoints, ledger, machines
@@ -34,10 +34,10 @@ from likeness.evidence.outside import NARROWING, Act, Outside
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.settings import Settings
 from likeness.identity import Kind, WebSession, start_session
+from likeness.jobs import claims
 from likeness.kernel import Kernel, assemble
 from likeness.keys import fingerprint
 from likeness.mail.mail import Mail, read
-from likeness.migrations import migrate
 from likeness.run.app import create_app
 from likeness.run.drill import drill
 from likeness.run.postgres import EmbeddedPostgres
@@ -48,7 +48,8 @@ from tenants.sso import identities
 from tenants.sso.identities import Identity
 from tenants.webhooks import endpoints
 from tenants.webhooks.endpoints import Endpoint
-from tests.compliance.people import colleague_of, erase, full_person
+from tests.compliance.people import colleague_of, erase, full_person, reread
+from tests.conftest import MIGRATED
 from tests.factories import begin_held, make_employee, make_member, make_tenant, run_jobs, sign_in
 from tests.handed_in import make_person
 from tests.metrics import figure
@@ -63,8 +64,7 @@ class Site:
         self.name, self.home, self._server, self._counter = f"site_{uuid4().hex[:12]}", home, server, counter_url
         # In the home it would be a copy of people's data that nothing deletes, and the re-scan says so.
         self._kept = home.with_name(f"{home.name}-kept")
-        self._as_superuser(f"create database {self.name} owner likeness_owner")
-        migrate(self._url("likeness_owner"))
+        self._as_superuser(f"create database {self.name} template {MIGRATED} owner likeness_owner")
         self.kernel = self._assembled()
 
     def _assembled(self) -> Kernel:
@@ -403,6 +403,57 @@ def test_a_persons_certificate_and_receipt_survive_a_restore(site: Site) -> None
     assert replay.after_restore(site.kernel).certificates == 0
 
 
+def test_a_certificate_that_came_back_is_looked_at_once_more(site: Site) -> None:
+    """Otherwise the digests by which the person is looked for stay for ever, and their company could never leave."""
+    alice = full_person(site.kernel)
+    tenant = alice.tenant_id
+    erasure = erase(site.kernel, alice)
+    site.back_up()
+    run_jobs(site.kernel, tenant=tenant)
+    assert site.restore("database").certificates == 1
+    looked_at(site.kernel, erasure)
+
+
+def test_a_process_that_dies_while_it_stores_a_certificate_leaves_nothing_undone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept outside the database already, and the next start takes it from there."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    alice = full_person(site.kernel)
+    tenant = alice.tenant_id
+    erasure = erase(site.kernel, alice)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(certifying, "insert", die)
+        run_jobs(site.kernel, tenant=tenant)
+    assert reread(site.kernel, erasure).traces
+    assert replay.after_restore(site.kernel).certificates == 1
+    claims.release_leases(site.kernel)
+    run_jobs(site.kernel, tenant=tenant)
+    looked_at(site.kernel, erasure)
+
+
+def looked_at(kernel: Kernel, erasure: Erasure) -> None:
+    """Within the ten minutes after the certificate, and once alone."""
+    for _ in range(3):
+        attending.attend(kernel, utc_now())
+    run_jobs(kernel, tenant=erasure.tenant_id, ahead=timedelta(minutes=11))
+    ended = reread(kernel, erasure)
+    assert ended.state == ErasureState.CERTIFIED
+    assert ended.looked_again_at is not None
+    assert ended.traces == {}
+    with kernel.db.transaction(erasure.tenant_id) as session:
+        said = [one.event for one in ledger.entries(session, subject=erasure.employee_id)]
+    assert said.count("erasure.confirmed") == 1
+    attending.attend(kernel, utc_now())
+    assert run_jobs(kernel, tenant=erasure.tenant_id, ahead=timedelta(minutes=11)) == 0
+
+
 def test_objects_that_come_back_go_again_and_the_log_says_so(site: Site) -> None:
     alice = full_person(site.kernel)
     tenant = alice.tenant_id
@@ -450,6 +501,15 @@ CUT = (
 )
 
 
+def forge(site: Site, tenant: UUID) -> None:
+    """Another entry in the place of one, with the hash that it ought to have."""
+    site.as_owner(FORGED, tenant=tenant)
+    with site.kernel.db.transaction(tenant) as session:
+        third = next(one for one in ledger.entries(session) if one.sequence == 3)
+    again = "update ledger_entry set leaf = :leaf where tenant_id = :tenant and sequence = 3"
+    site.as_owner(again, tenant=tenant, leaf=merkle.leaf_hash(third.data()))
+
+
 @pytest.mark.parametrize("how", ["rewritten", "rehashed", "cut", "truncated", "inserted"])
 def test_whatever_the_owner_does_to_the_log_is_noticed_by_who_holds_one_checkpoint(site: Site, how: str) -> None:
     tenant, other = make_tenant(site.kernel), make_tenant(site.kernel)
@@ -462,11 +522,7 @@ def test_whatever_the_owner_does_to_the_log_is_noticed_by_who_holds_one_checkpoi
     if how == "rewritten":
         site.as_owner(FORGED, tenant=tenant)
     elif how == "rehashed":
-        site.as_owner(FORGED, tenant=tenant)
-        with site.kernel.db.transaction(tenant) as session:
-            third = next(one for one in ledger.entries(session) if one.sequence == 3)
-        again = "update ledger_entry set leaf = :leaf where tenant_id = :tenant and sequence = 3"
-        site.as_owner(again, tenant=tenant, leaf=merkle.leaf_hash(third.data()))
+        forge(site, tenant)
         site.as_owner("delete from checkpoint where tenant_id = :tenant", tenant=tenant)
         with site.kernel.db.transaction(tenant) as session:
             ledger.verify(session)  # From inside nothing shows any more.
@@ -499,6 +555,43 @@ def test_the_program_does_not_sign_a_log_that_was_rewritten(site: Site) -> None:
         site.checkpoint(tenant)
     with site.kernel.db.transaction(tenant) as session, pytest.raises(ledger.LedgerBroken):
         checkpoints.check(session)
+
+
+@pytest.mark.parametrize("how", ["without its checkpoints", "with its checkpoints", "the end", "all of it"])
+def test_a_log_that_the_owner_made_anew_is_told_by_what_is_kept_beside_the_database(site: Site, how: str) -> None:
+    """Whoever holds no checkpoint learns of it too, and the program does not put its name to it."""
+    tenant, other = make_tenant(site.kernel), make_tenant(site.kernel)
+    for company in (tenant, other):
+        with site.kernel.db.transaction(company) as session:
+            for _ in range(12):
+                ledger.record(session, "test.happened", objects=[uuid4()])
+        site.checkpoint(company)
+    if how.startswith("with"):
+        forge(site, tenant)
+    elif how == "the end":
+        site.as_owner("delete from ledger_entry where tenant_id = :tenant and sequence > 9", tenant=tenant)
+    else:
+        site.as_owner("delete from ledger_entry where tenant_id = :tenant", tenant=tenant)
+    if how == "with its checkpoints":
+        with site.kernel.db.transaction(tenant) as session:
+            roots = {one.id: merkle.root(ledger.leaves(session, 1, one.size)) for one in checkpoints.of(session)}
+        for one, root in roots.items():
+            site.as_owner("update checkpoint set root = :root where id = :id", root=root, id=one)
+    else:
+        site.as_owner("delete from checkpoint where tenant_id = :tenant", tenant=tenant)
+    with site.kernel.db.transaction(tenant) as session:
+        ledger.verify(session)  # Each entry follows from the one before.
+    for grown in (False, True):
+        if grown:
+            with site.kernel.db.transaction(tenant) as session:
+                ledger.record(session, "test.happened")
+        with site.kernel.db.transaction(tenant) as session, pytest.raises(ledger.LedgerBroken):
+            checkpoints.check(session)
+        with pytest.raises(ledger.LedgerBroken):
+            site.checkpoint(tenant)
+    with site.kernel.db.transaction(other) as session:
+        checkpoints.check(session)
+    site.checkpoint(other)
 
 
 def test_every_narrowing_act_has_its_repetition() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -23,7 +24,6 @@ from batch.models import Employee
 from batch.people import employees
 from batch.photos import decisions, photos
 from compliance.erasure import certifying, erasures, scheduled
-from compliance.models import Erasure
 from compliance.proof import certificates, signing, verifier
 from compliance.proof.paper import sealing, typeset
 from compliance.retention import retention
@@ -32,7 +32,7 @@ from likeness import ledger
 from likeness.cli.main import main
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from tests.compliance.people import colleague_of, erase, full_person
+from tests.compliance.people import colleague_of, erase, full_person, root_of
 from tests.factories import give_consent, make_employee, run_jobs, sign_in_employee
 from tests.handed_in import make_photos
 
@@ -114,8 +114,12 @@ def test_the_certificate_proves_its_own_place_in_the_log(kernel: Kernel, client:
     assert entry["objects"] == [shown["document"]["request_ref"], shown["document"]["id"]]
     assert str(alice.id) not in json.dumps(shown["document"])
     point = verifier.checkpoint(logged["checkpoint"], verifier.Pin(signing.published(kernel)))
-    answer = client.get(f"{API}/logs/{point['tenant']}/{point['epoch']}/{point['size']}").json()
+    at = f"{API}/logs/{point['tenant']}/{point['epoch']}/{point['size']}"
+    answer = client.get(at, params={"root": root_of(point)}).json()
     assert verifier.check_extends(point, answer, verifier.Pin(signing.published(kernel)))
+    for guess in ({}, {"root": ""}, {"root": b64encode(bytes(32)).decode()}):
+        told = client.get(at, params=guess)
+        assert (told.status_code, told.json()["type"]) == (404, "urn:likeness:checkpoint-missing"), "no size is guessed"
     for unknown in (point["size"] - 1, point["size"] + 1000, 137_682_357_207, -1):
         assert client.get(f"{API}/logs/{point['tenant']}/{point['epoch']}/{unknown}").status_code == 404
     assert client.get(f"{API}/logs/{point['tenant']}/-16432555/{point['size']}").status_code == 404
@@ -163,16 +167,14 @@ def test_no_second_certificate_while_something_is_left_or_nothing_was_stated(
     bob = colleague_of(kernel, alice)
     erasure = erase(kernel, alice)
     run_jobs(kernel, tenant=alice.tenant_id)
-    with kernel.db.transaction(alice.tenant_id) as session:
-        before = update(Erasure).where(col(Erasure.id) == erasure.id)
-        session.execute(before.values(deleted_at=utc_now() - timedelta(days=30)))
-    certifying.begin_second(kernel, utc_now())  # The operator has stated nothing.
+    month = utc_now() + timedelta(days=30)
+    certifying.begin_second(kernel, month)  # The operator has stated nothing.
     run_jobs(kernel, tenant=alice.tenant_id)
     stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
     with kernel.db.transaction(alice.tenant_id) as session:  # The very id comes back.
         back = make_employee(session, kernel)
         session.execute(update(Employee).where(col(Employee.id) == back.id).values(id=alice.id))
-    certifying.begin_second(stated, utc_now())
+    certifying.begin_second(stated, month)
     run_jobs(stated, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert [one.stage for one in certifying.certificates_of(session, erasure.id)] == [1]
@@ -180,10 +182,7 @@ def test_no_second_certificate_while_something_is_left_or_nothing_was_stated(
     monkeypatch.setattr(certifying, "MOST", 1)
     later = erase(kernel, bob)
     run_jobs(kernel, tenant=bob.tenant_id)
-    with kernel.db.transaction(bob.tenant_id) as session:
-        before = update(Erasure).where(col(Erasure.id) == later.id)
-        session.execute(before.values(deleted_at=utc_now() - timedelta(days=20)))
-    certifying.begin_second(stated, utc_now())
+    certifying.begin_second(stated, month)
     run_jobs(stated, tenant=bob.tenant_id)
     with kernel.db.transaction(bob.tenant_id) as session:
         assert [one.stage for one in certifying.certificates_of(session, later.id)] == [1, 2]

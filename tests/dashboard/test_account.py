@@ -126,6 +126,7 @@ def test_the_companys_terms_are_changed_by_who_may_and_days_only_shortened(
         assert 'action="/settings"' not in page
         assert client.post("/settings", data={"name": "Mine"}).status_code == 403
     sign_in_member(client, kernel, tenant, role)
+    client.headers["accept-language"] = "en"  # So that the page stays in English when the company's language changes.
     done = client.post("/settings", data={"contact": "dpo@zebra.example", "source_days": "5", "headshot_days": "30"})
     assert "Saved" in done.text
     assert 'value="dpo@zebra.example"' in done.text

@@ -156,7 +156,7 @@ def test_the_public_page_counts_reasons_of_many_and_not_of_few(
     tenant: UUID = person.tenant_id
     with kernel.db.transaction(tenant) as session:
         tenants.change_approval(session, approves=True, caller="member:x")
-        rejections.count(session, rejections.LOOKED_AT_BY_HR, utc_now(), rejections.LEAST if many else 3)
+        rejections.count(session, rejections.LOOKED_AT_BY_HR, utc_now(), rejections.LEAST_LOOKED_AT if many else 3)
         rejections.count(session, f"{rejections.ANOTHER}crop", utc_now(), 2)
         assert rejections.of_company(session, utc_now()).refused == {}
     page = get(client, f"/retention/{tenant}")

@@ -117,11 +117,12 @@ def test_without_credits_nothing_is_imported_and_the_page_says_so(client: TestCl
     assert "credits" in refused.text
 
 
-def some_batch(kernel: Kernel, tenant: UUID, people: int = 3) -> Batch:
+def some_batch(kernel: Kernel, tenant: UUID, people: int = 3, domain: str = "desk.example") -> Batch:
     with kernel.db.transaction(tenant) as session:
         batch = make_batch(session, imported_at=utc_now() - timedelta(hours=2))
         for number in range(people):
-            make_employee(session, kernel, batch=batch, full_name=f"Person {number}", department="Design")
+            who = {"full_name": f"Person {number}", "email": f"person-{number}@{domain}", "department": "Design"}
+            make_employee(session, kernel, batch=batch, **who)
     return batch
 
 
@@ -186,7 +187,7 @@ def test_invite_remind_and_revoke(client: TestClient[Any], kernel: Kernel, monke
     sign_in_member(client, kernel, tenant)
     elsewhere = f"/desk/batches/{some_batch(kernel, make_tenant(kernel)).id}/take-back"
     assert client.post(elsewhere, data=act(asked)).status_code == 404
-    colleague = f"/desk/batches/{some_batch(kernel, tenant).id}/take-back"
+    colleague = f"/desk/batches/{some_batch(kernel, tenant, domain='colleague.example').id}/take-back"
     assert client.post(colleague, data=act(asked)).status_code == 410, "an act on another batch of the same company"
     assert "Undone: nobody was invited" in client.post(f"{at}/take-back", data=act(asked)).text
     assert client.post(f"{at}/take-back", data=act(asked)).status_code == 410
@@ -238,7 +239,9 @@ def test_hr_sees_released_headshots_only(client: TestClient[Any], kernel: Kernel
     page = get(client, f"/desk/batches/{person.batch_id}/headshots")
     assert str(one.shelf_id) in page
     assert str(other.shelf_id) not in page
-    assert client.get(f"/desk/batches/{person.batch_id}/status").content[:2] == b"PK"
+    status = client.get(f"/desk/batches/{person.batch_id}/status")
+    assert status.content[:2] == b"PK"
+    assert f"status-{utc_now():%Y-%m-%d}.xlsx" in status.headers["content-disposition"], "one for each day"
 
 
 def test_another_companys_batch_is_not_found(client: TestClient[Any], kernel: Kernel) -> None:
@@ -374,7 +377,8 @@ def test_strangers_read_what_happens_to_faces_and_see_nothing_else(client: TestC
 
 
 def test_an_error_for_htmx_is_a_fragment_for_the_message_area(client: TestClient[Any]) -> None:
-    answer = client.get("/nowhere", headers={"hx-request": "true"})
+    # As browsers send it: HTMX asks for anything, and not for HTML by name.
+    answer = client.get("/nowhere", headers={"hx-request": "true", "accept": "*/*"})
     assert answer.status_code == 404
     assert "<html" not in answer.text
     assert answer.headers["hx-retarget"] == "#messages"

@@ -6,7 +6,7 @@ import io
 import re
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
@@ -50,6 +50,23 @@ def hidden(page: str) -> dict[str, str]:
 
 def words(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
+
+
+def test_new_people_are_shown_with_what_the_file_says_of_them(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    """Columns that it has, and none that is empty for everybody."""
+    heads = {"Site": "Standort", "Language": "Sprache", "Employee number": "Personal-Nr."}
+    shown = dict[str, str]()
+    for called, head in heads.items():
+        rows = [("Eva Neu", "eva@acme.example", {"Sprache": "de"}.get(head, "Kiel")), ("Hans Alt", "hans@acme.example", "")]
+        page = page_at(client, dropped(client, workbook.export(("Name", "E-Mail", head), rows)))
+        shown[called] = page[page.index('id="new"') :].partition("</table>")[0]
+    for called, table in shown.items():
+        assert {one for one in heads if f'scope="col">{one}<' in table} == {called}
+    assert "Kiel" in shown["Site"]
+    sign_in_member(client, kernel, make_tenant(kernel))
+    assert "Kiel" not in page_at(client, dropped(client, workbook.export(HEADINGS, [EVA])))
 
 
 def test_the_sheet_that_was_chosen_is_imported(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
@@ -148,9 +165,12 @@ def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestCl
         book = openpyxl.load_workbook(io.BytesIO(client.get(path).content))
         rows = {sheet.title: [[cell.value for cell in row] for row in sheet][1:] for sheet in book}
         assert len(rows["New"]) == len(rows["Warnings"]) == len(many)
-        assert rows["Corrected"] == [["2", "Eva Neu", "Department", "Design", "Legal", None]]
-        assert rows["Unchanged"] == [["3", "Hans Alt"]]
+        assert rows["Corrected"] == [[2, "Eva Neu", "Department", "Design", "Legal", None]]
+        assert rows["Unchanged"] == [[3, "Hans Alt"]]
         assert rows["Not in the file"] == [["Ina Klar", "ina@acme.example"]]
+    german = openpyxl.load_workbook(io.BytesIO(client.get(f"{batch}/changes", headers={"accept-language": "de"}).content))
+    assert german.sheetnames == ["Neu", "Korrigiert", "Unverändert", "Hinweise", "Nicht in der Datei"]
+    assert [cell.value for cell in german["Korrigiert"][2]][2:5] == ["Abteilung", "Design", "Legal"]
     sign_in_member(client, kernel, make_tenant(kernel))
     assert client.get(f"{batch}/changes").status_code == 404
 
@@ -212,6 +232,47 @@ def test_name_and_day_of_a_batch_are_changed_later(kernel: Kernel, client: TestC
     batch = preview.removesuffix("/preview")
     changed = client.post(f"{batch}/change", data={"name": "Autumn", "due_on": "2031-02-03"}).text
     assert "Name and day are changed." in changed
-    assert "wanted by 3 February 2031" in words(changed)
+    assert "wanted by 3 Feb 2031" in words(changed)
     assert client.post(f"{batch}/change", data={"name": "Autumn", "due_on": "soon"}).status_code == 422
     assert client.post(f"{batch}/change", data={"name": " ", "due_on": ""}).status_code == 422
+
+
+def test_the_pack_of_looks_is_chosen_where_the_import_is_sent(client: TestClient[Any], kernel: Kernel) -> None:
+    """The same choice as on the batch's page; another company's pack is none."""
+    tenant, other = make_tenant(kernel), make_tenant(kernel)
+    lines = [("Ada Lovelace", "ada@packs.example"), ("Bea Bee", "bea@packs.example")]
+    sign_in_member(client, kernel, other)
+    foreign = client.post("/api/v1/packs", json={"name": "Theirs", "looks": [looks_of(client)[0]]}).json()["id"]
+    sign_in_member(client, kernel, tenant)
+    preview = dropped(client, workbook.export(("Full name", "Email"), lines))
+    assert 'name="pack"' not in page_at(client, preview), "there is no choice"
+    mine = client.post("/api/v1/packs", json={"name": "Workshop", "looks": [looks_of(client)[0]]}).json()["id"]
+    page = page_at(client, preview)
+    assert f'<option value="{mine}">Workshop' in page
+    assert "Theirs" not in page
+    batch, commit = preview.replace("/desk/", "/api/v1/").replace("/preview", ""), preview.replace("/preview", "/commit")
+    sent = {"invite": "now", **hidden(page)}
+    for wrong in (foreign, "x", str(uuid4())):
+        answer = client.post(commit, data=sent | {"pack": wrong})
+        assert answer.status_code == 404, wrong
+        assert "There is no such pack" in answer.text
+    assert client.get(f"{batch}/funnel").json()["roster"] == 0
+    # What was chosen stays when the invitation is looked at first.
+    shown = client.post(preview.replace("/preview", "/note"), data=sent | {"pack": mine, "note": "Hello"}).text
+    assert f'<option value="{mine}" selected>' in shown
+    client.post(commit, data=sent | {"pack": mine})
+    assert client.get(batch).json()["pack"] == mine
+    assert client.get(f"{batch}/funnel").json()["roster"] == 2
+    # The API has it alike, and leaves it where nothing is said.
+    preview = dropped(client, workbook.export(("Full name", "Email"), [("Cleo Sea", "cleo@packs.example")]))
+    second = preview.replace("/desk/", "/api/v1/").replace("/preview", "")
+    digest = hidden(page_at(client, preview))["digest"]
+    assert client.post(f"{second}/commit", json={"digest": digest, "pack": foreign}).status_code == 404
+    assert client.post(f"{second}/commit", json={"digest": digest, "pack": mine}).status_code == 200
+    assert client.get(second).json()["pack"] == mine
+    assert client.post(f"{second}/commit", json={"digest": digest}).status_code == 200
+    assert client.get(second).json()["pack"] == mine
+
+
+def looks_of(client: TestClient[Any]) -> list[str]:
+    return [one["id"] for one in client.get("/api/v1/looks").json()]

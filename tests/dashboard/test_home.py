@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 from litestar.testing import TestClient
@@ -38,6 +39,16 @@ def test_every_role_has_its_own_pages_in_the_frame(client: TestClient[Any], kern
             assert f'href="{path}" ' not in page, (role, path)
             get(client, path, 403)
         assert "Hanna Reiter" in page, "who is signed in"
+
+
+def test_home_of_a_company_without_people_says_how_to_begin(client: TestClient[Any], kernel: Kernel) -> None:
+    begun, fresh = make_tenant(kernel), make_tenant(kernel)
+    with kernel.db.transaction(begun) as session:
+        make_employee(session, kernel)
+    for tenant, role, begins in ((fresh, Role.HR, True), (fresh, Role.BRAND, False), (begun, Role.HR, False)):
+        sign_in_member(client, kernel, tenant, role)
+        home = get(client, "/desk")
+        assert ("Begin with a list of people" in home) is begins
 
 
 def test_home_says_what_to_do_and_counts_no_other_company(client: TestClient[Any], kernel: Kernel) -> None:
@@ -105,6 +116,6 @@ def test_the_forecast_is_the_pace_of_the_last_seven_days(client: TestClient[Any]
         week = now + timedelta(days=8)
         assert pace.of_batches(session, funnel.tallies(session, week), week)[person.batch_id].expected is None
     sign_in_member(client, kernel, person.tenant_id)
-    assert "3 days late at this week's pace" in get(client, "/desk")
+    assert "3 days late at this week's pace" in unescape(get(client, "/desk"))
     told = client.get(f"/api/v1/batches/{person.batch_id}/funnel").json()
     assert (told["released"], told["expected_on"]) == (1, str(went.expected))

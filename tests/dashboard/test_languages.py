@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -35,79 +34,18 @@ from compliance.rights import attending
 from dashboard.visit.asking.draft import Draft
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from likeness.locale import update
 from likeness.locale.languages import LANGUAGES
 from likeness.locale.words import words
 from likeness.mail import letters, mail
 from tenants import looks, tenants
 from tenants.models import Role
+from tests.dashboard.leaks import NAMES, OTHERS, WORD, Texts, catalogue_of, leaks
 from tests.dashboard.markup import get
 from tests.factories import give_consent, make_employee, make_member, make_tenant, run_jobs, sign_in_employee
 from tests.handed_in import make_headshots, make_photos
 
-OTHERS = [language for language in LANGUAGES if language != "en"]
-# What the company, its people and the program are called, and what is meant to be read by programs.
-NAMES = re.compile(
-    r"Zqx Works|Zuqi Aqx|Likeness|[\w.+-]+@[\w.-]+|Qx (?:said|answers|\d+)|English|Deutsch|Français|Español|JPEG|PNG"
-    r"|WebP|HEIC|MB|UTC|20\d\d-\d\d\.[0-9a-f]{12}|https?://\S+|[0-9a-f-]{32,}|R-20\d\d-[0-9a-f]{8}|\b[0-9a-f]{8}\b"
-    r"|LKP-[\w-]+|12 O 34/26"
-)
-WORD = re.compile(r"[A-Za-z]{3,}")
 ABOUT_REQUESTS = ("request-received", "request-extended", "request-ready", "request-refused", "request-answered")
 ABOUT_ENDS = ("erased", "removed", "leaving")
-
-
-class Texts(HTMLParser):
-    """What is read or heard on a page; what is marked as being in a language or for programs stands apart."""
-
-    SILENT = ("script", "style", "svg")
-    SPOKEN = ("alt", "title", "aria-label", "placeholder")
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.stack: list[str] = []
-        self.skipping = 0
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        about = dict(attrs)
-        for name, value in about.items():
-            if name in self.SPOKEN or (name.startswith("data-") and " " in (value or "")):
-                self.found.add(" ".join((value or "").split()))
-        if tag not in ("input", "img", "br", "meta", "link", "path", "circle", "rect", "ellipse"):
-            apart = about.get("translate") == "no" or (tag != "html" and "lang" in about)
-            self.skipping += bool(self.skipping) or tag in self.SILENT or apart
-
-    def handle_endtag(self, tag: str) -> None:
-        self.skipping -= bool(self.skipping) and tag not in ("input", "img", "br", "meta", "link")
-
-    def handle_data(self, data: str) -> None:
-        if not self.skipping:
-            self.found.add(" ".join(data.split()))
-
-
-def leaks(english: set[str], other: set[str], catalogue: dict[str, str]) -> list[str]:
-    return sorted(
-        text for text in english & other
-        if WORD.search(NAMES.sub("", text)) and catalogue.get(as_said(text)) != as_said(text)
-    )  # fmt: skip
-
-
-def as_said(text: str) -> str:
-    """As the catalogue has it."""
-    return re.sub(r"\d+", "{n}", text.removesuffix(" · Likeness"))
-
-
-def catalogue_of(language: str) -> dict[str, str]:
-    """A language may say something as English does: French has photos and selfies too."""
-    said: dict[str, str] = {}
-    for message in update.catalogue_of(language):
-        one_and_many = isinstance(message.id, tuple)
-        ids = message.id if one_and_many else (message.id,)
-        forms = message.string if isinstance(message.string, tuple) else (message.string,)
-        said |= {ids[0]: forms[0], ids[-1]: forms[-1]}
-    return said
 
 
 @dataclass

@@ -71,9 +71,13 @@ def test_a_wall_is_a_colour_a_gradient_or_the_office(client: TestClient[Any], ke
     for sample in ("portrait", "drawn-afro", "drawn-long"):
         assert f"/static/sample/{sample}.webp" in page, "people of different skin and hair"
         assert client.get(f"/static/sample/{sample}.webp").status_code == 200
+    for name, pasted in (("Brand", " 0B5D4C "), ("Guide", "#0B5D4C")):
+        assert add(client, name, wall="colour", colour=pasted).status_code == 200
+        assert walls(kernel, ours)[name] == "#0b5d4c", "as a brand guide writes it"
     refused = add(client, "Wrong", wall="colour", colour="red")
     assert refused.status_code == 422
     assert 'value="Wrong"' in refused.text
+    assert 'name="colour" value="red"' in refused.text, "what was typed stays to be put right"
 
 
 def test_a_picture_of_the_company_stands_behind_its_people_alone(client: TestClient[Any], kernel: Kernel) -> None:

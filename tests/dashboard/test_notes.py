@@ -72,7 +72,9 @@ def test_a_note_stands_in_the_invitation_and_on_the_first_page(client: TestClien
         assert "\n> Room 7\n\n" in text, language
     mixed = {"kind": "model", "controller": "Lens", "note": "> Room 7 في الطابق\n> * Tor 3 يسار"}
     arabic = letters.letter("invitation", words("ar"), "a@zebra.example", **values, **mixed)
-    quotes = re.findall(r"border-inline-start:3px[^>]*>([^<]*)</p>", html_of(arabic))
+    page = html_of(arabic)
+    quotes = re.findall(r"border-inline-start:3px[^>]*>([^<]*)</p>", page)
+    assert page.count('<p dir="auto" style=') == len(quotes), "a note in another language runs as it is read"
     assert quotes == ["Room 7 في الطابق", "* Tor 3 يسار"], "the mark of plain text hides no quote"
 
 
@@ -89,7 +91,7 @@ def test_the_import_shows_the_invitation_with_the_note_before_anything_is_sent(
     digest = page.split('name="digest" value="')[1].split('"')[0]
     shown = client.post(preview.replace("/preview", "/note"), data={"note": "Raum <7>", "digest": digest}).text
     assert "Eine Nachricht von Lens &amp; Co:\n&gt; Raum &lt;7&gt;" in shown
-    assert "Import 1 new" in shown
+    assert "1 neue importieren" in shown
     too_long = client.post(preview.replace("/preview", "/note"), data={"note": "y" * 601, "digest": digest})
     assert too_long.status_code == 422
     assert "y" * 601 in too_long.text, "nothing that was typed is lost"

@@ -12,12 +12,13 @@ from uuid import UUID
 
 import pytest
 from litestar.testing import TestClient
-from sqlalchemy import update
+from sqlalchemy import event, update
 from sqlmodel import col, select
 
 from batch.models import Batch, Employee, PhotoState
 from batch.people import employees, funnel
 from batch.people.employees import EmployeeProfile
+from batch.people.finding import names as opened_names
 from batch.roster import listings, searching, undoing
 from batch.vision import inspection
 from batch.visit import invitations
@@ -129,6 +130,30 @@ def test_people_of_all_batches_are_found_and_sorted(
     assert "Nobody is on a list yet" in get(client, "/desk/people")
 
 
+def test_names_are_opened_as_soon_as_somebody_is_in_the_field_and_nothing_of_them_is_sent(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    tenant, other = make_tenant(kernel), make_tenant(kernel)
+    some_people(kernel, tenant)
+    some_people(kernel, other)
+    sign_in_member(client, kernel, tenant)
+    field = re.search(r"<input id=\"find\"[^>]+>", get(client, "/desk/people"))
+    assert field is not None
+    assert 'hx-target="#find"' in field[0]
+    assert tenant not in opened_names._opened
+    answer = client.get("/desk/people", headers={"hx-request": "true", "hx-target": "find"})
+    assert (answer.status_code, answer.text) == (204, "")
+    assert len(opened_names._opened[tenant].names) == 4
+    assert other not in opened_names._opened
+    with kernel.db.transaction(tenant) as session:
+        before = len(session.exec(select(LedgerEntry).where(col(LedgerEntry.tenant_id) == tenant)).all())
+    client.get("/desk/people", headers={"hx-request": "true", "hx-target": "find"})
+    with kernel.db.transaction(tenant) as session:
+        assert len(session.exec(select(LedgerEntry).where(col(LedgerEntry.tenant_id) == tenant)).all()) == before
+    client.cookies.clear()
+    assert client.get("/desk/people", headers={"hx-request": "true", "hx-target": "find"}).status_code != 204
+
+
 def test_who_opted_out_is_of_no_age_and_stands_last(client: TestClient[Any], kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     people = some_people(kernel, tenant)
@@ -166,7 +191,14 @@ def test_what_is_done_with_those_who_are_ticked_is_counted(client: TestClient[An
     assert "2 of those you ticked are left" in act("remind", "Bea", "Cleo")
     assert "3 invitations are taken back. 1 of those" in act("revoke", "Ada", "Bea", "Cleo", "Dora")
     begin_held(kernel, tenant)
-    assert client.post("/desk/people/invite", data={"query": ""}).status_code == 422
+    nobody = client.post("/desk/people/invite", data={"query": ""})
+    assert nobody.status_code == 422
+    assert "Nobody is ticked, so nothing was changed." in nobody.text
+    assert "Too many" not in nobody.text
+    many = client.post("/desk/people/invite", data={"person": [str(people["Ada"].roster_id)] * 101})
+    assert many.status_code == 422
+    assert "Too many people are ticked" in many.text
+    assert "Tick somebody first" not in many.text
     both = {"person": [str(people["Ada"].roster_id), str(others["Ada"].roster_id)]}
     assert client.post("/desk/people/invite", data=both).status_code == 404
     with kernel.db.transaction(tenant) as session:
@@ -285,6 +317,37 @@ def test_what_is_done_with_everybody_who_matches_is_counted_before_and_taken_bac
     assert invited(stranger, others) == ["Ada"]
     sign_in_member(client, kernel, tenant, Role.BRAND)
     assert client.post("/desk/people/invite", data={"all": "1", "query": ""}).status_code == 403
+
+
+def test_many_are_invited_together_and_as_many_as_there_are_credits_for(kernel: Kernel) -> None:
+    """A hundred and ten are three jobs; one by one, ten thousand people take minutes."""
+    many, other = 110, make_tenant(kernel, with_credits=9)
+    with kernel.db.transaction(other) as session:
+        make_employee(session, kernel)
+    for credit, invited, refused in ((200, 110, 0), (90, 90, 20)):
+        tenant = make_tenant(kernel, with_credits=credit)
+        with kernel.db.transaction(tenant) as session:
+            batch = make_batch(session)
+            people = [make_employee(session, kernel, batch=batch).id for _ in range(many)]
+        locks = list[str]()
+
+        def note(*seen: Any, locks: list[str] = locks) -> None:
+            locks.extend(["asked"] if "pg_advisory_xact_lock(hashtextextended(" in seen[2] and ", 8)" in seen[2] else [])
+
+        with kernel.db.transaction(tenant) as session:
+            act = undoing.ask(session, "invite", people, utc_now(), caller="test")
+        event.listen(kernel.db.engine, "before_cursor_execute", note)
+        try:
+            begin_held(kernel, tenant)
+        finally:
+            event.remove(kernel.db.engine, "before_cursor_execute", note)
+        with kernel.db.transaction(tenant) as session:
+            stages = [one.stage for one in funnel.lines(session, utc_now(), among=people)]
+            assert len(stages) - stages.count(funnel.Stage.ADDED) == invited
+            assert undoing.refused(session, act) == refused
+        assert len(locks) <= 3 + (40 if refused else 0), "credits are set aside once a job"
+    with kernel.db.transaction(other) as session:
+        assert {one.stage for one in funnel.lines(session, utc_now())} == {funnel.Stage.ADDED}
 
 
 def test_an_act_that_others_took_the_credits_of_says_so_and_is_on_record(client: TestClient[Any], kernel: Kernel) -> None:

@@ -38,6 +38,11 @@ def test_headshots_of_all_batches_with_gaps_and_a_part_of_them_as_a_zip(
     assert "Download 2 new ones" in page
     assert "Zoe Gap" in get(client, "/desk/headshots?part=missing")
     assert "Zoe Gap" not in get(client, "/desk/headshots?part=new")
+    # Among thousands of gaps, and once all is downloaded, there has to be a way to what is there.
+    assert "Released <b>1</b>" in page
+    released = get(client, "/desk/headshots?part=released")
+    assert released.count('alt="Nadia Ümit, ') == 2
+    assert "Zoe Gap" not in released
     assert "Zoe Gap" not in get(client, f"/desk/headshots?batch={person.batch_id}")
     assert "Zoe Gap" in get(client, "/desk/headshots?q=zoe")
     assert "Nadia Ümit" not in get(client, "/desk/headshots?q=zoe")
@@ -60,6 +65,7 @@ def test_headshots_of_all_batches_with_gaps_and_a_part_of_them_as_a_zip(
     page = get(client, "/desk/headshots")
     assert "Nadia Ümit" in page
     assert "Zoe Gap" not in page, "who sees no list of people sees no gaps"
+    assert "part=released" not in page, "everybody whom they see has released something"
     sign_in_member(client, kernel, stranger.tenant_id)
     assert "2 headshots of 1 person" not in get(client, "/desk/headshots")
     assert get(client, f"/desk/batches/{person.batch_id}/headshots", 404)

@@ -41,13 +41,25 @@ def test_genuine_and_impostor_pairs_are_told_apart(people: list[calibrate.Folder
 
 
 def test_a_persons_own_photos_pass_and_strangers_stay_behind(people: list[calibrate.FolderPerson]) -> None:
-    figures = calibrate.judged(people[:2], people, Faces())
+    figures = calibrate.verdicts([calibrate.judge(one, people, Faces()) for one in people[:2]])
     assert figures["judged"] == len(people[0].photos) + len(people[1].photos)
     assert figures["under_0.70"] < 0.5
     assert figures["strangers_judged"] > figures["judged"]
     # Drawn people are nearer to each other than the photographed ones that the judge's usual figures are of.
     assert figures["strangers_passed"] <= 2
     assert figures["ratio_mean"] > figures["strangers_ratio_most"]
+
+
+def test_a_photo_is_measured_once_however_many_people_there_are(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anew for each person it is compared with, a hundred people take a day."""
+    embed, measured = Faces.embed, []
+
+    def counted(faces: Faces, image: Any, face: Any) -> Any:
+        measured.append(face)
+        return embed(faces, image, face)
+
+    monkeypatch.setattr(Faces, "embed", counted)
+    assert calibrate.measure(photos)["photos"] == len(measured)
 
 
 def test_groups_are_read_from_a_table_and_names_are_not_printed(photos: Path, tmp_path: Path) -> None:

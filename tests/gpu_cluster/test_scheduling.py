@@ -41,7 +41,7 @@ QUICK = replace(
     steps=12,
     batch=1,
     checkpoint_every=4,
-    pictures=2,
+    pictures=1,
     shown=2,
     render_steps=2,
 )

@@ -66,6 +66,21 @@ def _files(process: psutil.Process) -> list[psutil._common.popenfile]:
         return []
 
 
+def test_rays_processes_listen_to_this_machine_alone(fleet: Fleet) -> None:
+    """Their token keeps strangers out, and from another machine nobody even gets so far as to be asked for it."""
+    ours = {child.pid for one in fleet.node._local for child in (one, *one.children(recursive=True))} | {os.getpid()}
+    heard = {one.laddr.ip for one in psutil.net_connections("inet") if one.pid in ours and one.status == "LISTEN"}
+    assert heard
+    assert {ip.removeprefix("::ffff:") for ip in heard} == {"127.0.0.1"}
+
+
+def test_ray_starts_nothing_beside_its_node_that_nobody_asks_anything(fleet: Fleet) -> None:
+    assert fleet.node._local
+    running = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    assert [words for words in running if "raylet" in words]
+    assert [words for words in running if "dashboard/dashboard.py" in words or "monitor.py" in words] == []
+
+
 @as_root
 def test_another_user_can_neither_look_nor_plant_a_link(fleet: Fleet, tmp_path: Path) -> None:
     assert fleet.node._folder is not None

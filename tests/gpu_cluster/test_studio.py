@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,9 @@ from PIL import Image
 from gpu_cluster.bases.recipe import named
 from gpu_cluster.cluster import granting
 from gpu_cluster.cluster.studio import Studio
+from gpu_cluster.drawn.family import Drawn
 from gpu_cluster.drawn.people.draw import selfies
+from gpu_cluster.engine import making
 from gpu_cluster.engine.board import Board
 from gpu_cluster.engine.checkpoints import Keeper, State
 from gpu_cluster.engine.choosing import Contest, JudgedPicture, best, nearly_the_same, short_looks
@@ -33,13 +36,15 @@ from gpu_cluster.engine.judge import Calibration, Judge, JudgeVerdict
 from gpu_cluster.engine.lease import Lease
 from gpu_cluster.engine.making import NOT_ME, Equipment, Making
 from gpu_cluster.engine.orders import LookShot, Order, Outcome, PersonOrder
+from gpu_cluster.engine.render import Shot
 from gpu_cluster.engine.train import Diverged
 from likeness.ground.db import utc_now
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from likeness.keys.recipient import Recipient
 from likeness.store.objects import Objects, person_path
 
-RECIPE = replace(named("portrait-small"), steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=2)
+# Nothing passes after so little, so that everybody is trained and shown twice; a picture takes a second.
+RECIPE = replace(named("portrait-small"), steps=4, checkpoint_every=2, pictures=1, shown=2, render_steps=2)
 TENANT = uuid4()
 LOOK = ("light grey", "navy suit", "close-up", "soft light")
 
@@ -47,6 +52,15 @@ LOOK = ("light grey", "navy suit", "close-up", "soft light")
 @pytest.fixture(scope="module")
 def studio() -> Studio:
     return Studio(RECIPE.as_dict(), ())
+
+
+@cache
+def drawn_selfies(seed: int, count: int) -> tuple[bytes, ...]:
+    """As JPEG; drawn once for all tests, since each takes a quarter of a second."""
+    files = [io.BytesIO() for _ in range(count)]
+    for (image, _), file in zip(selfies(seed, count, 512), files, strict=True):
+        image.save(file, "JPEG", quality=92)
+    return tuple(file.getvalue() for file in files)
 
 
 class Stores:
@@ -61,11 +75,9 @@ class Stores:
         self.keys.open_or_create(KeyRef(tenant, employee, KeyClass.PROFILE))
         key = self.keys.open_or_create(KeyRef(tenant, employee, KeyClass.SOURCE))
         paths = []
-        for image, _ in selfies(seed, count, 512):
-            buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=92)
+        for data in drawn_selfies(seed, count):
             path = person_path(tenant, employee, KeyClass.SOURCE, uuid4())
-            self.objects.put(path, buffer.getvalue(), key)
+            self.objects.put(path, data, key)
             paths.append(path)
         return PersonOrder(uuid4(), employee, 1, seed, tuple(paths))
 
@@ -149,7 +161,7 @@ def _trained_apart(studio: Studio, stores: Stores) -> None:
         outcome = outcomes[person.sitting]
         assert outcome.made >= RECIPE.pictures
         assert {"load", "train", "render", "judge"} <= set(outcome.seconds)
-        # Eight steps make nobody: either a picture passed, or the person is told what to do.
+        # So few steps make nobody: either a picture passed, or the person is told what to do.
         assert outcome.pictures or outcome.error == "NothingPassed"
         key = stores.keys.open(KeyRef(tenant, person.employee, KeyClass.MODEL))
         assert len(stores.objects.get(outcome.adapter_path, key)) > 10_000
@@ -240,7 +252,8 @@ def test_nothing_unsealed_is_written_anywhere(
 
 @pytest.mark.engine
 def test_a_training_ends_early_only_when_its_pictures_would_pass(stores: Stores) -> None:
-    studio = Studio(replace(RECIPE, render_steps=12, look_every=4).as_dict(), ())
+    recipe = replace(RECIPE, steps=8, checkpoint_every=4, pictures=2, shown=2, render_steps=12, look_every=4)
+    studio = Studio(recipe.as_dict(), ())
     strict = studio.equipment.calibration
 
     def steps(calibration: Calibration) -> int:
@@ -252,7 +265,7 @@ def test_a_training_ends_early_only_when_its_pictures_would_pass(stores: Stores)
 
     # Who is like everybody passes at the first look, who is like nobody never does.
     assert steps(replace(strict, impostor_distance=9.0, false_match_distance=8.0)) == 4
-    assert steps(replace(strict, impostor_distance=0.3, false_match_distance=0.01)) == RECIPE.steps
+    assert steps(replace(strict, impostor_distance=0.3, false_match_distance=0.01)) == recipe.steps
 
 
 @pytest.mark.engine
@@ -363,6 +376,73 @@ def test_a_photo_that_raises_outside_the_training_fails_its_person_alone(
     outcomes = {o.sitting: o for o in stores.work(studio, stores.order(tenant, bad, good))}
     assert outcomes[bad.sitting].error == "RuntimeError"
     assert outcomes[good.sitting].adapter_path
+
+
+STAGES = {
+    "opening": (Faces, "crop"),
+    "encoding": (Drawn, "encode_image"),
+    "measuring": (Faces, "embed"),
+    "drawing": (making, "render"),
+    "sealing": (Lease, "put"),
+}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stage", STAGES)
+def test_whatever_raises_for_one_of_four_people_costs_the_other_three_nothing(
+    studio: Studio, stores: Stores, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """The third person's photos, shots or key make one stage raise, each time they come to it, alone or in a batch."""
+    people = [stores.person(TENANT, seed, 4) for seed in (41, 42, 43, 44)]
+    bad, good = people[2], [people[0], people[1], people[3]]
+    owner, name = STAGES[stage]
+    done, theirs = getattr(owner, name), photos_of(stores, bad)
+
+    def is_theirs(one: Any) -> bool:
+        return one.seed // 1000 == bad.seed if isinstance(one, Shot) else (
+            isinstance(one, Image.Image) and one.tobytes() in theirs
+        )  # fmt: skip
+
+    def raises(*given: Any, **named: Any) -> Any:
+        for one in given:
+            shots = one if isinstance(one, list) else [one]
+            if one == bad.employee or any(is_theirs(shot) for shot in shots):
+                raise RuntimeError("something that nobody has thought of")
+        return done(*given, **named)
+
+    monkeypatch.setattr(owner, name, raises)
+    with changed(studio, steps=2, checkpoint_every=1, pictures=1, shown=1):
+        outcomes = {o.sitting: o for o in stores.work(studio, stores.order(TENANT, *people))}
+    assert outcomes[bad.sitting].error == "RuntimeError"
+    assert not outcomes[bad.sitting].pictures
+    for person in good:
+        assert outcomes[person.sitting].adapter_path, stage
+        assert outcomes[person.sitting].made
+        assert outcomes[person.sitting].error in ("", "NothingPassed")
+
+
+def photos_of(stores: Stores, person: PersonOrder) -> set[bytes]:
+    """The pixels of a person's photos, and of the faces that are cut out of them."""
+    key, faces, pixels = stores.keys.open(KeyRef(TENANT, person.employee, KeyClass.SOURCE)), Faces(), set()
+    for path in person.photos:
+        photo = Image.open(io.BytesIO(stores.objects.get(path, key))).convert("RGB")
+        pixels |= {photo.tobytes(), *(faces.crop(photo, face).tobytes() for face in faces.find(photo)[:1])}
+    return pixels
+
+
+def test_a_damaged_checkpoint_costs_its_person_a_fresh_start_and_nobody_else_anything(
+    studio: Studio, stores: Stores
+) -> None:
+    people = [stores.person(TENANT, seed, 4) for seed in (41, 42)]
+    stores.keys.open_or_create(KeyRef(TENANT, people[0].employee, KeyClass.MODEL))
+    path = person_path(TENANT, people[0].employee, KeyClass.MODEL, uuid4())
+    key = stores.keys.open(KeyRef(TENANT, people[0].employee, KeyClass.MODEL))
+    stores.objects.put(path, b"\xff\x00\x00\x00\x00\x00\x00\x00 no state at all", key)
+    people[0] = replace(people[0], checkpoint=path)
+    with changed(studio, steps=2, checkpoint_every=1, pictures=1, shown=1):
+        outcomes = stores.work(studio, stores.order(TENANT, *people))
+    assert all(outcome.adapter_path and outcome.error in ("", "NothingPassed") for outcome in outcomes)
 
 
 def test_a_full_store_costs_the_checkpoint_and_not_the_training(

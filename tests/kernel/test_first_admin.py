@@ -87,7 +87,7 @@ def test_a_disabled_operator_gets_no_link(kernel: Kernel, no_operators: None) ->
 
 
 def test_the_command_prints_a_link_and_nothing_else_to_follow(
-    kernel: Kernel, postgres: EmbeddedPostgres, client: TestClient[Any], no_operators: None
+    kernel: Kernel, postgres: EmbeddedPostgres, embedded_home: Path, client: TestClient[Any], no_operators: None
 ) -> None:
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("LIKENESS_")}
     production = surroundings | {
@@ -106,19 +106,30 @@ def test_the_command_prints_a_link_and_nothing_else_to_follow(
     assert link, printed.stderr
     assert opens(client, link[0]) == "/operations"
     # Beside a running `likeness up`, whose database is found by its folder.
-    embedded = surroundings | {"LIKENESS_HOME": str(kernel.settings.home)}
+    embedded = surroundings | {"LIKENESS_HOME": str(embedded_home)}
     again = command(embedded)
     assert "Sign in once within 30 minutes" in again.stdout, again.stderr
     away = command(surroundings | {"LIKENESS_HOME": str(kernel.settings.home / "elsewhere")})
     assert "Start it with `likeness up`" in away.stderr
 
 
+@pytest.fixture
+def embedded_home(home: Path, postgres: EmbeddedPostgres) -> Iterator[Path]:
+    """With the running database where the embedded profile keeps it."""
+    where = home / "postgres"
+    where.symlink_to(postgres.folder)
+    yield home
+    where.unlink()
+
+
 def command(surroundings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([LIKENESS, "operator-link", *words], env=surroundings, capture_output=True, text=True)
 
 
-def test_a_database_is_found_only_while_it_runs(home: Path, postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    assert url_of_running(home / "postgres", "likeness_app") == postgres.url("likeness_app")
+def test_a_database_is_found_only_while_it_runs(
+    embedded_home: Path, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    assert url_of_running(embedded_home / "postgres", "likeness_app") == postgres.url("likeness_app")
     assert url_of_running(tmp_path, "likeness_app") is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -21,8 +23,9 @@ from pydantic import ValidationError
 from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import named
 from gpu_cluster.bases.weights import missing
+from likeness.evidence.outside import Outside
 from likeness.ground.settings import Settings
-from likeness.run import machine
+from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
 from likeness.run.postgres import EmbeddedPostgres
 
@@ -69,11 +72,12 @@ def test_a_report_that_cannot_be_written_is_told_before_the_demo_starts(folder: 
 
 
 @pytest.mark.parametrize("held", ["[]", '{"keys": [[]]}'])
-def test_a_file_that_is_no_public_key_makes_a_certificate_invalid_in_a_sentence(held: str, folder: Path) -> None:
+def test_a_file_that_is_no_public_key_is_told_so_in_a_sentence(held: str, folder: Path) -> None:
     (folder / "key.json").write_text(held)
     (folder / "certificate.jws").write_text("eyJhbGciOiJFZERTQSJ9.e30.AAAA")
     said = told("verify", str(folder / "certificate.jws"), "--key", str(folder / "key.json"))
-    assert "not valid" in said
+    assert "key.json holds no public key" in said
+    assert "not valid" not in said, "which says nothing about the certificate"
 
 
 @pytest.mark.parametrize(
@@ -207,3 +211,22 @@ def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, un
     server.start()
     server.stop()
     assert not list((folder / "postgres").glob("unfinished-*"))
+
+
+def test_nobody_else_on_this_machine_can_hold_the_lock_of_a_start(folder: Path) -> None:
+    left = folder / "lock"
+    left.write_text("1")
+    left.chmod(0o644)  # As earlier versions left it.
+    with embedded._exclusive(left) as held:
+        assert stat.S_IMODE(left.stat().st_mode) == 0o600
+        assert left.read_text() == str(os.getpid())
+        with pytest.raises(embedded.AlreadyRunning, match=str(os.getpid())):
+            embedded._exclusive(left)
+        held.flush()
+
+
+def test_nobody_else_on_this_machine_sees_which_companies_there_are(folder: Path) -> None:
+    kept = folder / "tombstones"
+    kept.mkdir(mode=0o755)  # As earlier versions left it.
+    Outside(kept)._made(f"notes/{uuid4()}")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700

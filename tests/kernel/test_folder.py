@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,9 @@ import skimage.data
 from click.testing import CliRunner
 from PIL import Image
 
+from gpu_cluster.cutout.backdrop import NoBackdrop
 from likeness.cli.main import main
+from likeness.run import folder as folders
 from tests import pictures
 
 
@@ -67,3 +72,75 @@ def test_one_sentence_when_it_cannot_be(tmp_path: Path, arguments: list[str], se
     result = CliRunner().invoke(main, ["cutout", str(empty), "--out", str(tmp_path / "out"), *arguments])
     assert result.exit_code == 1
     assert sentence in result.output
+
+
+def test_names_are_printed_as_they_are_and_what_is_passed_over_is_named(tmp_path: Path) -> None:
+    """Square brackets are no instructions, a long line is not broken, and a film does not vanish without a word."""
+    name = "holiday [edited] " + "very " * 20 + "long [bold].jpg"
+    (tmp_path / name).write_bytes(pictures.without_face())
+    (tmp_path / "clip.mp4").write_bytes(b"film")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    for command in (["inspect"], ["cutout", "--out", str(tmp_path / "out")]):
+        result = CliRunner().invoke(main, [*command, str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        assert f"✗ {name}" in result.stdout
+        assert "Not looked at: clip.mp4, gone.jpg, inner. Photos end in .jpg" in result.stderr
+        assert ".DS_Store" not in result.stderr
+    lines = CliRunner().invoke(main, ["cutout", "--out", str(tmp_path / "out"), str(tmp_path)]).stdout.splitlines()
+    assert lines[0].endswith("We could not find a face in this photo. Take one facing the camera.")
+    with_json = CliRunner().invoke(main, ["inspect", str(tmp_path), "--json"])
+    assert [line["photo"] for line in json.loads(with_json.stdout)] == [name]
+
+
+def test_two_photos_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    photos = [tmp_path / "me.jpg", tmp_path / "me.png", tmp_path / "Me.JPG", tmp_path / "you.png"]
+    assert folders.titles(photos) == {
+        photos[0]: "me-jpg", photos[1]: "me-png", photos[2]: "Me-JPG-2", photos[3]: "you",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"), [("/proc/nowhere/out", "/proc/nowhere/out cannot be written"), ("", "does not exist")]
+)
+def test_a_place_that_cannot_be_written_is_said_before_the_work(folder: Path, out: str, sentence: str) -> None:
+    named = ["--out", out] if out else ["--out", "x", "--backdrop"]
+    result = CliRunner().invoke(main, ["cutout", str(folder), *named, *([] if out else ["/nowhere/wall.jpg"])])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert sentence in result.output
+
+
+def test_a_wall_is_a_picture_of_any_kind_that_photos_may_have(tmp_path: Path) -> None:
+    """HEIC too, upright; one that cannot be opened is said."""
+    heic = Path(__file__).parents[1] / "cases/p3-nclx-no-icc.heic"
+    assert folders.behind(str(heic)).shape == folders.behind("office").shape
+    lying = tmp_path / "lying.jpg"
+    image = Image.new("RGB", (900, 900), "white")
+    image.paste("black", (0, 0, 900, 450))
+    exif = image.getexif()
+    exif[0x0112] = 6  # Turned by a quarter: what lies on top is on the right.
+    image.save(lying, exif=exif)
+    wall = folders.behind(str(lying))
+    assert wall[:, -50:].mean() < 0.1 < 0.9 < wall[:, :50].mean()
+    lying.write_bytes(b"no picture")
+    with pytest.raises(NoBackdrop, match="is no picture that can be read"):
+        folders.behind(str(lying))
+
+
+def test_nothing_but_the_answer_is_written_and_errors_still_are(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = tmp_path / "photos"
+    one.mkdir()
+    (one / "me.JFIF").write_bytes((folder / "1.jpg").read_bytes())
+    # A process of its own: the runtime greets once, when its first network is loaded.
+    likeness = Path(sys.executable).with_name("likeness")
+    for asked in (["inspect"], ["cutout", "--out", str(tmp_path / "out")]):
+        ran = subprocess.run([str(likeness), *asked, str(one)], capture_output=True, text=True, check=True)
+        assert ran.stderr == ""
+        assert "me.JFIF" in ran.stdout
+    with folders.without_greeting():
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: out of memory\n")
+    assert capfd.readouterr().err == "ERROR: out of memory\n"

@@ -523,3 +523,25 @@ def test_the_index_key_stays_the_same(tmp_path: Path, keys: KeyFolder) -> None:
     keys.begin_tenant(tenant)
     keys.begin_tenant(tenant)
     assert KeyFolder(tmp_path / "keys").index_key(tenant) == keys.index_key(tenant)
+
+
+def test_many_keys_of_one_company_are_opened_at_once(tmp_path: Path, keys: KeyFolder) -> None:
+    tenant = uuid4()
+    live, gone, other = (make_ref(keys, KeyClass.PROFILE, company) for company in (tenant, tenant, uuid4()))
+    sealed = keys.open(live).seal(b"Ada", "name")
+    keys.destroy(gone, NOW)
+    found = keys.open_all(tenant, [live.owner, gone.owner], KeyClass.PROFILE)
+    assert list(found) == [live.owner]
+    assert found[live.owner].open(sealed, "name") == b"Ada"
+    with pytest.raises(KeyUnavailable):
+        keys.open_all(tenant, [live.owner, other.owner], KeyClass.PROFILE)
+    old = (tmp_path / "keys" / "tenants" / str(tenant) / str(live.owner) / "profile.key").read_bytes()
+    keys.rotate()
+    assert keys.open_all(tenant, [live.owner], KeyClass.PROFILE)[live.owner].open(sealed, "name") == b"Ada"
+    file = tmp_path / "keys" / "tenants" / str(tenant) / str(live.owner) / "profile.key"
+    assert file.read_bytes() != old
+    file.write_bytes(os.urandom(len(old)))
+    with pytest.raises(KeyBroken):
+        keys.open_all(tenant, [live.owner], KeyClass.PROFILE)
+    keys.destroy_tenant(tenant, NOW)
+    assert keys.open_all(tenant, [live.owner], KeyClass.PROFILE) == {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +12,17 @@ import pytest
 from jinja2 import Environment, meta
 
 from likeness.ground.errors import Conflict
+from likeness.kernel import Kernel
 from likeness.locale import update
+from likeness.locale import words as words_module
 from likeness.locale.languages import LANGUAGES, accepted, first_of
+from likeness.locale.marks import Told, packed, unpacked
 from likeness.locale.words import Words, words
 from likeness.mail import letters
+from likeness.mail.mail import Letter
 from likeness.mail.markup import html_of
-from likeness.mail.paragraphs import joined
+from likeness.mail.paragraphs import joined, wrapped
+from likeness.run.app import create_app
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 LETTERS = Path(letters.__file__).parents[1] / "locale"
@@ -85,6 +92,17 @@ def test_numbers_have_their_form() -> None:
     assert selfies("ja", 1, 2) == ["自撮り写真1枚", "自撮り写真2枚"]
     assert selfies("ar", 1, 2, 3) == ["صورة سيلفي واحدة", "صورتا سيلفي", "3 صور سيلفي"]
     assert selfies("ar", 11, 100) == ["11 صورة سيلفي", "100 صورة سيلفي"]
+    days = [words("ar").span(86400 * n) for n in (2, 10, 11, 99, 100, 102)]
+    assert days == ["يومان", "10 أيام", "11 يومًا", "99 يومًا", "100 يوم", "102 يوم"]
+
+
+def test_no_arabic_sentence_has_the_form_for_hundreds_where_eleven_stands() -> None:
+    """After 11 to 99 the singular is in the accusative, after hundreds it is not: Babel numbers these forms 5 and 4."""
+    turned = [
+        message.id[0] for message in update.catalogue_of("ar")
+        if isinstance(message.string, tuple) and re.search(r"\{n\} \S+ًا(?!\S)", message.string[4])
+    ]  # fmt: skip
+    assert not turned, turned
 
 
 def test_days_and_times_are_those_of_the_company() -> None:
@@ -135,3 +153,40 @@ def test_a_line_of_an_arabic_letter_that_begins_in_latin_letters_runs_from_the_r
 def test_lines_of_scripts_without_spaces_are_joined_without_one() -> None:
     assert joined(["写真を", "送る"]) == "写真を送る"
     assert joined(["one", "two"]) == "one two"
+
+
+def test_what_is_told_is_english_by_itself_and_crosses_a_process_with_its_values() -> None:
+    rows = Told("row {rows}", many="rows {rows}", n=2, rows="3, 4")
+    said = Told("Several columns could hold the {what}: {columns}.", what=Told("names"), columns="A {n}")
+    assert said.then(rows) == "Several columns could hold the names: A {n}. rows 3, 4"
+    there = unpacked(json.loads(json.dumps(packed([said.then(rows), "as it is", None, {"x": [said]}]))))
+    assert there == [said.then(rows), "as it is", None, {"x": [said]}]
+    assert words("de").told(there[0]) != there[0] == words("en").told(there[0])
+    assert words("de").told("As somebody typed it") == "As somebody typed it"
+
+
+@pytest.mark.parametrize("asks", ["{n.__class__}", "{n[0]}", "{n!r}", "{n:>99999999}", "{}", "{0}"])
+def test_a_sentence_that_asks_for_more_than_its_values_is_none(asks: str) -> None:
+    for told in ([asks, "", {"n": 1}], ["{n}", asks, {"n": 2}], ["{m}", "", {"m": {"told": [asks, "", {"n": 1}]}}]):
+        with pytest.raises(ValueError, match="no sentence of the catalogue"):
+            unpacked({"told": told})
+
+
+def test_a_server_has_read_every_language_before_the_first_page(kernel: Kernel) -> None:
+    words_module._catalogue.cache_clear()
+    create_app(kernel).state["probes"].db.close()
+    assert words_module._catalogue.cache_info().currsize == len(LANGUAGES)
+
+
+def test_a_latin_word_in_a_long_japanese_line_stays_whole() -> None:
+    """An address that was cut in two, and glued with a space in HTML, opens nothing and answers nobody."""
+    address = "datenschutzbeauftragte@grosshandel-und-soehne.example"
+    for length in range(40, 62):
+        text = f"{'個' * length}{address}にお問い合わせください。Landesbeauftragte für Datenschutz und Informationsfreiheit"
+        laid = wrapped(text)
+        assert "\n" in laid
+        assert address in laid
+        assert all(word in laid for word in ("Landesbeauftragte", "Datenschutz", "Informationsfreiheit"))
+        assert not any(line.startswith(("。", " ")) for line in laid.split("\n"))
+        shown = html_of(Letter(to="x@y.example", subject="", text=f"{laid}\n\nLikeness", language="ja"))
+        assert address in shown

@@ -390,7 +390,7 @@ PIECES = st.sampled_from(
 FUZZED = st.one_of(st.text(max_size=120), st.lists(PIECES, max_size=14).map("".join), st.lists(PIECES).map("/".join))
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=FUZZED)
 @example(path="/etc/passwd")
 @example(path=f"tenants/{ACME}/employees/{ALICE}/source/..")
@@ -412,7 +412,7 @@ def test_fuzzed_paths_are_refused_or_stay_inside(tmp_path: Path, local: Objects,
     local.delete(path)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(name=st.text(max_size=90))
 def test_fuzzed_names_make_a_harmless_path_or_none(name: str) -> None:
     try:

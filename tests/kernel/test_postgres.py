@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -117,5 +118,6 @@ def test_its_log_quotes_no_rows(folder: Path) -> None:
     os.kill(server.pid or 0, signal.SIGHUP)
     server.stop()
     log = (folder / "postgres.log").read_text()
+    assert stat.S_IMODE((folder / "postgres.log").stat().st_mode) == 0o600, "it quotes a value that somebody typed"
     assert "duplicate key" in log
     assert "canary@example.com" not in log.replace('invalid input syntax for type integer: "canary@example.com"', "")

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from dramatiq import Worker
 
 from likeness.ground import telemetry
+from likeness.jobs.notify import broker_for
 
 
 def logged(act: object) -> list[dict[str, object]]:
@@ -102,3 +104,16 @@ def test_each_field_that_is_logged_is_one_that_is_written() -> None:
             if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
                 named = {key.value for key in node.value.keys if isinstance(key, ast.Constant)}
                 assert named <= telemetry.ALLOWED, f"{path}:{node.value.lineno}"
+
+
+def test_a_start_leaves_no_warning_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A program works each lane with a worker of its own, which dramatiq finds worth a warning; others are kept."""
+    broker = broker_for("")
+    workers = [Worker(broker, worker_threads=1) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.stop()
+    assert caplog.records == []
+    broker.logger.warning("Something else.")
+    assert len(caplog.records) == 1

@@ -77,8 +77,10 @@ def free_port() -> int:
     raise AssertionError("no two free ports")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file whose last test stops Keycloak comes after the others that need it."""
+    """The file whose last test stops Keycloak comes after the others that need it; where that test is left out, as in
+    `make test`, its file keeps its place."""
     last = {item.path for item in items if item.get_closest_marker("stops_keycloak")}
     items.sort(key=lambda item: item.path in last)
 
@@ -118,7 +120,7 @@ def _wait(keycloak: Keycloak, log: Path) -> None:
     raise AssertionError(f"Keycloak was not ready within {STARTS_WITHIN} s, {said}:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(kernel: Kernel, keycloak: Keycloak) -> Iterator[House]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -141,8 +143,9 @@ def house(kernel: Kernel, keycloak: Keycloak) -> Iterator[House]:
     thread.join(10)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """Ends with its file: Playwright takes a second one in the same process only after the first has stopped."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed: apt install chromium.")
     with sync_playwright() as playwright:
@@ -158,7 +161,8 @@ def oidc_provider(keycloak: Keycloak, realm: str, people: dict[str, str]) -> dic
     admin.change_current_realm(realm)
     admin.create_client(
         {
-            "clientId": "likeness", "secret": "between-us", "protocol": "openid-connect", "standardFlowEnabled": True,
+            "clientId": "likeness", "secret": "between-us", "publicClient": False, "protocol": "openid-connect",
+            "standardFlowEnabled": True,
             "redirectUris": [f"{keycloak.url}/realms/likeness/broker/*"],
             "attributes": {"post.logout.redirect.uris": f"{keycloak.url}/realms/likeness/broker/*"},
         }

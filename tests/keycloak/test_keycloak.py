@@ -111,14 +111,15 @@ def through_the_door(page: Page, house: House, email: str) -> None:
     page.get_by_role("link", name="Sign in with my company's account").click()
 
 
-def give_password(page: Page) -> None:
+def give_password(page: Page, name: str = "hanna") -> None:
     expect(page.locator("#password")).to_be_visible()
     if page.locator("#username").is_visible():
-        page.locator("#username").fill("hanna")
+        page.locator("#username").fill(name)
     page.locator("#password").fill("right horse")
     page.locator("#kc-login").click()
 
 
+@pytest.mark.ordinary
 def test_the_set_up_changes_nothing_the_second_time(house: House) -> None:
     assert house.made.changes
     again = set_up(house.reach, "likeness", house.address)
@@ -166,6 +167,7 @@ def test_the_set_up_mends_a_scope_and_flows_that_were_taken_apart_or_never_finis
     assert set_up(house.reach, "likeness", house.address).changes == []
 
 
+@pytest.mark.ordinary
 def test_two_companies_come_in_by_their_own_providers(
     house: House, chromium: Browser, zebra: tuple[UUID, Provider], acme: tuple[UUID, Provider]
 ) -> None:
@@ -193,6 +195,7 @@ def test_two_companies_come_in_by_their_own_providers(
     other_context.close()
 
 
+@pytest.mark.ordinary
 def test_an_account_of_one_company_opens_nothing_of_the_other(
     house: House, chromium: Browser, zebra: tuple[UUID, Provider], acme: tuple[UUID, Provider]
 ) -> None:
@@ -213,6 +216,7 @@ def test_an_account_of_one_company_opens_nothing_of_the_other(
     context.close()
 
 
+@pytest.mark.ordinary
 def test_a_session_that_an_administrator_ends_there_ends_here(
     house: House, chromium: Browser, zebra: tuple[UUID, Provider]
 ) -> None:
@@ -313,6 +317,7 @@ def test_a_companys_sign_in_is_changed_replaced_and_ended(
     assert first["id"] not in {one["id"] for one in house.keycloak.of("likeness").get_organizations()}
 
 
+@pytest.mark.ordinary
 def test_a_company_that_an_operator_adds_in_the_browser_has_its_organization_or_is_not_there(house: House) -> None:
     name = f"founded-{uuid4().hex[:8]}"
     kernel = replace(

@@ -19,7 +19,6 @@ from likeness.identity import WebSession
 from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from likeness.mail import mail
-from likeness.run.app import create_app
 from likeness.sso.issuer import Issuer
 from likeness.web.guards import cookie_name
 from tenants.models import Member, Role
@@ -152,8 +151,11 @@ def acme(sso_kernel: Kernel) -> Company:
 
 
 @pytest.fixture
-def app(sso_kernel: Kernel) -> Litestar:
-    return create_app(sso_kernel)
+def app(app: Litestar, sso_kernel: Kernel) -> Iterator[Litestar]:
+    """The application of all tests, over a kernel with an issuer of its own: nothing of an earlier test is remembered."""
+    usual, app.state.kernel = app.state.kernel, sso_kernel
+    yield app
+    app.state.kernel = usual
 
 
 @pytest.fixture

@@ -80,6 +80,16 @@ def test_whoever_is_not_listed_or_not_invited_comes_nowhere(browser: Browser, ze
     assert zebra.sessions() == acme.sessions() == 0
 
 
+def test_an_address_that_only_looks_like_somebodys_is_not_theirs(browser: Browser, zebra: Company, acme: Company) -> None:
+    """The list keeps no two that differ by \u00df and ss; a mail server may, so an account of the one is not the other."""
+    person, member = zebra.employee("strass"), zebra.member(Role.HR, name="gross", joined=False)
+    for name in ("stra\u00df", "gro\u00df", "\u017ftrass"):
+        answer = browser.sign_in(zebra, zebra.account(name))
+        assert (answer.status_code, browser.cookie) == (403, ""), name
+    assert zebra.sessions() == acme.sessions() == 0
+    assert not zebra.mails(person.id, "account-connected") + zebra.mails(member.id, "account-connected")
+
+
 def test_the_answer_is_the_same_for_somebody_who_is_listed_but_has_to_open_a_link(
     browser: Browser, zebra: Company, sso_kernel: Kernel
 ) -> None:

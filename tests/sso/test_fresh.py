@@ -150,3 +150,46 @@ def test_a_clock_that_differs_is_told_from_the_date_of_an_answer(
     assert abs(issuer.clock_difference()) < 5
     monkeypatch.setattr("likeness.sso.issuer.time", SimpleNamespace(time=lambda: time.time() + 60))
     assert -65 < issuer.clock_difference() < -55
+
+
+def code_on(screen: TestClient[Any]) -> str:
+    said = screen.post("/visit/phone", headers=HTML).text.split("/p/", 1)[1]
+    return said.split("<")[0].split('"')[0].strip()
+
+
+@pytest.mark.parametrize("door", ["/sign-in", "/api/v1/sign-in"])
+def test_a_code_for_the_phone_proves_nobody_anew(
+    app: Litestar, browser: Browser, zebra: Company, sso_kernel: Kernel, door: str
+) -> None:
+    """Whoever finds a screen unlocked has the page on their phone for a while, neither everything as a file nor the page
+    for good."""
+    person = zebra.employee("nadia")
+    with TestClient(app) as screen:
+        sign_in_employee(screen, sso_kernel, person)
+        aged(sso_kernel, zebra.tenant, 60)
+        code = code_on(screen)
+    assert browser.client.post(f"{door}/{code}", follow_redirects=False).status_code == 410
+    assert browser.client.post(f"/p/{code}", follow_redirects=False).status_code == 303
+    assert browser.client.get("/visit", follow_redirects=False).status_code == 303
+    assert refused(browser.client.get("/api/v1/visit/export"))
+    browser.sign_in(zebra, zebra.account("somebody-else"), connect="true")
+    assert "identity.bound" not in zebra.events()
+
+
+def test_what_goes_on_on_the_phone_ends_with_the_session_of_the_screen(
+    app: Litestar, zebra: Company, sso_kernel: Kernel
+) -> None:
+    """From code to code nobody stays signed in for longer than a day's work, and a newer code voids the one before."""
+    person = zebra.employee("nadia")
+    with TestClient(app) as screen, TestClient(app) as phone:
+        sign_in_employee(screen, sso_kernel, person)
+        codes = [code_on(screen), code_on(screen)]
+        assert phone.post(f"/p/{codes[0]}", follow_redirects=False).status_code == 410
+        assert phone.post(f"/p/{codes[1]}", follow_redirects=False).status_code == 303
+        with sso_kernel.db.transaction(zebra.tenant) as session:
+            ends = session.execute(text("select expires_at from web_session")).scalars().all()
+        assert len(ends) == 2
+        assert len(set(ends)) == 1
+        again = code_on(screen)
+        screen.post("/sign-out", headers=HTML)
+        assert TestClient(app).post(f"/p/{again}", follow_redirects=False).status_code == 410

@@ -132,6 +132,8 @@ AWAY: dict[str, Spoil] = {
     "a list instead of tokens": answering("token", 200, "application/json", b"[]"),
     "a page instead of keys": answering("certs", 200, "text/html", b"<html>maintenance</html>"),
     "ten megabytes of keys": answering("certs", 200, "application/json", b'{"keys": [' + b" " * 10_000_000 + b"]}"),
+    "keys deeper than can be read": answering("certs", 200, "application/json", b'{"keys": ' + b"[" * 100_000),
+    "tokens deeper than can be read": answering("token", 200, "application/json", b"[" * 100_000),
     "no keys": answering("certs", 200, "application/json", b'{"keys": []}'),
     "an error instead of keys": answering("certs", 503, "text/plain", b""),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import urlsafe_b64encode
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -63,6 +64,7 @@ def test_a_token_that_is_sent_again_ends_nothing_new(
     assert zebra.sessions() == 1, "this session began after the token was made"
 
 
+DEEP = b"[" * 11_000
 WRONG: list[dict[str, Any]] = [
     {"iss": "https://evil.example"}, {"aud": "other"}, {"azp": "other"}, {"events": None}, {"events": {}},
     {"events": []}, {"nonce": "n"}, {"sid": None, "sub": None}, {"jti": None}, {"iat": 1}, {"iat": None},
@@ -87,6 +89,8 @@ def test_forged_logout_tokens_end_nothing_and_cost_the_issuer_little(
         for number in range(20)
     ]
     forged += [jwt.encode({"alg": "RS256", "kid": "rsa-1"}, dict(claims), FOREIGN, algorithms=["RS256"]), "", "a.b.c"]
+    # A head in which one list lies in another, deeper than a program may look.
+    forged += [f"{urlsafe_b64encode(head).decode()}.e30.AAAA" for head in (DEEP, b'{"alg": "RS256", "kid": ' + DEEP)]
     other.asked.clear()
     assert {told(browser, token) for token in forged} == {400}
     assert zebra.sessions() == 1

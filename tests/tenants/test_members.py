@@ -16,6 +16,9 @@ from litestar.testing import TestClient
 from sqlalchemy import text
 from sqlmodel import delete, select
 
+from batch.models import Employee, Invitation
+from batch.roster import undoing
+from compliance.desk import deleting
 from likeness import ledger
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.identity import Kind, make_link
@@ -23,11 +26,21 @@ from likeness.kernel import Kernel
 from likeness.mail import mail
 from likeness.mail.mail import Letter
 from tenants.api import enter
-from tenants.members import members, wishes
+from tenants.members import members, programs, wishes
+from tenants.members.permissions import Permission
 from tenants.members.wishes import SignInWish
 from tenants.models import Member, Role
 from tenants.tries import WrongTry
-from tests.factories import make_member, make_tenant, run_jobs, sign_in, sign_in_member
+from tests.factories import (
+    begin_held,
+    make_batch,
+    make_employee,
+    make_member,
+    make_tenant,
+    run_jobs,
+    sign_in,
+    sign_in_member,
+)
 
 
 @pytest.fixture
@@ -235,6 +248,32 @@ def test_no_page_of_the_desk_shows_anybodys_link(kernel: Kernel, client: TestCli
     assert answer.status_code == 200
     assert token not in answer.text
     assert token.split(".")[1] not in answer.text
+
+
+def test_what_who_is_disabled_has_just_asked_for_does_not_begin(kernel: Kernel, client: TestClient[Any]) -> None:
+    """Ten seconds are left of a deletion, by hand or by a program, when its maker goes in anger; another's goes on."""
+    tenant, other = make_tenant(kernel), make_tenant(kernel)
+    leaver, stays = make_member(kernel, tenant), make_member(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        people = [make_employee(session, kernel, batch=batch) for _ in range(4)]
+        key, _ = programs.make(session, leaver, "Payroll", [Permission.PEOPLE_READ], utc_now())
+        now, ids = utc_now(), [one.id for one in people]
+        acts = [deleting.ask(session, ids[:1], now, caller=f"member:{leaver.id}"),
+                deleting.ask(session, ids[1:2], now, caller=f"machine:{key.id}"),
+                undoing.ask(session, "invite", ids[2:3], now, caller=f"member:{leaver.id}")]  # fmt: skip
+        deleting.ask(session, ids[3:], now, caller=f"member:{stays.id}")
+    sign_in_member(client, kernel, other, Role.OWNER)
+    assert client.delete(f"/api/v1/members/{leaver.id}").status_code == 404
+    sign_in_member(client, kernel, tenant, Role.OWNER)
+    assert client.delete(f"/api/v1/members/{leaver.id}").status_code == 204
+    begin_held(kernel, tenant)
+    with kernel.db.transaction(tenant) as session:
+        mine = select(Employee.id).where(Employee.tenant_id == tenant)
+        assert set(session.exec(mine)) == set(ids[:3])
+        assert session.exec(select(Invitation.id).where(Invitation.tenant_id == tenant)).all() == []
+        (said,) = [one for one in ledger.entries(session) if one.event == "member.disabled"]
+    assert set(said.objects) == {str(one) for one in (leaver.id, *acts)}
 
 
 def test_who_is_disabled_is_out_at_once_and_can_be_let_back(kernel: Kernel, app: Litestar, client: TestClient[Any]) -> None:

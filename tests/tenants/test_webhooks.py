@@ -28,17 +28,20 @@ from standardwebhooks import Webhook
 
 from batch.people import employees
 from batch.reading import workbook
+from compliance.proof import signing
+from likeness import checkpoints, outbound
 from likeness.evidence import notes
 from likeness.ground.db import utc_now
 from likeness.identity import Kind
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyDestroyed, KeyRef
+from likeness.outbound import CallOutcome
 from likeness.run.app import create_app
 from tenants.members import members
 from tenants.models import Role
-from tenants.webhooks import deliveries, outbound
+from tenants.webhooks import deliveries, endpoints, events
 from tenants.webhooks.deliveries import Delivery
-from tenants.webhooks.outbound import CallOutcome
+from tenants.webhooks.events import Event
 from tests.compliance.people import erase
 from tests.factories import make_member, make_tenant, run_jobs, sign_in, sign_in_employee, sign_in_member
 from tests.handed_in import make_headshots, make_person
@@ -152,9 +155,9 @@ def test_programs_are_told_what_their_makers_may_see_by_ids_alone(
     kernel, person = open_kernel, make_person(open_kernel)
     tenant, stranger = person.tenant_id, make_person(open_kernel)
     hr = sign_in_member(client, kernel, tenant, Role.HR)
-    for events in (ACTS, ["webhook.test"], ["x"], [], [*NAMES, ACTS[0]]):
-        refused = client.post("/api/v1/webhooks", json={"url": receiver.url, "events": events})
-        assert refused.status_code == 422, events
+    for wanted in (ACTS, ["webhook.test"], ["x"], [], [*NAMES, ACTS[0]]):
+        refused = client.post("/api/v1/webhooks", json={"url": receiver.url, "events": wanted})
+        assert refused.status_code == 422, wanted
     names, secret = add(client, receiver.url, *NAMES, BACK)
     with receiving() as legals, receiving() as strangers:
         sign_in_member(client, kernel, stranger.tenant_id, Role.HR)
@@ -292,10 +295,29 @@ def test_an_endpoint_ends_with_its_maker_and_is_nobody_elses(
         kernel.keys.open(KeyRef(tenant, UUID(endpoint), KeyClass.PROFILE))
 
 
+def test_only_whoever_reads_acts_is_told_how_long_the_log_is(kernel: Kernel) -> None:
+    """HR would learn from it whether somebody who takes no part withdrew, which writes a dozen entries, or said no."""
+    tenant, other = make_tenant(kernel), make_tenant(kernel)
+    for one in (tenant, other):
+        with kernel.db.transaction(one) as session:
+            checkpoints.sign(session, signing.signer(kernel, utc_now()), utc_now())
+    told = {}
+    for role in (Role.HR, Role.BRAND, Role.OWNER, Role.LEGAL, Role.AUDITOR):
+        maker, url = make_member(kernel, tenant, role), "https://example.com/"
+        wanted = [str(one) for one in events.open_to(maker)][:1]
+        with kernel.db.transaction(tenant) as session:
+            if wanted:
+                endpoint, _ = endpoints.make(session, kernel.keys, maker, url, wanted, utc_now(), networks=())
+                body = json.loads(deliveries.leave(session, endpoint, Event.TEST, {}, utc_now()).body)
+                told[role] = notes.read(body["checkpoint"]).tenant if "checkpoint" in body else None
+    assert told == {Role.HR: None, Role.BRAND: None, Role.LEGAL: tenant, Role.AUDITOR: tenant}
+
+
 PRIVATE = [
     "127.0.0.1", "localhost", "10.0.0.8", "172.16.9.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "0.0.0.0",  # noqa: S104 - nothing listens there: it is an address that must be refused
        "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[2002:7f00:1::]",
+    "[fec0::1]", "192.0.0.8", "192.88.99.1",
     "2130706433", "0x7f000001", "127.1", "0177.0.0.1", "224.0.0.1", "255.255.255.255", "nowhere.invalid",
 ]  # fmt: skip
 

@@ -129,3 +129,19 @@ def test_a_method_that_is_not_taken_is_answered_with_those_that_are(client: Test
         answer = client.delete(path)
         assert answer.status_code == 405
         assert wanted <= {one.strip() for one in answer.headers["allow"].split(",")}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", "/nowhere", {"en": "There is nothing here", "de": "Hier ist nichts"}),
+        ("DELETE", "/desk/batches", {"en": "This cannot be done here", "de": "Das geht hier nicht"}),
+    ],
+)
+def test_an_error_has_a_title_that_a_colleague_would_say(
+    client: TestClient[Any], kernel: Kernel, method: str, path: str, said: dict[str, str]
+) -> None:
+    for language, title in said.items():
+        sign_in_member(client, kernel, make_tenant(kernel, language=language))
+        asked = {"accept": "text/html", "accept-language": language, "origin": str(client.base_url).rstrip("/")}
+        assert f"<h1>{title}</h1>" in client.request(method, path, headers=asked).text

@@ -10,12 +10,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
 
 from batch.delivery import api as delivery_api
 from batch.photos import api as photos_api
 from batch.sittings import api as sittings_api
+from likeness.kernel import Kernel
 from likeness.web import threads
 from likeness.web.threads import PAGES, PHOTOS, PICTURES, PROBES, READINGS, Place, Room, TooMuchWaiting
+from tenants.models import Role
+from tests.factories import make_tenant, sign_in_member
 
 
 @contextmanager
@@ -103,3 +108,38 @@ def test_a_call_in_a_room_of_its_own_keeps_the_turn_of_its_request() -> None:
             threads._place.reset(token)
 
     assert asyncio.run(request()).startswith("readings")
+
+
+def test_whoever_spells_their_session_otherwise_takes_the_turn_of_their_company(
+    app: Litestar, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cookie may be quoted or encoded, and comes with others: were its turn that of an address, a company would have as
+    many threads as its people have addresses."""
+    taken: list[Place] = []
+    begin_as_ever = threads.THREADS.begin
+
+    def noted(place: Place, call: Callable[[], Any]) -> Any:
+        taken.append(place)
+        return begin_as_ever(place, call)
+
+    monkeypatch.setattr(threads.THREADS, "begin", noted)
+    tenant = make_tenant(kernel)
+    with TestClient(app, base_url="http://localhost") as client:
+        sign_in_member(client, kernel, tenant, Role.HR)
+        value = client.cookies["likeness"]
+        client.cookies.clear()
+        encoded = "".join(f"%{ord(letter):02x}" for letter in value)
+        quoted = '"' + "".join(f"\\{ord(letter):03o}" for letter in value) + '"'
+        spellings = [f"likeness={value}", f"likeness={encoded}", f'likeness="{value}"', f"likeness={quoted}",
+                     f"likeness=; a=b; likeness={encoded}", f"  likeness = {value} ;"]  # fmt: skip
+        for spelling in spellings:
+            taken.clear()
+            assert client.get("/api/v1/batches", headers={"cookie": spelling}).status_code == 200, spelling
+            if spelling is not spellings[0]:  # The first time nobody knows yet whose it is.
+                assert {place.company for place in taken} == {tenant}, spelling
+                assert all(place.person for place in taken)
+        # What is not read as a session takes nobody's turn.
+        for spelling in (f"xlikeness={value}", f"other={value}"):
+            taken.clear()
+            assert client.get("/api/v1/batches", headers={"cookie": spelling}).status_code == 401
+            assert tenant not in {place.company for place in taken}

@@ -29,6 +29,9 @@ LEFT = {
     "the employer's own line about the person, marked as opted out": N_(
         "Your employer's own line with your name, marked as opted out."
     ),
+    "messages to the personnel department": N_(
+        "What you wrote to your personnel department from your page, with its answers, where you did."
+    ),
     "the employer's own line about the person, with the new address": N_(
         "Your employer's own line with your name and the new address."
     ),
@@ -239,6 +242,9 @@ def _left(document: Mapping[str, Any], reads: Words) -> list[dict[str, str]]:
             continue
         if what == "raw workbooks of other batches, sealed":
             words = say("Workbooks of other groups of people, locked, until {day}.", day=day(until, reads))
+            found.append({"words": words, "kind": "measured"})
+        elif what == "raw workbooks of the company's list, sealed":
+            words = say("Workbooks from which the company's list was made, locked, until {day}.", day=day(until, reads))
             found.append({"words": words, "kind": "measured"})
         else:
             found.append({"words": say(LEFT.get(what, what)), "kind": "measured"})

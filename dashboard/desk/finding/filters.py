@@ -14,6 +14,8 @@ from batch.people.departments import Grouping
 from batch.roster.searching import PeopleSearch
 from dashboard.desk.finding.question import ORDERS
 from likeness.keys.keys import KeyFolder
+from likeness.locale.marks import N_
+from likeness.locale.words import Words
 
 Address = Callable[..., str]
 """The end of the page's address with some of it changed."""
@@ -21,9 +23,9 @@ DAYS = (1, 3, 7, 14)
 MOST_SHOWN = 100
 """Of a menu, the largest; whoever seeks another types it."""
 WORDS = {
-    Grouping.DEPARTMENT: ("Department", "Every department"),
-    Grouping.SITE: ("Site", "Every site"),
-    Grouping.MANAGER: ("Manager", "Every manager"),
+    Grouping.DEPARTMENT: (N_("Department"), N_("Every department")),
+    Grouping.SITE: (N_("Site"), N_("Every site")),
+    Grouping.MANAGER: (N_("Manager"), N_("Every manager")),
 }
 
 
@@ -50,11 +52,11 @@ class Filter:
 
 
 def of_page(
-    asked: PeopleSearch, named: Mapping[UUID, str], opened: Filter | None, address: Address
+    said: Words, asked: PeopleSearch, named: Mapping[UUID, str], opened: Filter | None, address: Address
 ) -> list[Filter]:
     """All of them, in the order in which they stand."""
     menus = [menu(asked, by, opened, address) for by in Grouping]
-    return [*menus, batches(asked, named, address), _days(asked, address), _orders(asked, address)]
+    return [*menus, batches(said, asked, named, address), _days(said, asked, address), _orders(said, asked, address)]
 
 
 def menu(asked: PeopleSearch, by: Grouping, opened: Filter | None, address: Address) -> Filter:
@@ -65,7 +67,9 @@ def menu(asked: PeopleSearch, by: Grouping, opened: Filter | None, address: Addr
     return Filter(by, WORDS[by][0], _said(asked, by), None, fetch)
 
 
-def opened(session: Session, keys: KeyFolder, asked: PeopleSearch, by: Grouping, address: Address) -> Filter:
+def opened(
+    session: Session, keys: KeyFolder, said: Words, asked: PeopleSearch, by: Grouping, address: Address
+) -> Filter:
     """With how many people of whom this transaction may see; of the batch, where one is chosen."""
     known = employees.groups(session, keys, by, batch_id=asked.batch_id, most=MOST_SHOWN + 1)
     chosen = _said(asked, by)
@@ -73,7 +77,7 @@ def opened(session: Session, keys: KeyFolder, asked: PeopleSearch, by: Grouping,
     offers = [
         Offer(one.name, address(**{by: one.name}), one.name.casefold() == folded, one.people) for one in known if one.name
     ]
-    every = Offer(WORDS[by][1], address(**{by: ""}), not chosen)
+    every = Offer(said.gettext(WORDS[by][1]), address(**{by: ""}), not chosen)
     return Filter(by, WORDS[by][0], chosen, [every, *offers], fetched=True, more=len(known) > MOST_SHOWN)
 
 
@@ -81,24 +85,26 @@ def wanted(choose: str) -> Grouping | None:
     return Grouping(choose) if choose in set(Grouping) else None
 
 
-def batches(asked: PeopleSearch, named: Mapping[UUID, str], address: Address) -> Filter:
+def batches(said: Words, asked: PeopleSearch, named: Mapping[UUID, str], address: Address) -> Filter:
     chosen = named.get(asked.batch_id, "") if asked.batch_id else ""
     offers = [Offer(name, address(batch=one), one == asked.batch_id) for one, name in named.items()]
-    return Filter("batch", "Batch", chosen, [Offer("Every batch", address(batch=""), not asked.batch_id), *offers])
+    every = Offer(said.gettext("Every batch"), address(batch=""), not asked.batch_id)
+    return Filter("batch", N_("Batch"), chosen, [every, *offers])
 
 
 def _said(asked: PeopleSearch, by: Grouping) -> str:
     return {Grouping.DEPARTMENT: asked.department, Grouping.SITE: asked.site, Grouping.MANAGER: asked.manager}[by]
 
 
-def _days(asked: PeopleSearch, address: Address) -> Filter:
+def _days(said: Words, asked: PeopleSearch, address: Address) -> Filter:
     waiting = asked.waiting.days if asked.waiting else 0
-    words = {count: f"{count} {'day' if count == 1 else 'days'} or more" for count in sorted({*DAYS, waiting} - {0})}
-    offers = [Offer(said, address(days=count), count == waiting) for count, said in words.items()]
-    every = Offer("Any time", address(days=""), not waiting)
-    return Filter("days", "In their stage for", words.get(waiting, ""), [every, *offers])
+    counts = sorted({*DAYS, waiting} - {0})
+    words = {count: said.ngettext("{n} day or more", "{n} days or more", count) for count in counts}
+    offers = [Offer(one, address(days=count), count == waiting) for count, one in words.items()]
+    every = Offer(said.gettext("Any time"), address(days=""), not waiting)
+    return Filter("days", N_("In their stage for"), words.get(waiting, ""), [every, *offers])
 
 
-def _orders(asked: PeopleSearch, address: Address) -> Filter:
-    offers = [Offer(words, address(order=one), one == asked.order) for one, words in ORDERS.items()]
-    return Filter("order", "Sorted by", "" if offers[0].chosen else ORDERS[asked.order], offers)
+def _orders(said: Words, asked: PeopleSearch, address: Address) -> Filter:
+    offers = [Offer(said.gettext(words), address(order=one), one == asked.order) for one, words in ORDERS.items()]
+    return Filter("order", N_("Sorted by"), "" if offers[0].chosen else said.gettext(ORDERS[asked.order]), offers)

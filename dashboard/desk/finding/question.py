@@ -13,29 +13,30 @@ from litestar.datastructures import MultiDict
 
 from batch.people.funnel import Stage
 from batch.roster.searching import PeopleSearch, SortOrder
+from likeness.locale.marks import N_
 from tenants.plain import whole_number
 
 ORDERS = {
-    SortOrder.LIST: "place in the list",
-    SortOrder.NAME: "name, A to Z",
-    SortOrder.NAME_DOWN: "name, Z to A",
-    SortOrder.DEPARTMENT: "department, A to Z",
-    SortOrder.DEPARTMENT_DOWN: "department, Z to A",
-    SortOrder.SITE: "site, A to Z",
-    SortOrder.SITE_DOWN: "site, Z to A",
-    SortOrder.STAGE: "stage, first to last",
-    SortOrder.STAGE_DOWN: "stage, last to first",
-    SortOrder.NEWEST: "newest in their stage",
-    SortOrder.LONGEST: "longest in their stage",
+    SortOrder.LIST: N_("place in the list"),
+    SortOrder.NAME: N_("name, A to Z"),
+    SortOrder.NAME_DOWN: N_("name, Z to A"),
+    SortOrder.DEPARTMENT: N_("department, A to Z"),
+    SortOrder.DEPARTMENT_DOWN: N_("department, Z to A"),
+    SortOrder.SITE: N_("site, A to Z"),
+    SortOrder.SITE_DOWN: N_("site, Z to A"),
+    SortOrder.STAGE: N_("stage, first to last"),
+    SortOrder.STAGE_DOWN: N_("stage, last to first"),
+    SortOrder.NEWEST: N_("newest in their stage"),
+    SortOrder.LONGEST: N_("longest in their stage"),
 }
 HEADINGS: tuple[tuple[str, SortOrder | None, SortOrder | None], ...] = (
-    ("Name", SortOrder.NAME, SortOrder.NAME_DOWN),
-    ("E-mail", None, None),
-    ("Department", SortOrder.DEPARTMENT, SortOrder.DEPARTMENT_DOWN),
-    ("Site", SortOrder.SITE, SortOrder.SITE_DOWN),
-    ("Batch", None, None),
-    ("Stage", SortOrder.STAGE, SortOrder.STAGE_DOWN),
-    ("Since", SortOrder.NEWEST, SortOrder.LONGEST),
+    (N_("Name"), SortOrder.NAME, SortOrder.NAME_DOWN),
+    (N_("E-mail"), None, None),
+    (N_("Department"), SortOrder.DEPARTMENT, SortOrder.DEPARTMENT_DOWN),
+    (N_("Site"), SortOrder.SITE, SortOrder.SITE_DOWN),
+    (N_("Batch"), None, None),
+    (N_("Stage"), SortOrder.STAGE, SortOrder.STAGE_DOWN),
+    (N_("Since"), SortOrder.NEWEST, SortOrder.LONGEST),
 )
 """Of the table, each with the order in which what it shows goes up, and the one in which it goes down."""
 

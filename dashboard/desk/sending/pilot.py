@@ -12,10 +12,9 @@ from sqlmodel import Session
 
 from batch.models import Employee
 from batch.people import employees, funnel
-from batch.people.employees import EmployeeProfile
 from batch.people.funnel import Stage
 from batch.pilots import pilots
-from batch.roster import batches, listings, naming, undoing
+from batch.roster import batches, listings, naming, searching, undoing
 from dashboard.desk.desk import DESK, Ticks, Tried, show, to_batch
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
@@ -52,13 +51,9 @@ def _pilot_page(
         ]  # fmt: skip
         chosen = batches.seen(session, kernel.keys, lines)
 
-        def wanted(who: EmployeeProfile) -> bool:
-            return sought.casefold() in " ".join((who.full_name, who.email, who.employee_key or "")).casefold()
-
         taken = {line.id for line in chosen}
-        waiting = batches.found(
-            session, kernel.keys, batch_id, now, OTHERS + len(taken), wanted, stage=Stage.ADDED
-        )  # fmt: skip
+        asked = searching.PeopleSearch(sought, (Stage.ADDED,), batch_id=batch_id)
+        waiting = [one for _, one in searching.people(session, kernel.keys, asked, now, OTHERS + len(taken))]
         others = [line for line in waiting if line.id not in taken][:OTHERS]
         listings.note(session, [line.id for line in (*chosen, *others)], now, caller=str(signed_in(request)))
     context = {

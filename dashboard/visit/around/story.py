@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, cast
+from sqlalchemy import Text, cast, true
 from sqlmodel import Session, col, select
 
+from batch.people import lines
 from batch.roster import listings
 from compliance import holds
 from likeness.ground.db import tenant_of
@@ -85,10 +86,12 @@ class StoryLine:
 
 
 def story(session: Session, employee_id: UUID) -> list[StoryLine]:
-    """Newest first."""
+    """Newest first; without what is of whoever read the line's address before it was corrected."""
+    since = lines.read_since(session, employee_id)
     entries = session.exec(
         select(LedgerEntry)
         .where(
+            col(LedgerEntry.at) >= since if since else true(),
             col(LedgerEntry.tenant_id) == tenant_of(session),
             col(LedgerEntry.subject) == str(employee_id),
             col(LedgerEntry.event).in_(SAID),

@@ -26,10 +26,11 @@ PLAIN = tuple(phrase for phrase, (kind, _, _) in BACKDROPS.items() if kind == "p
 
 def headshot(scene: Scene, rng: np.random.Generator) -> Scene:
     """The scene as headshots have it: near, most often before a plain wall and facing the camera."""
-    facing = {"pose": "facing the camera", "turn": rng.uniform(-0.06, 0.06)} if rng.random() < 0.75 else {}
+    facing = rng.random() < 0.75
+    pose, turn = ("facing the camera", rng.uniform(-0.06, 0.06)) if facing else (scene.pose, scene.turn)
     framing = "close-up" if rng.random() < 0.6 else "head and shoulders"
     backdrop = str(rng.choice(PLAIN)) if rng.random() < 0.75 else scene.backdrop
-    return replace(scene, backdrop=backdrop, framing=framing, **facing)  # type: ignore[arg-type]
+    return replace(scene, backdrop=backdrop, framing=framing, pose=pose, turn=turn)
 
 
 def _chunk(seeds: range) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:

@@ -15,14 +15,7 @@ from likeness.ground.errors import LikenessError
 from likeness.ground.settings import Settings, from_environment
 from likeness.kernel import Kernel, assemble
 from likeness.sso.administering import Reach
-from likeness.sso.companies import (
-    Broker,
-    broker_of,
-    change_company,
-    end_company,
-    is_other,
-    remove_company,
-)
+from likeness.sso.companies import Broker, broker_of, end_company
 from likeness.sso.keycloak import MFA, set_up
 
 if TYPE_CHECKING:
@@ -145,28 +138,23 @@ def change(tenant: UUID, domains: tuple[str, ...], provider: Path | None, member
 
     With another provider everybody who came by the earlier one is signed out, and connects their account anew.
     """
+    from likeness.ground.db import utc_now
     from tenants import tenants
-    from tenants.sso import changing, organizations, providers
+    from tenants.accounts import giving
 
     if members_mfa and not provider:
         raise click.UsageError("--members-mfa needs --provider: Keycloak asks for it after that provider's own sign-in.")
-    kernel, reach = _kernel(), _reach()
+    kernel = _kernel()
+    _reach()
+    acr = None if members_mfa is None else MFA if members_mfa else ""
     try:
+        broker = _broker(provider, second_factor=bool(acr))
+        given = giving.by_operator(kernel, tenant, utc_now(), domains=domains, broker=broker, members_acr=acr)
         with kernel.db.transaction(tenant) as session:
-            name, row = tenants.get(session).name, changing.row(session)
-            wanted = [providers.plain_domain(one) for one in domains] or providers.domains(session, row)
-        acr = row.members_acr if members_mfa is None else MFA if members_mfa else ""
-        broker, alias = _broker(provider, second_factor=bool(acr)), row.alias
-        if broker is not None and is_other(reach, alias, broker):
-            remove_company(reach, alias)
-            alias = organizations.alias_for(name)
-        organization = change_company(reach, alias, name, wanted, broker)
-        moved = None if (alias, organization) == (row.alias, row.organization) else (alias, organization)
-        with kernel.db.transaction(tenant) as session:
-            changing.change(session, domains=wanted, broker=broker is not None, members_acr=acr, moved=moved)
+            name = tenants.get(session).name
     except LikenessError as error:
         raise click.ClickException(str(error)) from error
-    said = "Everybody connects their account anew." if moved else "Nobody was signed out."
+    said = "Everybody connects their account anew." if given.anew else "Nobody was signed out."
     console.print(f"The sign-in of {name} is up to date. {said}", highlight=False)
 
 

@@ -1,4 +1,5 @@
-"""The command `likeness`. Each command imports its own part, because torch and Ray take seconds to load."""
+"""The command `likeness`. Each command imports its own part, because torch and Ray take seconds to load, and does
+so once it has refused what can be refused without them."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any, cast
 import click
 from psycopg import OperationalError
 from rich.console import Console
+from rich.markup import escape
 
 from likeness.cli import custody, duties, pictures, rescan
 from likeness.cli.companies import company, keycloak
@@ -16,8 +18,9 @@ from likeness.cli.kernels import running_kernel, seal_clear_text, serving_kernel
 from likeness.ground import telemetry
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
+from likeness.ground.garbage import importing
 from likeness.ground.home import HomeUnusable, make_home
-from likeness.ground.settings import SettingsWrong, from_environment
+from likeness.ground.settings import Settings, SettingsWrong, from_environment
 from likeness.ground.stopping import leave, until_told_to_stop
 from likeness.keys.keys import KeyUnavailable
 
@@ -54,10 +57,7 @@ main.add_command(pictures.weights)
 @main.command()
 def up() -> None:
     """Run everything on this machine: database, worker, Ray and web server."""
-    from likeness.run.embedded import AlreadyRunning, Embedded, starting
-    from likeness.run.first_admin import sign_in_address
     from likeness.run.machine import hindrances, worries
-    from likeness.run.postgres import PostgresFailed
 
     settings = from_environment()
     make_home(settings.home)
@@ -66,6 +66,15 @@ def up() -> None:
     for sentence in worries(settings):
         console.print(f"[yellow]![/] {sentence}", soft_wrap=True, highlight=False)
     telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
+    _run_everything(settings)
+
+
+def _run_everything(settings: Settings) -> None:
+    with importing():
+        from likeness.run.embedded import AlreadyRunning, Embedded, starting
+        from likeness.run.first_admin import sign_in_address
+        from likeness.run.postgres import PostgresFailed
+
     running = Embedded(settings)
     try:
         with console.status(starting(settings.keycloak is not None)):
@@ -100,15 +109,21 @@ def up() -> None:
 @click.option("--exit", "exit_", is_flag=True, help="End when the demo is through instead of staying up.")
 def demo(employees: int, seed: int, report: Path | None, photos: Path | None, exit_: bool) -> None:
     """Watch the whole job happen: from a workbook to headshots and a signed certificate."""
-    from likeness.demo import run
+    from likeness.demo import place
 
-    leave(run(employees=employees, seed=seed, report=report, stay=not exit_, photos=photos))
+    settings = place.prepared(report, cut_out=photos is not None)
+    # Whoever mistyped something has been told by now, instead of after the seconds that this takes.
+    with importing():
+        from likeness.demo.run import run
+
+    leave(run(settings, employees=employees, seed=seed, report=report, stay=not exit_, photos=photos))
 
 
 @main.command()
 def web() -> None:
     """Run the web server alone."""
-    from likeness.run.serving import server
+    with importing():
+        from likeness.run.serving import server
 
     running = server(serving_kernel(), timeout_graceful_shutdown=25)
     running.run()
@@ -119,7 +134,8 @@ def web() -> None:
 @main.command()
 def worker() -> None:
     """Work jobs that RabbitMQ brings."""
-    from likeness.run.worker import work
+    with importing():
+        from likeness.run.worker import work
 
     work(serving_kernel())
 
@@ -127,7 +143,8 @@ def worker() -> None:
 @main.command()
 def scheduler() -> None:
     """Notify of due jobs, run the sweeps, look after the cluster."""
-    from likeness.run.worker import schedule
+    with importing():
+        from likeness.run.worker import schedule
 
     schedule(serving_kernel())
 
@@ -260,17 +277,37 @@ def inspect(folder: Path, as_json: bool) -> None:
     from likeness.run import folder as photos
 
     try:
+        passed = photos.passed_over(folder)
+        photos.load()
         verdicts = [photos.verdict(*line) for line in photos.inspected(folder)]
     except photos.NoPhotos as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise _unreadable(error) from error
     if as_json:
         console.print_json(json.dumps(verdicts))
-        return
-    for line in verdicts:
-        mark = "[green]✓[/]" if line["accepted"] else "[red]✗[/]"
-        console.print(f"{mark} {line['photo']}", highlight=False)
-        for finding in cast(list[dict[str, str]], line["findings"]):
-            console.print(f"    {finding['message']} {finding['action']}.", highlight=False)
+    else:
+        for line in verdicts:
+            _print_photo("[green]✓[/]" if line["accepted"] else "[red]✗[/]", str(line["photo"]))
+            for finding in cast(list[dict[str, str]], line["findings"]):
+                console.print(f"    {finding['message']} {finding['action']}.", soft_wrap=True, highlight=False)
+    _say_passed(passed)
+
+
+def _print_photo(mark: str, said: str) -> None:
+    """A name is no markup, and a line that a program reads stays one line."""
+    console.print(mark, escape(said), soft_wrap=True, highlight=False)
+
+
+def _say_passed(names: list[str]) -> None:
+    from likeness.run.folder import ENDINGS
+
+    if names:
+        click.echo(f"Not looked at: {', '.join(names)}. Photos end in {', '.join(ENDINGS)}.", err=True)
+
+
+def _unreadable(error: OSError) -> click.ClickException:
+    return click.ClickException(f"{error.filename} cannot be read: {error.strerror}.")
 
 
 @main.command()
@@ -289,25 +326,42 @@ def cutout(folder: Path, backdrop: str, out: Path, as_json: bool) -> None:
     from likeness.run import folder as photos
 
     try:
-        wall = photos.behind(backdrop)
-        cuts = list(photos.cut_out(folder))
+        wall, passed, titles = photos.behind(backdrop), photos.passed_over(folder), photos.titles(photos.photos(folder))
     except (photos.NoPhotos, NoBackdrop) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{str(error).rstrip('.')}.") from error
+    except OSError as error:
+        raise _unreadable(error) from error
+    try:
+        photos.ready(out)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from error
+    try:
+        photos.load()
+        cuts = list(photos.cut_out(folder))
+    except OSError as error:
+        raise _unreadable(error) from error
     shown = [cut for cut in cuts if cut.verdict != "refuse"]
     loosened = photos.loosened([cut.portrait for cut in shown if cut.portrait])
-    for cut in shown:
-        photos.write(cut, wall, out, loosened)
+    try:
+        for cut in shown:
+            photos.write(cut, titles[cut.photo], wall, out, loosened)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}.") from error
     if as_json:
         lines = [{"photo": cut.photo.name, "verdict": cut.verdict, "reasons": cut.reasons, "sentence": cut.sentence,
                   "action": cut.action} for cut in cuts]  # fmt: skip
         console.print_json(json.dumps(lines))
-        return
+        return _say_passed(passed)
     marks = {"ship": "[green]✓[/]", "look": "[yellow]?[/]", "refuse": "[red]✗[/]"}
     for cut in cuts:
-        console.print(f"{marks[cut.verdict]} {cut.photo.name} {cut.sentence} {cut.action}".rstrip(), highlight=False)
-    console.print(f"{len(shown)} portraits are in {out}." if shown else "No portrait could be made.", highlight=False)
+        said = f"{cut.sentence} {cut.action}".strip().rstrip(".")
+        _print_photo(marks[cut.verdict], f"{cut.photo.name} {said}." if said else cut.photo.name)
+    counted = "1 portrait is" if len(shown) == 1 else f"{len(shown)} portraits are"
+    summary = escape(f"{counted} in {out}.") if shown else "No portrait could be made."
+    console.print(summary, soft_wrap=True, highlight=False)
     if any(cut.verdict == "look" for cut in shown):
         console.print("Please look at those with a question mark before you use them.")
+    _say_passed(passed)
 
 
 @main.command()
@@ -326,17 +380,22 @@ def verify(file: Path, key: Path | None, fingerprint: str, name: str, email: str
     if key is None and not fingerprint:
         raise click.UsageError("Name the key that you pinned, with --key or --fingerprint.")
     try:
-        pin = verifier.Pin(json.loads(key.read_text()) if key else None, fingerprint)
+        pin = verifier.Pin(json.loads(key.read_bytes()) if key else None, fingerprint)
+    except ValueError:
+        pin = verifier.Pin()
+    if key and not pin.keys:
+        raise click.UsageError(f"{key} holds no public key (JWK or JWKS, Ed25519).")
+    try:
         data = file.read_bytes()
         paper = data.startswith(b"%PDF")
-        token = verifier.out_of_pdf(data) if paper else data.decode("ascii")
+        token = verifier.out_of_pdf(data) if paper else data.decode("ascii") if data.isascii() else ""
         document = verifier.certificate(token, pin, kind := verifier.kind_of(token))
         if paper:
             sealing.check(data, document["paper"]["sealed_by"])
         if name or email or code:
             verifier.check_subject(document, name, email, code)
     except (verifier.Invalid, ValueError, KeyError, TypeError) as error:
-        console.print(f"[red]✗ not valid:[/] {error}", highlight=False)
+        console.print(f"[red]✗ not valid:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise SystemExit(1) from error
     console.print_json(json.dumps(document))
     what = "consent receipt" if kind == verifier.RECEIPT else "certificate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
@@ -183,7 +184,6 @@ def site() -> Iterator[tuple[Site, Subject]]:
 
     home = Path(tempfile.mkdtemp(prefix="rescan-self-test-"))
     home.chmod(0o755)
-    scratch = Path(tempfile.mkdtemp(prefix="lk-ray-self-test-"))
     server = EmbeddedPostgres(home / "postgres")
     try:
         server.start()
@@ -204,10 +204,11 @@ def site() -> Iterator[tuple[Site, Subject]]:
         index_key = kernel.keys.index_key(mine)
         subject = Subject(
             mine, employee, employees.email_index(index_key, planting.EMAIL), (workbook,), {"profile": sample},
-            since=utc_now().timestamp(), **traces.name_traces(index_key, planting.NAME),  # type: ignore[arg-type]
+            since=utc_now().timestamp(), **traces.name_traces(index_key, planting.NAME),
         )  # fmt: skip
         owner = server.url("postgres").replace("+psycopg", "")
-        with psycopg.connect(owner, autocommit=True) as owning:
+        with psycopg.connect(owner, autocommit=True) as owning, _temporary_folder():
+            scratch = Path(tempfile.mkdtemp(prefix="lk-ray-self-test-"))
             ground = planting.Site(kernel, mine, other, employee, workbook, scratch, owning, backup)
             row_plants.seed(ground)
             yield ground, subject
@@ -215,4 +216,24 @@ def site() -> Iterator[tuple[Site, Subject]]:
     finally:
         server.stop()
         rmtree(home, ignore_errors=True)
-        rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """One of its own, for this process and those that it starts from now on: what a running Ray leaves in the shared one
+    would be read anew for every plant."""
+    from compliance.scanning.reader import READER
+
+    before, set_before = tempfile.tempdir, os.environ.get("TMPDIR")
+    folder = tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="rescan-self-test-")
+    READER.end()
+    try:
+        yield
+    finally:
+        READER.end()
+        rmtree(folder, ignore_errors=True)
+        tempfile.tempdir = before
+        if set_before is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = set_before

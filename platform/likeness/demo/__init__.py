@@ -1,5 +1,1 @@
 """The demo: the embedded profile, driven over HTTP as an HR admin and the employees would."""
-
-from likeness.demo.run import run
-
-__all__ = ["run"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,23 +22,20 @@ from likeness.demo.account import DOMAIN, NAME, USER, DemoAccount, with_an_accou
 from likeness.demo.cast import COMPANIES, cast, in_a_photograph, yourself
 from likeness.demo.desk import DemoFailed, found_companies, import_rosters
 from likeness.demo.doors import NobodyLeft, doors
+from likeness.demo.place import FOLDER
 from likeness.demo.sheet import contact_sheet
 from likeness.demo.show import ProgressLines
 from likeness.demo.visit import Visitor, erase
 from likeness.ground import telemetry
-from likeness.ground.home import HomeUnusable, make_home
-from likeness.ground.settings import from_environment
+from likeness.ground.settings import Settings
 from likeness.ground.stopping import interrupt_when_told_to_stop, stop_in_peace, until_told_to_stop
 from likeness.kernel import Kernel
 from likeness.run.embedded import AlreadyRunning, Embedded, starting
 from likeness.run.folder import NoPhotos
 from likeness.run.postgres import PostgresFailed
 from likeness.sso.running import KeycloakFailed, OwnKeycloak
-from tenants.models import CUTOUT
 
 PATIENCE_SECONDS = 30 * 60
-FOLDER = Path("demo-report")
-"""Beside the user, not in the data folder: what HR and the people keep on their own machines is in clear."""
 SHOWN = (
     "people_drawn", "people_photographed", "photos_submitted", "photos_accepted", "headshots_made",
     "headshots_delivered", "likeness_ratio_mean", "likeness_ratio_worst", "certificate_verified", "seconds_total",
@@ -47,17 +43,14 @@ SHOWN = (
 )  # fmt: skip
 
 
-def run(*, employees: int, seed: int, report: Path | None, stay: bool, photos: Path | None = None) -> int:
-    """Plays the demo; returns the process's exit status. With `photos` it is one person's, without a drawn world."""
+def run(
+    settings: Settings, *, employees: int, seed: int, report: Path | None, stay: bool, photos: Path | None = None
+) -> int:
+    """Plays the demo in a place that is prepared; returns the process's exit status. With `photos` it is one person's,
+    without a drawn world."""
     console = Console()
     clock = StageTimes(console)
     interrupt_when_told_to_stop()
-    settings = from_environment()
-    # The base that knows drawn people is offered here and nowhere else.
-    settings = settings.model_copy(update={"recipe": CUTOUT if photos else "portrait-small"})
-    make_home(settings.home)
-    _make_writable(FOLDER)
-    _make_writable(report.parent if report else FOLDER)
     telemetry.configure(settings.log_level, file=settings.home / "likeness.log")
     console.print(
         "[bold]Likeness[/] · your own photos, cut out and set on a company's backdrop. Nothing is generated, and at the"
@@ -108,20 +101,9 @@ def _tell_of_account(console: Console, kernel: Kernel, account: DemoAccount) -> 
     said = f"  {NAME}, HR: [bold]{account.address}[/], user {USER}, password {account.password}"
     console.print(said, soft_wrap=True, highlight=False)
     door = f"{kernel.settings.public_url}/sign-in"
-    console.print(f"  Members find it by their address: type {USER}@{DOMAIN} at {door}", soft_wrap=True, highlight=False)
-
-
-def _make_writable(folder: Path) -> None:
-    """Before any work, because the report comes at its end. Raises `HomeUnusable`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise HomeUnusable(
-            f"The demo cannot write into {folder.resolve()}: {os.strerror(error.errno or 0)}. Start it in a folder that you"
-            " may write, and name such a folder with --report."
-        ) from error
+    console.print(
+        f"  Members find it by their address: type {USER}@{DOMAIN} at {door}", soft_wrap=True, highlight=False
+    )
 
 
 def play(
@@ -279,7 +261,8 @@ class PeakMemory(threading.Thread):
 
     def run(self) -> None:
         me = psutil.Process(os.getpid())
-        while not self._ended.wait(1.0):
+        # Not more often: it goes through the page tables of every process, which takes the kernel a while.
+        while not self._ended.wait(3.0):
             total = 0
             for process in [me, *me.children(recursive=True)]:
                 try:

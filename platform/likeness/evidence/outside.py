@@ -147,7 +147,7 @@ class Outside:
     def _noted_heads(self, tenant: UUID) -> Iterator[LogHead]:
         if (head := self.noted(tenant)) is not None:
             yield head
-        yield from (_of(notes.read(note)) for note in self.checkpoints(tenant)[-1:])
+        yield from (_of(notes.read(note)) for note in self.checkpoints(tenant, newest=True))
 
     # Narrowing acts
 
@@ -188,9 +188,10 @@ class Outside:
         self._add(f"notes/{tenant}", f"{said.epoch:09}-{said.size:012}", note.encode())
         self._count(tenant, note)
 
-    def checkpoints(self, tenant: UUID) -> list[str]:
-        """Oldest first."""
-        return [file.read_text() for file in sorted(self._files(f"notes/{tenant}"))]
+    def checkpoints(self, tenant: UUID, *, newest: bool = False) -> list[str]:
+        """Oldest first, or the newest alone."""
+        files = sorted(self._files(f"notes/{tenant}"))
+        return [file.read_text() for file in (files[-1:] if newest else files)]
 
     def counted(self) -> bool:
         """Whether there is a counter outside the home."""
@@ -271,6 +272,9 @@ class Outside:
         return [file for file in folder.iterdir() if not is_part(file.name)] if folder.is_dir() else []
 
     def _made(self, below: str) -> Path:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(PermissionError):  # The top folder of a volume may belong to somebody else.
+            self.folder.chmod(0o700)
         folder = self.folder / below
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,10 +29,12 @@ from sqlalchemy import (
     Select,
     case,
     create_engine,
+    inspect,
     make_url,
     text,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import QueuePool
@@ -326,6 +328,21 @@ def row_of(session: Session, table: type[Row], row_id: UUID, *, locked: bool = F
     query = select(table).where(col(table.tenant_id) == tenant_of(session), col(table.id) == row_id)
     waits = query.with_for_update().execution_options(populate_existing=True)
     return session.exec(waits if locked else query).one_or_none()
+
+
+def rows_of(session: Session, table: type[Row], *where: Any, by: Any) -> list[Row]:
+    """The company's rows of which all of this is true, in this order."""
+    order = by if isinstance(by, tuple) else (by,)
+    return list(session.exec(select(table).where(col(table.tenant_id) == tenant_of(session), *where).order_by(*order)))
+
+
+def insert_new(session: Session, table: type[TenantRow], rows: Sequence[Mapping[str, Any]]) -> int:
+    """Those that no constraint says are there already; returns how many. Asking for each one's id would take three times as
+    long."""
+    statement = insert(inspect(table).local_table).on_conflict_do_nothing()
+    counted = {"preserve_rowcount": True}
+    session.flush()
+    return session.connection().execute(statement, list(rows), execution_options=counted).rowcount
 
 
 Rows = TypeVar("Rows", bound="Select[*tuple[Any, ...]]")

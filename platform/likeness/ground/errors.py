@@ -17,7 +17,8 @@ class LikenessError(Exception):
         self.sentence, self.many, self.values = message or self.title, many, values
         number = values.get("n")
         chosen = self.many if many and number != 1 else self.sentence
-        super().__init__(chosen.format(**values) if values else chosen)
+        shown = {name: f"{value:,}" if type(value) is int else value for name, value in values.items()}
+        super().__init__(chosen.format(**shown) if values else chosen)
 
     @property
     def code(self) -> str:

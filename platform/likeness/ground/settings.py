@@ -132,8 +132,9 @@ class Settings(BaseSettings):
     )
     webhook_networks: str = Field(
         "",
-        description="Networks of your own that webhooks of companies may go to, with commas between, e.g. `10.1.0.0/16`;"
-        " there plain `http://` is allowed as well. Empty: they go to addresses of the public internet alone.",
+        description="Networks of your own that webhooks of companies may go to, and where identity providers may be that"
+        " are handed in here, with commas between, e.g. `10.1.0.0/16`; there plain `http://` is allowed as well. Empty:"
+        " addresses of the public internet alone.",
     )
     keycloak: Path | None = Field(
         None,
@@ -151,7 +152,7 @@ class Settings(BaseSettings):
     keycloak_setup_secret: str = Field(
         "",
         description="The second secret of `likeness keycloak setup`, which makes organizations in the realm. The commands"
-        " need it; the web server only where operators give companies their sign-in in the browser.",
+        " need it; the web server only where operators and owners give companies their sign-in in the browser.",
     )
     ray_address: str = Field("", description="Address of the Ray cluster; empty starts a local one.")
     studios: int = Field(

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO
 
 ALLOWED = {
-    "job", "kind", "attempt", "tenant", "employee", "sitting", "run", "erasure", "route", "method", "status",
+    "job", "kind", "attempt", "tenant", "employee", "sitting", "run", "erasure", "certificate", "route", "method", "status",
     "seconds", "count", "error", "sweep", "event", "lane", "order", "loss", "look", "departure", "why",
 }  # fmt: skip
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5

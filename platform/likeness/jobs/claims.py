@@ -171,8 +171,8 @@ def _take(session: Session, found: Sequence[Row[Any]], now: datetime) -> list[Cl
     for row in found:
         kind = KINDS[row.kind]
         if row.attempt - row.excused >= kind.attempts:
-            values = {"state": JobState.DEAD, "due": None, "finished_at": now}
-            values["error"] = func.coalesce(JOB.c.error, "WorkerDied")  # type: ignore[assignment]
+            error = func.coalesce(JOB.c.error, "WorkerDied")
+            values = {"state": JobState.DEAD, "due": None, "finished_at": now, "error": error}
             session.connection().execute(
                 update(JOB).where(JOB.c.id == row.id, JOB.c.tenant_id == row.tenant_id).values(**values)
             )

@@ -6,13 +6,13 @@ several people is a job for each, and they share the act's id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Concatenate, ParamSpec
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Text, cast, delete, func, or_, select
 from sqlmodel import Session, col
 
 from likeness.ground.db import tenant_of
@@ -41,6 +41,15 @@ def forget(session: Session) -> None:
     """After a restore: see `about_others`."""
     mine = (col(Job.tenant_id) == tenant_of(session), col(Job.kind).in_(_ABOUT_OTHERS))
     session.execute(delete(Job).where(*mine, col(Job.state) == JobState.READY))
+
+
+def forget_of(session: Session, callers: Collection[str]) -> set[str]:
+    """What they asked about others does not begin: who may do nothing here any more may not by an act that waits either.
+    Returns the acts."""
+    said = cast(col(Job.args), Text)
+    mine = (col(Job.tenant_id) == tenant_of(session), col(Job.kind).in_(_ABOUT_OTHERS), col(Job.state) == JobState.READY)
+    by_them = or_(*(said.contains(f'"{caller}"') for caller in callers))
+    return {args[0] for (args,) in session.execute(delete(Job).where(*mine, by_them).returning(col(Job.args)))}
 
 
 class TooLateToTakeBack(Gone):

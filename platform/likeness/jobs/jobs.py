@@ -24,7 +24,7 @@ from sqlalchemy import JSON, CheckConstraint, Column, Index, UniqueConstraint, d
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col
 
-from likeness.ground.db import PLATFORM, Moment, TenantRow, after_commit, of_tenant, tenant_of, utc_now
+from likeness.ground.db import PLATFORM, Moment, TenantRow, after_commit, insert_new, of_tenant, tenant_of, utc_now
 from likeness.ground.errors import LikenessError, Unavailable
 from likeness.ground.lanes import Lane
 
@@ -258,11 +258,11 @@ def send_all(
     ]
     if not rows:
         return 0
-    new = session.execute(insert(Job).on_conflict_do_nothing().returning(col(Job.id)), rows)
+    new = insert_new(session, Job, rows)
     if due is None or due <= now:
         notify: Callable[[str], None] = session.info["notify"]
         after_commit(session, lambda: notify(KINDS[kind].lane))
-    return len(new.scalars().all())
+    return new
 
 
 @every(timedelta(minutes=10), deletes=True)

@@ -60,12 +60,17 @@ class QuorumBroker(RabbitmqBroker):
 def broker_for(url: str) -> InProcessBroker | QuorumBroker:
     """The in-process broker for an empty address, otherwise RabbitMQ."""
     middleware = [AgeLimit(), TimeLimit()]
-    if not url:
-        return InProcessBroker(middleware=middleware)
     joint = "&" if "?" in url else "?"
-    return QuorumBroker(
-        url=f"{url}{joint}blocked_connection_timeout=15&heartbeat=30", confirm_delivery=True, middleware=middleware
+    broker = (
+        QuorumBroker(
+            url=f"{url}{joint}blocked_connection_timeout=15&heartbeat=30", confirm_delivery=True, middleware=middleware
+        )
+        if url
+        else InProcessBroker(middleware=middleware)
     )
+    # Each lane has a worker, and each worker adds its own: ten warnings at every start, of nothing.
+    broker.logger.addFilter(lambda record: "middleware of the same type twice" not in str(record.msg))
+    return broker
 
 
 def queue_of(lane: Lane) -> str:
@@ -165,5 +170,5 @@ class Notifier:
                 try:
                     if not self.broker.waits(queue_of(lane)):
                         self._actors[lane].send()
-                except Exception as error:  # Every kind of broker failure means the same here: the sweep notifies again.
+                except Exception as error:  # Whatever failed, the sweep notifies again.
                     log.warning("the broker did not take a message", extra={"error": type(error).__name__})

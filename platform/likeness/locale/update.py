@@ -1,8 +1,8 @@
 """Brings the catalogues up to the sources: `python -m likeness.locale.update`.
 
-Sentences come from templates (`_`, `ngettext`) and from Python: `N_`, `Term`, `gettext` (or `say`), `ngettext`, the
-titles of errors, and what the modules that serve employees raise. New ones are left empty for a translator, what is said
-no more goes. `missing` and `wrong` are what a test asks.
+Sentences come from templates (`_`, `ngettext`) and from Python: `N_`, `NN_`, `Term`, `Told`, `gettext` (or `say`),
+`ngettext`, the titles of errors, and what the modules that serve employees and the desk raise. New ones are left empty
+for a translator, what is said no more goes. `missing` and `wrong` are what a test asks.
 """
 
 from __future__ import annotations
@@ -25,44 +25,38 @@ from babel.messages.pofile import read_po, write_po
 from likeness.locale.languages import ENGLISH, LANGUAGES
 
 TREE = Path(__file__).parents[3]
-TEMPLATES = ("dashboard/templates/visit", "dashboard/templates/legal/verify.html", "dashboard/templates/legal/trust.html",
-             "dashboard/templates/legal/left.html",
-             *(f"dashboard/templates/sign_in/{name}.html" for name in (
-                 "account", "again", "confirm", "door", "form", "front", "onward", "sso_problem")),
-             "dashboard/templates/layout.html", "dashboard/templates/error.html",
-             "dashboard/templates/icons.html", "dashboard/templates/fragments/error.html",
-             "dashboard/templates/fragments/tally.html", "dashboard/templates/fragments/languages.html")  # fmt: skip
-# Where what is raised may reach an employee. Errors of the desk alone stay English.
+TEMPLATES = ("dashboard/templates",)
+# Where what is raised may reach somebody on a page.
 RAISING = (
     "batch/people", "batch/photos", "batch/sittings", "batch/visit", "compliance/api.py", "compliance/erasure/erasures.py",
+    "batch/pilots", "batch/roster", "compliance/desk", "compliance/holds.py", "compliance/records",
+    "compliance/requests.py", "compliance/proof/stored.py",
+    "dashboard/account.py", "dashboard/legal", "dashboard/operations", "platform/likeness/jobs/held.py",
+    "platform/likeness/jobs/watching.py", "platform/likeness/ledger.py", "platform/likeness/sso/administering.py",
+    "platform/likeness/sso/companies.py", "platform/likeness/sso/described.py",
     "compliance/rights", "dashboard/visit", "platform/likeness/checkpoints.py", "platform/likeness/ground/db.py",
     "platform/likeness/identity.py", "platform/likeness/web", "tenants/plain.py", "tenants/tries.py",
+    "batch/delivery", "batch/vision/own_pictures.py", "dashboard/desk",
+    "platform/likeness/mail/senders.py", "platform/likeness/outbound.py", "tenants/backdrops.py", "tenants/bounds.py",
+    "tenants/accounts", "tenants/credits.py", "tenants/looks.py", "tenants/members", "tenants/packs.py", "tenants/sso",
+    "tenants/suspension.py", "tenants/tenants.py", "tenants/views.py", "tenants/webhooks",
 )  # fmt: skip
 # Where marks and the titles of errors are looked for.
 MARKING = ("batch", "compliance", "dashboard", "gpu_cluster", "platform/likeness", "tenants")
-# Operators and the desk alone meet the errors of these.
-NOT_FOR_EMPLOYEES = (
-    "batch/api.py", "batch/delivery", "batch/pilots", "batch/reading", "batch/roster", "batch/visit/api_desk.py",
-    "compliance/desk/closing.py", "compliance/proof", "platform/likeness/jobs/watching.py",
-    "dashboard/desk", "dashboard/legal", "dashboard/operations", "gpu_cluster/drawn", "platform/likeness/cli",
-    "platform/likeness/demo", "platform/likeness/keys/fingerprint.py", "platform/likeness/migrations",
-    "platform/likeness/run", "platform/likeness/store", "tenants/backdrops", "tenants/looks.py", "tenants/members",
-    "platform/likeness/jobs/held.py", "platform/likeness/web/reporting.py", "tenants/tenants.py", "tenants/views.py",
-    "tenants/webhooks",
+# Programs alone, and whoever works at the machine, meet the errors of these.
+NOT_ON_PAGES = (
+    "batch/api.py", "batch/reading", "compliance/proof", "gpu_cluster/drawn", "platform/likeness/cli",
+    "platform/likeness/demo",
+    "platform/likeness/keys/fingerprint.py", "platform/likeness/migrations", "platform/likeness/run",
+    "platform/likeness/store", "platform/likeness/web/reporting.py",
 )  # fmt: skip
 
 
-# Raised there as well, but read by the desk, operators and programs alone.
+# Raised there as well, but read by programs and at the machine alone.
 NEVER_SHOWN = frozenset(
-    {"AmountRefused", "AnnouncedAlready", "AnswerTooLarge", "BreachMissing", "BreachRefused", "CopyMissing",
-     "CursorWrong", "DomainRefused", "DomainTaken", "ExtendedAlready", "FormUnknown", "GroupMissing", "HoldEnded",
-     "HoldMissing", "HoldRefused", "KeyMissing", "KeyRefused", "KeyReused", "LeavingAlready", "LeavingBegun",
-     "LedgerBroken", "LogoMissing", "LogoRefused", "LogoUnread", "MailboxAway", "MasterKeyForeign",
-     "MasterKeyMissing", "NobodyWaits", "NotApart", "NotApproved", "NotAsCounted", "NotExtendable", "NotForTheDesk",
-     "NotLeaving", "NotTheName", "NotThereBefore", "NotVerified", "PackMissing", "PartRefused", "ProcessorMissing",
-     "ProviderMissing", "RecipientsWaiting", "SamePerson", "SearchRefused", "SenderMissing", "SessionMissing",
-     "StillRunning", "SuspendedAlready", "TooLate", "TooManyDownloads", "TooSoon", "TriggerUnknown", "UnknownSchema",
-     "UnsafeRole", "UserMissing"}
+    {"AnnouncedAlready", "BreachRefused", "CursorWrong", "FormUnknown", "GroupMissing", "KeyRefused", "KeyReused",
+     "MailboxAway", "MasterKeyForeign", "MasterKeyMissing", "NotExtendable", "ProcessorMissing",
+     "StillRunning", "TooSoon", "TriggerUnknown", "UnknownSchema", "UserMissing", "AnswerTooLarge", "UnsafeRole"}
 )
 
 
@@ -75,7 +69,7 @@ class Sentence:
 
 @cache
 def sentences(tree: Path = TREE) -> dict[str, Sentence]:
-    """All sentences that employees may read, with where they stand."""
+    """All sentences that people may read on a page or in a mail, with where they stand."""
     found: dict[str, Sentence] = {}
     for place, one, many in [*_of_templates(tree), *_of_sources(tree)]:
         sentence = found.setdefault(one, Sentence(one))
@@ -161,7 +155,7 @@ def _of_sources(tree: Path) -> Iterator[tuple[str, str, str]]:
     for start in MARKING:
         for path in _files(tree / start, "*.py"):
             name = str(path.relative_to(tree))
-            titles = not name.startswith(NOT_FOR_EMPLOYEES)
+            titles = name in RAISING or not name.startswith(NOT_ON_PAGES)
             for one, many in _Reader(path, titles=titles, raising=name.startswith(RAISING)):
                 yield name, one, many
 
@@ -188,10 +182,10 @@ class _Reader:
     def _marked(self, call: ast.Call) -> Iterator[tuple[str, str]]:
         name = _name(call.func)
         texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-        if name == "ngettext" and len(texts) >= 2:
+        if name in ("ngettext", "NN_") and len(texts) >= 2:
             yield texts[0], texts[1]
-        elif name in ("N_", "Term", "gettext", "say") and texts:
-            yield texts[0], ""
+        elif name in ("N_", "Term", "gettext", "say", "Told") and texts:
+            yield texts[0], _many(call)
 
     def _raised(self, call: ast.Call) -> Iterator[tuple[str, str]]:
         name = _name(call.func)
@@ -202,8 +196,7 @@ class _Reader:
             where = f"{self.path}:{first.lineno}"
             raise ValueError(f"{where}: what reaches employees names its values: Error('… {{n}} …', n=…), not f'…'.")
         if isinstance(first, ast.Constant) and isinstance(first.value, str) and " " in first.value:
-            many = [word.value for word in call.keywords if word.arg == "many"]
-            yield first.value, str(many[0].value) if many and isinstance(many[0], ast.Constant) else ""
+            yield first.value, _many(call)
 
     def _titles(self, node: ast.ClassDef) -> Iterator[tuple[str, str]]:
         if node.name in NEVER_SHOWN or not (node.bases and self._is_error(node)):
@@ -218,6 +211,12 @@ class _Reader:
         """Only an exception has a base that is not a plain table or dataclass; those have no `title` beside a status."""
         names = [_name(base) for base in node.bases]
         return any(name[:1].isupper() and name not in ("Struct", "SQLModel", "TenantRow") for name in names)
+
+
+def _many(call: ast.Call) -> str:
+    """The sentence for another number."""
+    said = [word.value for word in call.keywords if word.arg == "many"]
+    return str(said[0].value) if said and isinstance(said[0], ast.Constant) else ""
 
 
 def _name(node: ast.expr) -> str:

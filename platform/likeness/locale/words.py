@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
@@ -17,13 +17,25 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from likeness.ground.errors import LikenessError
-from likeness.locale.languages import ENGLISH, direction, first_of
-from likeness.locale.marks import Term
+from likeness.locale.languages import ENGLISH, LANGUAGES, direction, first_of
+from likeness.locale.marks import NN_, Term, Told
 
 # English of this project is British: the day comes before the month.
 LOCALES = {ENGLISH: "en_GB"}
 OPEN, CLOSE = "\u2068", "\u2069"
 """Around a value of unknown direction (UAX 9), so that a name in Latin letters does not turn an Arabic sentence about."""
+SPANS = (
+    (86400, *NN_("{n} day", "{n} days")),
+    (3600, *NN_("{n} hour", "{n} hours")),
+    (60, *NN_("{n} min", "{n} min")),
+    (1, *NN_("{n} s", "{n} s")),
+)
+SINCE = (
+    (86400, *NN_("{n} day ago", "{n} days ago")),
+    (3600, *NN_("{n} hour ago", "{n} hours ago")),
+    (60, *NN_("{n} min ago", "{n} min ago")),
+    (1, *NN_("{n} s ago", "{n} s ago")),
+)
 SENTENCES = re.compile(r"(?<=[.!?]) ")
 
 
@@ -49,7 +61,7 @@ class Words:
 
     @property
     def locale(self) -> Locale:
-        return Locale.parse(LOCALES.get(self.language, self.language))
+        return _locale(self.language)
 
     def gettext(self, sentence: str, /, **values: object) -> str:
         return self._filled(_catalogue(self.language).gettext(sentence) if sentence else "", values)
@@ -64,6 +76,15 @@ class Words:
         whole = catalogue.gettext(text) if text else ""
         return whole if whole != text else " ".join(catalogue.gettext(one) for one in SENTENCES.split(text))
 
+    def told(self, text: str) -> str:
+        """What was said in English, if it is known of which sentence; anything else as it is."""
+        if not isinstance(text, Told) or self.language == ENGLISH:
+            return text
+        n = text.values.get("n")
+        if text.many and isinstance(n, int):
+            return self.ngettext(text.sentence, text.many, n, **{name: v for name, v in text.values.items() if name != "n"})
+        return self.gettext(text.sentence, **text.values)
+
     def error(self, error: LikenessError) -> TranslatedError:
         if self.language == ENGLISH:
             return TranslatedError(error.title, str(error), error.code)
@@ -75,15 +96,13 @@ class Words:
         return TranslatedError(title, self.gettext(error.sentence, **error.values), error.code)
 
     def number(self, number: float) -> str:
-        return numbers.format_decimal(number, locale=self.locale)
+        return _number(number, self.language)
 
     def percent(self, share: float) -> str:
         return numbers.format_percent(share, "#,##0.#%" if 0 < share < 0.1 else None, locale=self.locale)
 
     def day(self, moment: date) -> str:
-        if isinstance(moment, datetime):
-            moment = moment.astimezone(self._zone)
-        return dates.format_date(moment, "long" if self.language in ("ja", "ar") else "medium", locale=self.locale)
+        return _day(self.date_of(moment) if isinstance(moment, datetime) else moment, self.language)
 
     def weekday(self, moment: datetime) -> str:
         """A day that is near: with the day of the week, and without the year."""
@@ -100,6 +119,19 @@ class Words:
         time = dates.format_time(at, "HH:mm", tzinfo=self._zone, locale=self.locale)
         return f"{str(glue).format(time, self.day(at))} {self._zone_name(at)}"
 
+    def span(self, length: timedelta | float) -> str:
+        """How long something lasts, in its largest unit, as `3 days` or `12 min`."""
+        return self._in_unit(length, SPANS)
+
+    def since(self, length: timedelta | float) -> str:
+        """How long ago something was, as `3 days ago`."""
+        return self._in_unit(length, SINCE)
+
+    def _in_unit(self, length: timedelta | float, units: Sequence[tuple[int, str, str]]) -> str:
+        seconds = length.total_seconds() if isinstance(length, timedelta) else length
+        size, one, many = next((unit for unit in units if seconds >= unit[0]), units[-1])
+        return self.ngettext(one, many, int(seconds // size))
+
     def listed(self, items: Sequence[str]) -> str:
         return lists.format_list(list(items), style="standard", locale=self.locale)
 
@@ -107,6 +139,11 @@ class Words:
         """With nothing but the language's comma between them."""
         comma = {"ar": "، ", "ja": "、"}.get(self.language, ", ")
         return comma.join(items)
+
+    def stop(self, *sentences: str) -> str:
+        """These as sentences, one after the other, each with its full stop."""
+        end, space = ("。", "") if self.language == "ja" else (".", " ")
+        return space.join(sentence + end for sentence in sentences)
 
     def isolated(self, value: str) -> str:
         return f"{OPEN}{value}{CLOSE}" if self.direction == "rtl" and value else value
@@ -128,6 +165,8 @@ class Words:
     def _value(self, value: object) -> object:
         if isinstance(value, Term):
             return _catalogue(self.language).gettext(value)
+        if isinstance(value, Told):
+            return self.told(value)
         if isinstance(value, int):
             return self.number(value)
         if isinstance(value, datetime | date):
@@ -158,8 +197,24 @@ def is_zone(name: str) -> bool:
 
 
 @cache
+def _locale(language: str) -> Locale:
+    return Locale.parse(LOCALES.get(language, language))
+
+
+# The rows of a list say the same few numbers and days over and over.
+@lru_cache(maxsize=10_000, typed=True)
+def _number(number: float, language: str) -> str:
+    return numbers.format_decimal(number, locale=_locale(language))
+
+
+@lru_cache(maxsize=10_000)
+def _day(day: date, language: str) -> str:
+    return dates.format_date(day, "long" if language in ("ja", "ar") else "medium", locale=_locale(language))
+
+
+@cache
 def _catalogue(language: str) -> NullTranslations:
-    """Read when it is first needed: there is no step of the build that could be forgotten."""
+    """Read by the program that needs it: there is no step of the build that could be forgotten."""
     if language == ENGLISH:
         return NullTranslations()
     written = io.BytesIO((files("likeness.locale") / language / "LC_MESSAGES" / "likeness.po").read_bytes())
@@ -169,3 +224,8 @@ def _catalogue(language: str) -> NullTranslations:
     return GNUTranslations(compiled)
 
 
+def read_all() -> None:
+    """For a server as it starts: else whoever is the first to read a language waits for it, and for all six on a page that
+    shows each."""
+    for language in LANGUAGES:
+        _catalogue(language)

@@ -46,7 +46,8 @@ PAGE = """\
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{subject}</title></head>
 <body style="margin:0;padding:0">
-<div lang="{language}" dir="{direction}" style="max-width:600px;margin:0 auto;padding:24px 20px;font:16px/1.55 {fonts}">
+<div lang="{language}" dir="{direction}"
+ style="max-width:600px;margin:0 auto;padding:24px 20px;overflow-wrap:anywhere;font:16px/1.55 {fonts}">
 {logo}
 <p style="margin:0 0 24px;padding:0 0 10px;border-bottom:3px solid {colour};font-weight:600;font-size:18px">{brand}</p>
 {body}
@@ -99,7 +100,9 @@ def _block(lines: list[str], language: str, colour: str) -> str:
         style += ";padding-inline-start:18px;text-indent:-12px" if item else ""
         style += f";border-inline-start:3px solid {colour}" if quote else ""
         text = f"• {paragraph[2:]}" if paragraph.startswith("* ") else paragraph[2 * quote :]
-        shown.append(f'<p style="{style}">{_linked(text)}</p>')
+        # What somebody at the company wrote may be in another language than the letter.
+        own = ' dir="auto"' if quote else ""
+        shown.append(f'<p{own} style="{style}">{_linked(text)}</p>')
     return f'<div style="margin:0 0 18px">{"".join(shown)}</div>'
 
 

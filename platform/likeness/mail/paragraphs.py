@@ -12,6 +12,9 @@ RIGHT_TO_LEFT = "\u200f"
 """A mark without width, before a line that begins with letters of the other direction."""
 MARK = re.compile(r"\* |> |\(\w\) ")
 HEADING = re.compile(r"\d+\. ")
+ENDS = "、。，．」』）：；？！ー)"
+PIECE = re.compile(r"[\u2000-\u206f]*[!-\u1fff]+[\u2000-\u206f]* ?|.", re.DOTALL)
+"""What stays on one line: a word of a script that has spaces, its marks of direction and its space; else a single sign."""
 
 
 def joined(lines: Sequence[str]) -> str:
@@ -59,12 +62,13 @@ def _laid_out(item: list[str]) -> str:
 
 
 def _broken(text: str, width: int) -> list[str]:
-    """Scripts without spaces break anywhere, but not before a sign that ends something."""
+    """Scripts without spaces break anywhere, but not before a sign that ends something, nor within words and addresses
+    of scripts that have spaces: joined again they would have one in the middle."""
     lines, line = [], ""
-    for sign in text:
-        if _width(line + sign) > width and sign not in "、。，．」』）：；？！ー)":
+    for piece in PIECE.findall(text):
+        if line and _width(line + piece.rstrip()) > width and piece not in ENDS:
             lines.append(line.rstrip())
-            line = sign.lstrip()
+            line = piece.lstrip()
         else:
-            line += sign
+            line += piece
     return [*lines, line]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,23 +18,33 @@ from uuid import UUID
 import dns.exception
 import dns.resolver
 
+from likeness.locale.marks import N_
+
 SECONDS = 3.0
 MOST_LOOKUPS = 10
 """RFC 7208, section 4.6.4: a record that needs more is as good as none."""
 SELECTOR = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
-OWNERSHIP = "Ownership"
+OWNERSHIP = N_("Ownership")
 """The check of whose domain it is."""
+SILENT = N_("No DNS server answered, so nothing is known. Try again in a minute.")
 
 State = Literal["good", "warn", "bad"]
 
 
 @dataclass(frozen=True)
 class Check:
+    """What was found, as a sentence of the catalogue with its values."""
+
     name: str
     state: State
-    says: str
+    sentence: str
     record: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def says(self) -> str:
+        return self.sentence.format(**self.values) if self.values else self.sentence
 
 
 class DnsSilent(Exception):
@@ -81,7 +91,7 @@ def check(mail_from: str, smtp_url: str, selector: str, names: Names, *, returns
         try:
             found.append(look())
         except DnsSilent:
-            found.append(Check(name, "warn", "No DNS server answered, so nothing is known. Try again in a minute."))
+            found.append(Check(name, "warn", SILENT))
     return found
 
 
@@ -93,7 +103,7 @@ def own(
     try:
         found = _owned(domain, tenant, names)
     except DnsSilent:
-        found = Check(OWNERSHIP, "warn", "No DNS server answered, so nothing is known. Try again in a minute.")
+        found = Check(OWNERSHIP, "warn", SILENT)
     return [found, *check(address, smtp_url, selector, names, returns=returns)]
 
 
@@ -116,30 +126,32 @@ def _owned(domain: str, tenant: UUID, names: Names) -> Check:
     at, wanted = f"_likeness.{domain}", record_of(tenant)
     records = [one.strip() for one in names.ask(at, "TXT")]
     if wanted in records:
-        return Check(OWNERSHIP, "good", f"{at} names your company.", wanted)
-    return Check(OWNERSHIP, "bad", f"There is no record at {at} that names your company. Publish it as it stands above.",
-                 records[0] if records else "")  # fmt: skip
+        return Check(OWNERSHIP, "good", N_("{at} names your company."), wanted, {"at": at})
+    return Check(OWNERSHIP, "bad", N_("There is no record at {at} that names your company. Publish it as it stands above."),
+                 records[0] if records else "", {"at": at})  # fmt: skip
 
 
 def _spf(domain: str, host: str, names: Names) -> Check:
     records = [one for one in names.ask(domain, "TXT") if one.lower().split(" ")[0] == "v=spf1"]
     if not records:
-        return Check("SPF", "bad", f"There is no record at {domain}. Receivers cannot tell which servers may send for it:"
-                     " publish a TXT record such as “v=spf1 mx -all”.")  # fmt: skip
+        return Check("SPF", "bad", N_("There is no record at {domain}. Receivers cannot tell which servers may send for it:"
+                     " publish a TXT record such as “v=spf1 mx -all”."), values={"domain": domain})  # fmt: skip
     if len(records) > 1:
-        return Check("SPF", "bad", "There are several records, which counts as an error. Keep one.", records[0])
+        return Check("SPF", "bad", N_("There are several records, which counts as an error. Keep one."), records[0])
     record = records[0]
     if re.search(r"(^| )\+?all( |$)", record):
-        return Check("SPF", "bad", "It lets every server in the world send for this domain. End it with “-all”.", record)
+        return Check("SPF", "bad", N_("It lets every server in the world send for this domain. End it with “-all”."),
+                     record)  # fmt: skip
     sends = names.ask(host, "A") + names.ask(host, "AAAA") if host and not _is_address(host) else [host] if host else []
     if not sends:
-        return Check("SPF", "warn", "There is one. No mail server is set up here, so it is not known whether it is named.",
-                     record)  # fmt: skip
+        return Check("SPF", "warn", N_("There is one. No mail server is set up here, so it is not known whether it is"
+                     " named."), record)  # fmt: skip
     left = [MOST_LOOKUPS]
+    named = {"host": host, "addresses": ", ".join(sends)}
     if all(_named(record, domain, one, names, left) for one in sends):
-        return Check("SPF", "good", f"It names {host} ({', '.join(sends)}).", record)
-    return Check("SPF", "warn", f"It does not name {host} ({', '.join(sends)}). That is right only if that server hands"
-                 " the mails on to another one, which is named.", record)  # fmt: skip
+        return Check("SPF", "good", N_("It names {host} ({addresses})."), record, named)
+    return Check("SPF", "warn", N_("It does not name {host} ({addresses}). That is right only if that server hands"
+                 " the mails on to another one, which is named."), record, named)  # fmt: skip
 
 
 def _is_address(host: str) -> bool:
@@ -192,27 +204,31 @@ def _within(address: str, networks: Iterable[str]) -> bool:
 
 def _dkim(domain: str, selector: str, names: Names) -> Check:
     if not selector:
-        return Check("DKIM", "warn", "Type the selector that your mail server signs with; it stands in its settings, and as"
-                     " “s=” in the DKIM-Signature of any mail that it sent.")  # fmt: skip
+        return Check("DKIM", "warn", N_("Type the selector that your mail server signs with; it stands in its settings,"
+                     " and as “s=” in the DKIM-Signature of any mail that it sent."))  # fmt: skip
     if not SELECTOR.fullmatch(selector):
-        return Check("DKIM", "bad", "A selector has letters, digits, dots and hyphens alone.")
+        return Check("DKIM", "bad", N_("A selector has letters, digits, dots and hyphens alone."))
     at = f"{selector}._domainkey.{domain}"
     records = [one for one in names.ask(at, "TXT") if "p=" in one]
     if not records:
-        return Check("DKIM", "bad", f"There is no key at {at}. Publish the one that your mail server signs with.")
+        return Check(
+            "DKIM", "bad", N_("There is no key at {at}. Publish the one that your mail server signs with."),
+            values={"at": at},
+        )  # fmt: skip
     key = re.search(r"(?:^|;)\s*p=([^;]*)", records[0])
     if key is None or not key[1].strip():
-        return Check("DKIM", "bad", "The key was revoked: its record is empty. Publish the one in use.", records[0])
-    return Check("DKIM", "good", f"There is a key at {at}.", records[0])
+        return Check("DKIM", "bad", N_("The key was revoked: its record is empty. Publish the one in use."), records[0])
+    return Check("DKIM", "good", N_("There is a key at {at}."), records[0], {"at": at})
 
 
 def _dmarc(domain: str, names: Names) -> Check:
     records = [one for one in names.ask(f"_dmarc.{domain}", "TXT") if one.startswith("v=DMARC1")]
     if not records:
-        return Check("DMARC", "warn", f"There is no record at _dmarc.{domain}. Anybody may pretend to be you, and your"
-                     " mails are trusted less. Begin with “v=DMARC1; p=none” and read the reports.")  # fmt: skip
+        return Check("DMARC", "warn", N_("There is no record at _dmarc.{domain}. Anybody may pretend to be you, and your"
+                     " mails are trusted less. Begin with “v=DMARC1; p=none” and read the reports."),
+                     values={"domain": domain})  # fmt: skip
     policy = re.search(r"(?:^|;)\s*p=(\w+)", records[0])
     if policy and policy[1] in ("quarantine", "reject"):
-        return Check("DMARC", "good", "Receivers set aside or refuse what pretends to come from you.", records[0])
-    return Check("DMARC", "warn", "Receivers only report what pretends to come from you. Once the reports are clean, raise"
-                 " it to “p=quarantine” or “p=reject”.", records[0])  # fmt: skip
+        return Check("DMARC", "good", N_("Receivers set aside or refuse what pretends to come from you."), records[0])
+    return Check("DMARC", "warn", N_("Receivers only report what pretends to come from you. Once the reports are clean,"
+                 " raise it to “p=quarantine” or “p=reject”."), records[0])  # fmt: skip

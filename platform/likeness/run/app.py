@@ -33,13 +33,15 @@ from likeness.jobs.pause import WHERE_THE_SCHEDULER_RUNS, deletions_paused
 from likeness.kernel import Kernel
 from likeness.keys import fingerprint
 from likeness.keys.keys import KeyUnavailable
+from likeness.locale.words import read_all
 from likeness.run import machine
 from likeness.web import described
 from likeness.web.bodies import ORDINARY, KnownBody
 from likeness.web.guards import HEADERS, SameOrigin, as_likeness_error, problem, wants_page
 from likeness.web.once import Once
 from likeness.web.reporting import security_txt
-from likeness.web.threads import PROBES, InTurn
+from likeness.web.threads import PROBES
+from likeness.web.turns import InTurn
 
 log = logging.getLogger(__name__)
 PUBLIC = {"public": True}
@@ -75,6 +77,7 @@ def create_app(kernel: Kernel) -> Litestar:
         logging_config=None,
     )  # fmt: skip
     described.describe(app)
+    read_all()
     return app
 
 

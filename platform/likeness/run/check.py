@@ -36,9 +36,8 @@ from likeness.keys.providers import chosen
 from likeness.mail import imap
 from likeness.mail.bounces import envelope_of
 from likeness.mail.smtp import LOCAL, MailOutcome, would_take
-from likeness.run.machine import changed, existing, hindrances, worries
+from likeness.run.machine import belts, changed, existing, hindrances, worries
 from likeness.run.postgres import url_of_running
-from likeness.sandbox.belts import BELTS
 from likeness.sandbox.child import ChildFailed, Children
 from likeness.store.objects import Objects, tenant_path
 from tenants import tenants
@@ -96,8 +95,7 @@ def makes(settings: Settings) -> Iterator[str]:
     """What this machine can make of people's photos, how long it takes, and who holds the keys."""
     with suppress(LikenessError):  # Why a provider does not answer is told as a problem, and so is a folder that is away.
         yield _described(settings)
-    with suppress(ChildFailed):
-        yield _belts()
+    yield from belts(settings)
     yield (
         "Studio portraits of people's own photos: cut out and set on a backdrop, no model, no GPU. A picture takes a second"
         " or two of one processor."
@@ -119,14 +117,6 @@ def makes(settings: Settings) -> Iterator[str]:
         yield f"Models of people on the base {recipe.name}, {where}; the GPU decides how long one takes."
         if settings.ray_address:
             yield from _gpus(settings.ray_address)
-
-
-def _belts() -> str:
-    held = Children("likeness.sandbox.confinement", "reached", keep=False).belts()
-    missing = [belt for belt in BELTS if belt not in held]
-    further = ", ".join(held) or "nothing"
-    said = f"Photos and workbooks are opened behind an allowlist of system calls, and further: {further}."
-    return said + (f" This system refuses: {', '.join(missing)}." if missing else "")
 
 
 def _described(settings: Settings) -> str:
@@ -249,10 +239,10 @@ def _confinement() -> None:
 def _darkroom() -> None:
     """The networks are the ones that were examined, and what cuts people out can be run."""
     code = (
-        "from batch.vision import landmarks; from gpu_cluster.cutout import portrait, segment;"
-        " landmarks.networks(); segment.network()"
+        "from batch.vision import landmarks; from gpu_cluster.cutout import hands, portrait, segment;"
+        " landmarks.networks(); segment.network(); hands.network()"
     )
-    # In a process of its own: the command that checks need not hold 400 MB for it.
+    # In a process of its own: the command that checks need not hold 120 MB for it.
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode:
         raise RuntimeError((ended.stderr.strip().splitlines() or ["it ended without a word."])[-1])

@@ -112,7 +112,9 @@ def starting(keycloak: bool) -> str:
 
 def _exclusive(path: Path) -> IO[str]:
     """A lock that the operating system frees however this process ends. Raises `AlreadyRunning`."""
-    file = path.open("a+")
+    # Who could open it could also hold it, and keep this program from starting.
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+")
+    os.fchmod(file.fileno(), 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

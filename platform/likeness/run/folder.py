@@ -3,8 +3,13 @@ but what is asked for."""
 
 from __future__ import annotations
 
+import errno
 import io
-from collections.abc import Iterator
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +18,20 @@ from PIL import Image
 
 from batch.marks import iptc
 from batch.photos import sets
-from batch.vision import inspection, presets
+from batch.vision import inspection, landmarks, pictures, presets
 from batch.vision.inspection import Finding, Inspection
 from batch.vision.views import Floats
-from gpu_cluster.cutout import sight
-from gpu_cluster.cutout.backdrop import backdrop, of_picture
+from gpu_cluster.cutout import hands, segment, sight
+from gpu_cluster.cutout.backdrop import NoBackdrop, backdrop, of_picture
 from gpu_cluster.cutout.limits import LIMITS
 from gpu_cluster.cutout.portrait import Portrait, portrait
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
+ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".heif")
 SHOWN = 6
 """Portraits of one person at most, as in the product: the person chooses among them."""
+
+STARTED = b"INFO: Created TensorFlow Lite"
+"""What the networks' runtime writes past Python, whatever it is asked to, when its first network is loaded."""
 
 
 class NoPhotos(ValueError):
@@ -36,6 +44,35 @@ def photos(folder: Path) -> list[Path]:
     if not found:
         raise NoPhotos(f"There is no photo in {folder}. Photos end in {', '.join(ENDINGS)}.")
     return found
+
+
+def passed_over(folder: Path) -> list[str]:
+    """The names of what else is there and nobody hid: films, texts, folders, links that lead nowhere."""
+    taken = {path.name for path in photos(folder)}
+    return sorted(path.name for path in folder.iterdir() if path.name not in taken and not path.name.startswith("."))
+
+
+@contextmanager
+def without_greeting() -> Iterator[None]:
+    """Nobody reads on the error stream that the runtime has started; whatever else is written there comes out."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not line.startswith(STARTED)))
+
+
+def load() -> None:
+    """The networks that look at photos and cut people out. Raises ModelChanged, or OSError where a file is missing."""
+    with without_greeting():
+        landmarks.networks()
+        segment.network()
+        hands.network()
 
 
 def inspected(folder: Path) -> Iterator[tuple[Path, Inspection, list[Finding]]]:
@@ -105,21 +142,42 @@ def cut_out(folder: Path, most: int = SHOWN) -> Iterator[FolderPhoto]:
 def behind(words: str) -> Floats:
     """The backdrop that was asked for: words of `backdrop`, or the path of a picture. Raises NoBackdrop."""
     path = Path(words)
-    if path.suffix.lower() in ENDINGS and path.is_file():
-        with Image.open(path) as picture:
-            return of_picture(picture)
-    return backdrop(words)
+    if path.suffix.lower() not in ENDINGS:
+        return backdrop(words)
+    if not path.is_file():
+        raise NoBackdrop(f"The picture {path} does not exist")
+    try:
+        return of_picture(pictures.decode(path.read_bytes()).image)
+    except pictures.Undecodable as error:
+        raise NoBackdrop(f"{path} is no picture that can be read") from error
 
 
-def write(cut: FolderPhoto, wall: Floats, out: Path, loosened: float = 1.0) -> list[Path]:
-    """The presets of one portrait as files named after the photo."""
+def titles(photos: Sequence[Path]) -> dict[Path, str]:
+    """What the portraits of each photo are called: as the photo is, and never two alike, however a disk spells names."""
+    stems, used = Counter(path.stem.lower() for path in photos), Counter[str]()
+    called = dict[Path, str]()
+    for path in photos:
+        title = path.stem if stems[path.stem.lower()] == 1 else f"{path.stem}-{path.suffix[1:]}"
+        used[title.lower()] += 1
+        called[path] = title if used[title.lower()] == 1 else f"{title}-{used[title.lower()]}"
+    return called
+
+
+def ready(out: Path) -> None:
+    """Makes the folder that portraits go to. Raises OSError where they could not be written."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(out))
+
+
+def write(cut: FolderPhoto, title: str, wall: Floats, out: Path, loosened: float = 1.0) -> list[Path]:
+    """The presets of one portrait as files whose names begin with `title`, in a folder that is `ready`."""
     if cut.portrait is None:
         return []
-    out.mkdir(parents=True, exist_ok=True)
     canvas, written = cut.portrait.on(wall), []
     for preset in presets.PRESETS.values():
         data, ending = presets.encoded(presets.cut(canvas, preset, loosened))
-        path = out / f"{cut.photo.stem}-{preset.name}.{ending}"
+        path = out / f"{title}-{preset.name}.{ending}"
         path.write_bytes(iptc.marked(data, iptc.COMPOSITE))
         written.append(path)
     return written

@@ -6,7 +6,10 @@ Nothing here waits for a server, so that `likeness up` can say it at every start
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,6 +18,9 @@ import psutil
 from gpu_cluster.bases.recipe import FREE_LICENCE, PHOTOGRAPHS, Recipe, recipes
 from gpu_cluster.bases.weights import WeightsChanged, doubts, folders, missing, pinned, verify
 from likeness.ground.settings import Settings
+from likeness.sandbox.around import AROUND
+from likeness.sandbox.belts import BELTS
+from likeness.sandbox.child import ChildFailed, Children
 from tenants.models import CUTOUT, REFERENCE
 
 GIB = 2**30
@@ -44,6 +50,27 @@ def hindrances(settings: Settings) -> Iterator[str]:
         )
     for folder, free in full(settings):
         yield f"The disk of {folder} is full: {free / GIB:.2f} GB are free. Nothing was started; make room first."
+
+
+def belts(settings: Settings) -> Iterator[str]:
+    """What this system puts around whoever opens faces, and what it refuses."""
+    with suppress(ChildFailed):
+        held = Children("likeness.sandbox.confinement", "reached", keep=False).belts()
+        yield _worn("Photos and workbooks are opened behind an allowlist of system calls, and further", held, BELTS)
+    if settings.ray_address:
+        yield "What is around the studios on the Ray cluster each says in the log of its own node."
+        return
+    # In a process of its own, because none of it can be taken off again.
+    code = "from likeness.sandbox.around import close_in; print('|'.join(close_in()))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if not ended.returncode:
+        yield _worn("Studios train and draw with", ended.stdout.strip().split("|"), AROUND)
+
+
+def _worn(what: str, held: list[str], known: tuple[str, ...]) -> str:
+    missing = [belt for belt in known if belt not in held]
+    said = f"{what}: {', '.join(held) or 'nothing'}."
+    return said + (f" This system refuses: {', '.join(missing)}." if missing else "")
 
 
 def full(settings: Settings) -> list[tuple[Path, int]]:

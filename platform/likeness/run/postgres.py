@@ -67,7 +67,7 @@ class EmbeddedPostgres:
         self._socket = Path(tempfile.mkdtemp(prefix="likeness-pg-"))
         if self._user:
             os.chown(self._socket, self._user.pw_uid, self._user.pw_gid)
-        with self.log.open("ab") as log:
+        with os.fdopen(self._opened_log(), "ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self.data, "-h", "", "-k", self._socket, *_options()],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent,
@@ -75,6 +75,12 @@ class EmbeddedPostgres:
             )  # fmt: skip
         self._wait_until_it_answers()
         self._make_roles()
+
+    def _opened_log(self) -> int:
+        """For this user alone, because it may quote a value that somebody typed."""
+        file = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.fchmod(file, 0o600)
+        return file
 
     def _initialise(self) -> None:
         """Makes the data folder under another name, so that a start that is killed on the way leaves nothing that the next

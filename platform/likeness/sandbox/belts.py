@@ -18,7 +18,9 @@ NAMESPACES = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNS
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
 """These have the same numbers on every kind of processor."""
-NOBODY = 65534
+NOBODY, STRANGERS = 65534, 0x70000000
+"""Where numbers of users begin that no system gives to anybody: as nobody, a decoder could be stopped by every service that
+runs as nobody too."""
 
 NETWORK, IPC, PROCESSES, FILES = "no network", "no shared memory", "no other process", "an empty root"
 USER, CAPABILITIES, LANDLOCK = "a user who owns nothing", "no capabilities", "Landlock"
@@ -70,13 +72,16 @@ def _empty_root() -> list[str]:
 
 
 def _become_nobody() -> list[str]:
-    try:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-    except OSError:
-        return []
-    return [USER]
+    stranger = STRANGERS + int.from_bytes(os.urandom(3))
+    for number in (stranger, NOBODY):  # A container may know no numbers beyond those of its own users.
+        try:
+            os.setgroups([])
+            os.setresgid(number, number, number)
+            os.setresuid(number, number, number)
+        except OSError:
+            continue
+        return [USER]
+    return []
 
 
 def _without_capabilities(libc: ctypes.CDLL) -> list[str]:

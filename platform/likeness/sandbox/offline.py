@@ -29,6 +29,11 @@ REFUSED = (
     "connect", "sendmsg", "sendmmsg",
     # Ways around a filter: calls made by the kernel in one's place, and the hands of another process.
     "io_uring_setup", "io_uring_enter", "ptrace", "process_vm_writev", "pidfd_getfd",
+    # The memory of another process, where another company's faces may be.
+    "process_vm_readv", "process_madvise", "kcmp", "perf_event_open", "userfaultfd",
+    # Another view of the machine than the container's own, and a kernel that runs what it is handed.
+    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_by_handle_at", "bpf", "keyctl", "add_key",
+    "request_key", "init_module", "finit_module", "kexec_load",
 )  # fmt: skip
 AT_ONCE = 4
 """Requests of one order: photos are read one after the other, and written beside a checkpoint."""

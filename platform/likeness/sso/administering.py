@@ -73,9 +73,11 @@ def told() -> Iterator[None]:
     except KeycloakError as error:
         if error.response_code is None:
             raise KeycloakRefused("Keycloak does not answer. Is LIKENESS_KEYCLOAK_URL its address?") from error
-        raise KeycloakRefused(f"Keycloak answered {error.response_code}: {_first(error)}") from error
+        raise KeycloakRefused(
+            "Keycloak answered {code}: {said}", code=str(error.response_code), said=_first(error)
+        ) from error
     except RequestException as error:
-        raise KeycloakRefused(f"Keycloak does not answer: {type(error).__name__}.") from error
+        raise KeycloakRefused("Keycloak does not answer: {error}.", error=type(error).__name__) from error
 
 
 def _first(error: KeycloakError) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from keycloak import KeycloakAdmin
@@ -31,7 +32,8 @@ class Broker:
 
     kind: str
     """`oidc` or `saml`."""
-    config: Mapping[str, str]
+    config: Mapping[str, str] = field(repr=False)
+    """With the client's secret."""
     trusts_addresses: bool = False
     second_factor: bool = False
 
@@ -59,16 +61,52 @@ def change_company(reach: Reach, alias: str, name: str, domains: Sequence[str], 
         return organization
 
 
-def is_other(reach: Reach, alias: str, broker: Broker) -> bool:
-    """Whether this describes another provider than the company has, and not the same one with another secret."""
-    names = ("issuer", "idpEntityId")
+def replace_company(reach: Reach, old: str, alias: str, name: str, domains: Sequence[str], broker: Broker) -> str:
+    """Another provider in the place of the company's earlier one; the id of the organization, which is another one too.
+
+    Nothing of the earlier one is touched before Keycloak has taken the next. Raises `AliasTaken`.
+    """
+    with told():
+        admin = administrator(reach, reach.realm)
+        _describe(admin, alias, name, domains, broker)
+    try:
+        remove_company(reach, old)
+        return add_company(reach, alias, name, domains, broker)
+    except BaseException:
+        with suppress(KeycloakRefused):
+            remove_company(reach, alias)
+        raise
+
+
+@dataclass(frozen=True)
+class Brokered:
+    """The provider that a company has in the realm."""
+
+    kind: str
+    config: Mapping[str, str] = field(repr=False)
+    trusts_addresses: bool = False
+
+    def is_other(self, broker: Broker, *, signed_by_another: bool = False) -> bool:
+        """Whether that describes another provider, and not this one with another secret. With `signed_by_another` one that
+        is believed by a certificate by which this one is not believed is another one as well."""
+        names = ("issuer", "idpEntityId")
+        if broker.kind != self.kind or any(self.config.get(name) != broker.config.get(name) for name in names):
+            return True
+        known, wanted = (_certificates_of(config) for config in (self.config, broker.config))
+        return signed_by_another and not wanted <= known
+
+
+def _certificates_of(config: Mapping[str, str]) -> set[str]:
+    return {"".join(one.split()) for one in config.get("signingCertificate", "").split(",")} - {""}
+
+
+def brokered(reach: Reach, alias: str) -> Brokered | None:
+    """None where the company has no provider of its own in the realm."""
     with told():
         for one in administrator(reach, reach.realm).get_idps():
             if one["alias"] == alias:
-                there = one.get("config", {})
-                same = all(there.get(name) == broker.config.get(name) for name in names)
-                return not same or one["providerId"] != broker.kind
-    return False
+                return Brokered(one["providerId"], one.get("config", {}), bool(one.get("trustEmail")))
+    return None
 
 
 def end_company(reach: Reach, alias: str) -> None:
@@ -133,7 +171,7 @@ def _saml(written: Mapping[str, Any]) -> dict[str, str]:
         "nameIDPolicyFormat": "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
         "principalType": "SUBJECT",
         "postBindingResponse": "true",
-        "postBindingAuthnRequest": "true",
+        "postBindingAuthnRequest": "false" if written.get("by_redirect") else "true",
         "wantAssertionsSigned": "true",
         "validateSignature": "true",
         "syncMode": "FORCE",
@@ -143,7 +181,7 @@ def _saml(written: Mapping[str, Any]) -> dict[str, str]:
 def _check_said(written: Mapping[str, Any], needed: Mapping[str, str]) -> None:
     missing = [name for name in needed if not str(written.get(name, "")).strip()]
     if missing:
-        raise ProviderRefused(f"The provider's file does not say {', '.join(missing)}.")
+        raise ProviderRefused("The provider's file does not say {names}.", names=", ".join(missing))
 
 
 def _organization(admin: KeycloakAdmin, alias: str, name: str, domains: Sequence[str]) -> str:
@@ -168,6 +206,15 @@ def _named(admin: KeycloakAdmin, alias: str) -> Iterator[dict[str, Any]]:
 def _provider(
     admin: KeycloakAdmin, organization: str, alias: str, name: str, domains: Sequence[str], broker: Broker
 ) -> None:
+    _describe(admin, alias, name, domains, broker, organization)
+    if alias not in {one["alias"] for one in admin.get_organization_idps(organization)}:
+        admin.organization_idp_add(organization, alias)
+
+
+def _describe(
+    admin: KeycloakAdmin, alias: str, name: str, domains: Sequence[str], broker: Broker, organization: str | None = None
+) -> None:
+    """Nobody comes in by it before an organization has it."""
     wanted = {
         "alias": alias,
         "displayName": name,
@@ -185,12 +232,10 @@ def _provider(
     if alias not in known:
         admin.create_idp(wanted)
     elif known[alias].get("organizationId") not in (None, organization):
-        raise AliasTaken(f"The identity provider {alias} belongs to another organization.")
+        raise AliasTaken("The identity provider {alias} belongs to another organization.", alias=alias)
     else:
         admin.update_idp(alias, known[alias] | wanted)
     _names(admin, alias, broker.kind)
-    if alias not in {one["alias"] for one in admin.get_organization_idps(organization)}:
-        admin.organization_idp_add(organization, alias)
 
 
 def _follow(admin: KeycloakAdmin, alias: str, name: str, domains: Sequence[str]) -> None:

@@ -136,7 +136,7 @@ def _header(token: str) -> dict[str, Any]:
     try:
         part = token.split(".")[0]
         header = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, binascii.Error, RecursionError) as error:
         raise SignInRefused("no token") from error
     if not isinstance(header, dict) or not isinstance(header.get("typ", ""), str):
         raise SignInRefused("no token")

@@ -98,8 +98,8 @@ def talking(url: str, realm: str, client: str, secret: str) -> Iterator[Keycloak
         for scheme in ("http://", "https://"):
             made.connection._s.mount(scheme, Bounded(max_retries=0))
         yield made
-    # A TypeError is the library's word for an answer that is no JSON object.
-    except (KeycloakError, RequestException, TypeError) as error:
+    # A TypeError is the library's word for an answer that is no JSON object, and one too deep to be read is none either.
+    except (KeycloakError, RequestException, TypeError, RecursionError) as error:
         raise ProviderAway(AWAY) from error
     finally:
         _talking.release()

@@ -89,6 +89,9 @@ class Bucket:
     def versions_purged(self) -> bool:
         return self._versions.reachable
 
+    def older(self, prefix: str) -> Iterable[str]:
+        return self._versions.older(f"{prefix}/") if self._versions.reachable else ()
+
     def address(self, path: str, lasts: timedelta, write: bool) -> str:
         return self._versions.signed(path, lasts, write)
 
@@ -141,6 +144,10 @@ class _Versions:
         if self._find(path, exact):
             raise Unavailable("The object store kept versions of what was deleted")
 
+    def older(self, path: str) -> list[str]:
+        """What a deletion leaves behind of all whose path begins so, and no list of objects shows."""
+        return [key.removeprefix(self._prefix) for key, _ in self._find(path, exact=False, newest=False)]
+
     def signed(self, path: str, lasts: timedelta, write: bool) -> str:
         what = {"Bucket": self._bucket, "Key": self._prefix + path} | ({"IfNoneMatch": "*"} if write else {})
         seconds = max(1, int(lasts.total_seconds()))
@@ -150,24 +157,27 @@ class _Versions:
             )
         return address
 
-    def _find(self, path: str, exact: bool) -> list[tuple[str, dict[str, str]]]:
+    def _find(self, path: str, exact: bool, *, newest: bool = True) -> list[tuple[str, dict[str, str]]]:
+        """With or without what stands there now."""
         key = self._prefix + path
+        versions = self._pages("list_object_versions", key, ("Versions", "DeleteMarkers"))
         found = [
-            *self._pages("list_object_versions", key, ("Versions", "DeleteMarkers"), "VersionId"),
-            *self._pages("list_multipart_uploads", key, ("Uploads",), "UploadId"),
-        ]
+            *((entry["Key"], {"VersionId": entry["VersionId"]}) for kind, entry in versions
+              if newest or kind != "Versions" or not entry.get("IsLatest")),
+            *((entry["Key"], {"UploadId": entry["UploadId"]})
+              for _, entry in self._pages("list_multipart_uploads", key, ("Uploads",))),
+        ]  # fmt: skip
         # `photo-1` is also the beginning of `photo-10`.
         return [each for each in found if each[0] == key or not exact]
 
-    def _pages(
-        self, question: str, prefix: str, kinds: tuple[str, ...], which: str
-    ) -> Iterator[tuple[str, dict[str, str]]]:
+    def _pages(self, question: str, prefix: str, kinds: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each entry after its kind."""
         # A server that does not know the question keeps no versions; Garage is one.
         with _answered(gone="NotImplemented 501"):
             for page in self._s3.get_paginator(question).paginate(Bucket=self._bucket, Prefix=prefix):
                 for kind in kinds:
                     for entry in page.get(kind, []):
-                        yield entry["Key"], {which: entry[which]}
+                        yield kind, entry
 
     @cached_property
     def _session(self) -> botocore.session.Session:

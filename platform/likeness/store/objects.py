@@ -78,6 +78,11 @@ class Objects:
         """Safe to repeat; also in a bucket that keeps versions, see `versions_purged`."""
         self._store.delete(_checked(path))
 
+    def older(self, prefix: str) -> list[str]:
+        """Paths below a tenant's or a person's folder of which a bucket keeps older versions, marks of a deletion or
+        unfinished uploads, each as often as there is one. A deletion takes them, and where it could not they show here."""
+        return list(self._store.older(_checked_prefix(prefix)))
+
     def list(self, prefix: str = "") -> list[StoredObject]:
         """The objects below a folder such as `tenants/ID`, or all of them; ordered by path."""
         return sorted(self._store.find(_checked_prefix(prefix, all_allowed=True)), key=lambda found: found.path)

@@ -63,6 +63,7 @@ class Store(Protocol):
     def delete_prefix(self, prefix: str) -> int: ...
     def delete_unfinished(self, prefix: str, before: datetime) -> int: ...
     def versions_purged(self) -> bool: ...
+    def older(self, prefix: str) -> Iterable[str]: ...
     def address(self, path: str, lasts: timedelta, write: bool) -> str: ...
 
 
@@ -167,6 +168,9 @@ class Folder:
                 except FileNotFoundError:
                     continue
         return deleted
+
+    def older(self, prefix: str) -> Iterable[str]:
+        return ()
 
     def versions_purged(self) -> bool:
         return True

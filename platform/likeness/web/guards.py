@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,11 +18,12 @@ from litestar.exceptions import (
 )
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
+from sqlmodel import Session
 
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Forbidden, LikenessError, Unauthorized
 from likeness.ground.settings import Settings
-from likeness.identity import SESSION_LIFETIME, Caller, FreshSignInNeeded, Kind, caller_of
+from likeness.identity import SESSION_LIFETIME, Caller, FreshSignInNeeded, Kind, caller_of, end_session
 from likeness.kernel import Kernel
 from likeness.locale.languages import accepted
 from likeness.locale.marks import N_
@@ -29,8 +31,16 @@ from likeness.locale.words import Words, words
 from likeness.machines import caller_with
 from likeness.web import threads
 
-# What HTTP calls these, for the catalogues.
-PHRASES = (N_("Bad Request"), N_("Not Found"), N_("Method Not Allowed"), N_("Internal Server Error"))
+TITLES = {
+    400: N_("We could not read this"),
+    401: N_("Please sign in"),
+    403: N_("This is not open to you"),
+    404: N_("There is nothing here"),
+    405: N_("This cannot be done here"),
+    413: N_("This is too large"),
+    500: N_("Something went wrong on our side"),
+}
+"""What is said above a sentence about an error of the framework's, by status."""
 RETRY_AFTER = {429: "60", 503: "5"}
 """Seconds after which a program that was refused may try again."""
 BY_ITSELF = "likeness-by-itself"
@@ -80,17 +90,35 @@ def caller_or_none(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller | N
     """Who makes this request; looked up once a request."""
     if "likeness_caller" not in connection.scope["state"]:
         kernel = kernel_of(connection)
-        if token := bearer(connection):
-            # Whoever shows a key is the program alone, whatever cookie comes along.
-            value, found = token, caller_with(kernel.db, token, utc_now())
+        value, program = shown(connection)
+        if program:
+            found = caller_with(kernel.db, value, utc_now())
         else:
-            value = connection.cookies.get(cookie_name(kernel.settings)) or ""
             found = caller_of(kernel.db, value, utc_now(), by_itself=BY_ITSELF in connection.headers)
         connection.scope["state"]["likeness_caller"] = found
         if value and found:
             threads.remember(value, found.tenant, found.id)
     caller: Caller | None = connection.scope["state"]["likeness_caller"]
     return caller
+
+
+def end_before(request: Request[Any, Any, Any]) -> None:
+    """Ends the session that came with this request, for whoever has signed in anew: what nobody sees any more is left to
+    nobody who has a copy of its cookie."""
+    before = caller_or_none(request)
+    if before is not None and before.kind != Kind.MACHINE:
+        with kernel_of(request).db.transaction(before.tenant) as session:
+            end_session(session, before.session)
+
+
+def shown(connection: ASGIConnection[Any, Any, Any, Any]) -> tuple[str, bool]:
+    """The key or cookie by which a request says who makes it, empty without one; and whether it is a program's key.
+
+    Whoever shows a key is the program alone, whatever cookie comes along.
+    """
+    if token := bearer(connection):
+        return token, True
+    return connection.cookies.get(cookie_name(kernel_of(connection).settings)) or "", False
 
 
 def bearer(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -125,6 +153,15 @@ class only:
         connection.scope["state"]["likeness_caller"] = part
 
 
+@contextmanager
+def own(request: Request[Any, Any, Any]) -> Iterator[tuple[Session, Caller]]:
+    """A transaction of the caller's company, for what people do about themselves. It ends with the block, so what is long
+    or slow comes after it. What members and operators do asks for a permission: `tenants.members.access.desk`."""
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        yield session, caller
+
+
 def let_in(handler: BaseRouteHandler) -> frozenset[Kind]:
     """The kinds of callers that a route is for; empty for a public one.
 
@@ -145,6 +182,17 @@ def fresh(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     if caller.kind == Kind.MACHINE:
         raise FreshSignInNeeded("No key opens this: it is asked of a person who signed in within the last five minutes.")
     caller.check_fresh(utc_now())
+
+
+def recent(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether `fresh` lets through now: a page shows no form whose words would be lost."""
+    caller = caller_or_none(connection)
+    try:
+        if caller is not None:
+            caller.check_fresh(utc_now())
+    except FreshSignInNeeded:
+        return False
+    return caller is not None
 
 
 class SameOrigin:
@@ -193,7 +241,7 @@ def as_likeness_error(error: Exception) -> LikenessError:
     if isinstance(error, UnicodeDecodeError) or _raised_in_reading(error) or _hung_up(error):
         status = 400  # What was sent as JSON is not text; nothing else here decodes what it was given.
     shown = LikenessError(_sentence(error, status))
-    shown.status, shown.title = status, HTTPStatus(status).phrase
+    shown.status, shown.title = status, TITLES.get(status, TITLES[400 if status < 500 else 500])
     return shown
 
 
@@ -221,4 +269,6 @@ def _sentence(error: Exception, status: int) -> str:
 
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
-    return not request.url.path.startswith("/api/") and MediaType.HTML in request.headers.get("accept", "")
+    """Whether a person reads the answer: in a page, or in a part of one, which HTMX fetches as anything (`*/*`)."""
+    read = "hx-request" in request.headers or MediaType.HTML in request.headers.get("accept", "")
+    return read and not request.url.path.startswith("/api/")

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import RawIOBase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import anyio
@@ -25,6 +25,9 @@ from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
 from likeness.ground.errors import TooMany, Unavailable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +50,10 @@ class Sink(RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._held += data
-        return len(data)
+    def write(self, data: ReadableBuffer) -> int:
+        piece = memoryview(data)
+        self._held += piece
+        return piece.nbytes
 
     def take(self) -> bytes:
         held = bytes(self._held)
@@ -80,8 +84,9 @@ class _Places:
         with self._lock:
             if self._taken[tenant] >= OF_A_COMPANY:
                 raise TooManyDownloads(
-                    f"{OF_A_COMPANY} downloads of your company are running already. Nothing was changed. Please start"
-                    " this one again when one of them has ended."
+                    "{n} downloads of your company are running already. Nothing was changed. Please start this one again"
+                    " when one of them has ended.",
+                    n=OF_A_COMPANY,
                 )
             if self._taken.total() >= AT_ONCE:
                 raise DownloadsFull(

@@ -19,8 +19,6 @@ from hashlib import sha256
 from typing import Any, ParamSpec, TypeVar
 
 from litestar.concurrency import set_asyncio_executor
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 from likeness.ground.errors import TooMany, Unavailable
 
@@ -207,32 +205,11 @@ def remember(cookie: str, company: Hashable, person: Hashable) -> None:
             _signed_in.popitem(last=False)
 
 
-class InTurn:
-    """Gives every request its place: the room that its route names, and the turn of its company.
-
-    Before a session is known the turn is that of the address that asks, so nobody gets more turns by making companies up.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            named = scope["route_handler"].opt.get("room", PAGES.name)
-            _place.set(Place(ROOMS[named], *_whose_turn(scope)))
-        await self.app(scope, receive, send)
+def whose(shown: str) -> tuple[Hashable, Hashable] | None:
+    """Company and person behind a cookie or key that was known before; None for any other."""
+    return _signed_in.get(sha256(shown.encode()).digest())
 
 
-def _whose_turn(scope: Scope) -> tuple[Hashable, Hashable]:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            token = value.decode("latin-1").partition(" ")[2].strip()
-            if known := _signed_in.get(sha256(token.encode()).digest()):
-                return known
-        if name == b"cookie":
-            for pair in value.decode("latin-1").split(";"):
-                key, _, token = pair.strip().partition("=")
-                if key.endswith("likeness") and (known := _signed_in.get(sha256(token.encode()).digest())):
-                    return known
-    client = scope.get("client")
-    return (client[0] if client else None), None
+def take(place: Place) -> None:
+    """Where the calls of the request are worked that is answered here."""
+    _place.set(place)

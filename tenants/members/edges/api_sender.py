@@ -104,7 +104,8 @@ def used(request: Request[Any, Any, Any]) -> tuple[Sender, list[Check]]:
         answer = would_take(settings.smtp_url, mine.address, timeout=settings.smtp_timeout, returns=returns)
         if answer.outcome not in (MailOutcome.SENT, MailOutcome.LATER):
             raise senders.SenderUnproven(
-                f"The mail server here takes no mail from {mine.address}. Ask whoever runs Likeness to let it."
+                "The mail server here takes no mail from {address}. Ask whoever runs Likeness to let it.",
+                address=mine.address,
             )
     with desk(request, Permission.COMPANY_CHANGE) as (session, _):
         if senders.get(session).id != mine.id:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from batch.vision import landmarks, presets
 from batch.vision.presets import CANVAS, EYE_LINE, FACE, PRESETS
-from gpu_cluster.cutout import check, frame, light, limits, sight
+from batch.vision.views import View
+from gpu_cluster.cutout import check, frame, hands, light, limits, sight
 from gpu_cluster.cutout.backdrop import NoBackdrop, backdrop, of_picture
 from gpu_cluster.cutout.portrait import Portrait, portrait
 from gpu_cluster.cutout.sight import Sight
@@ -92,6 +94,17 @@ def test_a_photo_that_ends_in_the_hair_is_refused_however_high_it_ends(ends: flo
     assert limits.verdict(whole) == ("ship", ())
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_a_cut_head_is_seen_where_the_mask_ends_a_little_under_the_edge_of_a_tilted_photo(slope: float) -> None:
+    """The segmenter has a pixel for four and a half, and takes the hair's last ones for the background beyond them."""
+    rows, columns = np.mgrid[:CANVAS, :CANVAS]
+    edge = CANVAS * EYE_LINE - FACE + slope * (columns - CANVAS / 2)
+    inside, person = rows >= edge, drawn_person(1.3) > 0.5
+    cut = frame.lacking((person & (rows >= edge + 5)).astype(np.float32), inside, presets.widest())
+    assert limits.verdict(cut)[1] == ("head_cut",)
+    assert frame.lacking((person & (rows >= edge + 10)).astype(np.float32), inside, presets.widest())["crown_cut"] == 0
+
+
 @pytest.mark.parametrize("half", [0.15, 0.7])
 def test_hair_above_the_loosest_frame_is_asked_about(half: float) -> None:
     """Also where it ends before the canvas does."""
@@ -106,6 +119,38 @@ def test_a_selfie_that_ends_with_the_tight_square_is_asked_about() -> None:
     assert limits.verdict(frame.lacking(outline * inside, inside, presets.widest())) == ("look", ("too_close",))
 
 
+def test_clothes_go_on_beyond_the_photo_without_stripes() -> None:
+    """Under the last row there is the chest's pattern again, softer further down, and no row drawn out to lines; what
+    is beside the person there stays out of it."""
+    inside, alpha = np.ones((CANVAS, CANVAS), bool), np.zeros((CANVAS, CANVAS), np.float32)
+    end, left, right = 900, 300, 850
+    inside[end:], alpha[:, left:right] = False, 1
+    checks = (np.add.outer(np.arange(CANVAS) // 12, np.arange(CANVAS) // 12) % 2).astype(np.float32)
+    colour = np.repeat(checks[..., None], 3, 2)
+    colour[:, :left] = colour[:, right:] = (0, 1, 0)
+    colour[end:] = colour[end - 1]
+    made, outline = frame.beyond(colour, alpha, inside)
+    one, next_one, last = (made[end + row, left + 30 : right - 30, 0] for row in (6, 18, 66))
+    assert np.corrcoef(colour[end - 6, left + 30 : right - 30, 0], one)[0, 1] > 0.9
+    assert np.corrcoef(one, next_one)[0, 1] < -0.9, "the same again is a stripe"
+    assert last.std() < one.std() / 2
+    assert np.allclose(made[end : end + 20, : left - 40, 1], 1)
+    assert np.array_equal(made[:end], colour[:end])
+    assert (outline[end + 20, left + 30], outline[-1, left + 30]) == (1, 0)
+
+
+def test_nothing_goes_on_where_the_person_ends_inside_the_photo() -> None:
+    """A photo that is only narrower than the canvas: its colours stay as they are, beside it as well."""
+    inside, alpha = np.ones((CANVAS, CANVAS), bool), np.zeros((CANVAS, CANVAS), np.float32)
+    inside[:, :100], alpha[300:, 300:850] = False, 1
+    colour = np.random.default_rng(1).random((CANVAS, CANVAS, 3), np.float32)
+    made, outline = frame.beyond(colour, alpha, inside)
+    assert np.array_equal(made, colour)
+    assert np.array_equal(outline, alpha)
+    alpha[600:, 90:300] = 1
+    assert not np.array_equal(frame.beyond(colour, alpha, inside)[0], colour)
+
+
 def test_what_rises_beside_the_shoulders_is_asked_about() -> None:
     """A head behind the person, or a hand; shoulders, long hair and a bald head alone only fall."""
     rows, columns = np.mgrid[:CANVAS, :CANVAS] / FACE
@@ -117,6 +162,48 @@ def test_what_rises_beside_the_shoulders_is_asked_about() -> None:
         assert check.rising(alone, CANVAS / 2) < 0.02
     behind = (columns - middle - 1.0) ** 2 + (rows - 2.0) ** 2 < 0.1
     assert check.rising(head | shoulders | behind, CANVAS / 2) > limits.LIMITS["rising"].look
+
+
+def test_a_fringe_is_no_tone_of_skin_and_pale_skin_no_coloured_light(photo: Image.Image) -> None:
+    """Violet hair over the forehead, which is the largest of the three places that are looked at."""
+    found = seen(photo)
+    canvas, face = found.view.take(found.photo), landmarks.seen(found.view, found.face)
+    fringed = canvas.copy()
+    brows = int(face.points[[105, 334], 1].min())
+    fringed[:brows] = (0.25, 0.1, 0.35)
+    bare, covered = light.tone(canvas, face), light.tone(fringed, face)
+    assert bare is not None
+    assert covered is not None
+    assert np.linalg.norm(covered - bare) < 10
+    pale, violet, lamp = np.array([78, 14.1, 4.8]), np.array([54, 13.6, -6.7]), np.array([60, 45.0, -20.0])
+    verdicts = [limits.verdict({"cast": light.cast(tone)})[0] for tone in (pale, violet, lamp)]
+    assert verdicts == ["ship", "look", "refuse"]
+
+
+def with_hand(photo: Image.Image, x: int, y: int, palm: int) -> Image.Image:
+    """A raised hand, drawn plainly: forearm, palm, four fingers and a thumb."""
+    shown = photo.copy()
+    pen, skin, shade = ImageDraw.Draw(shown), (214, 160, 130), (140, 100, 80)
+    pen.rectangle((x - 0.32 * palm, y + 0.4 * palm, x + 0.32 * palm, y + 1.3 * palm), fill=skin)
+    pen.rounded_rectangle((x - 0.5 * palm, y - 0.5 * palm, x + 0.5 * palm, y + 0.55 * palm), 0.2 * palm, fill=skin)
+    fingers = [((across, -0.4), (across * 1.25, -0.4 - long)) for across, long in
+               ((-0.38, 0.75), (-0.13, 0.9), (0.13, 0.85), (0.38, 0.65))]  # fmt: skip
+    for root, tip in (*fingers, ((-0.45, 0.3), (-0.95, -0.25))):
+        ends = [(x + palm * across, y + palm * down) for across, down in (root, tip)]
+        for width, colour in ((0.26, shade), (0.22, skin)):
+            pen.line(ends, fill=colour, width=round(width * palm))
+            pen.circle(ends[1], width / 2 * palm, fill=colour)
+    return shown
+
+
+def test_a_hand_before_the_person_is_asked_about(photo: Image.Image, made: Portrait) -> None:
+    """One that is not on the person, somebody's behind them, is cut away anyway."""
+    shown = seen(with_hand(photo, 430, 470, 70))
+    assert "hand" not in made.reasons
+    assert limits.LIMITS["hand"].look < portrait(shown, None).measures["hand"]
+    canvas = shown.view.take(shown.photo)
+    assert hands.before(canvas, np.zeros((CANVAS, CANVAS), bool), presets.widest()) == 0
+    assert hands.before(canvas, np.ones((CANVAS, CANVAS), bool), (0, 0, CANVAS, CANVAS / 3)) < 0.5
 
 
 def test_the_same_photo_gives_the_same_bytes(photo: Image.Image, canvas: Image.Image) -> None:
@@ -181,6 +268,32 @@ def test_two_people_are_one_or_refused(photo: Image.Image) -> None:
         assert made.advice is not None
 
 
+def test_a_shout_is_asked_about_and_a_smile_is_not(photo: Image.Image, made: Portrait) -> None:
+    """A grimace is a good photo to every other measure."""
+    found = seen(photo)
+    points = found.face.points.copy()
+    points[landmarks.LOWER_LIP] = points[landmarks.UPPER_LIP] + (0, 0.45 * found.face.interocular, 0)
+    shouting = portrait(replace(found, face=found.face._replace(points=points)), None)
+    assert shouting.verdict == "look"
+    assert "mouth_open" in shouting.reasons
+    assert "mouth_open" not in made.reasons
+
+
+def test_a_piece_of_the_wall_that_was_taken_for_hair_is_asked_about(photo: Image.Image) -> None:
+    """Dark hair before a light wall, and beside it a patch of that wall: a tenth of the outline, and easily seen."""
+    found = seen(photo)
+    face, inside = landmarks.seen(found.view, found.face), np.ones((CANVAS, CANVAS), bool)
+    alone = drawn_person(0.9)
+    rows, columns = np.mgrid[:CANVAS, :CANVAS] / FACE
+    eyes, middle = CANVAS * EYE_LINE / FACE, CANVAS / FACE / 2
+    patch = ((columns - middle - 0.4) ** 2 + (rows - eyes - 0.1) ** 2 < 0.09).astype(np.float32)
+    colours = np.full((CANVAS, CANVAS, 3), 0.8, np.float32) - 0.6 * alone[..., None]
+    for outline, asked in ((alone, False), (np.maximum(alone, patch), True)):
+        found_out = check.cut_quality(colours, outline, outline, inside, face, presets.widest())
+        assert ("patch" in limits.verdict(found_out)[1]) is asked
+        assert "same_colour" not in limits.verdict(found_out)[1]
+
+
 def test_a_turned_away_face_is_refused_with_one_sentence() -> None:
     verdict, reasons = limits.verdict({"turned": 50, "soft": 5})
     assert (verdict, reasons) == ("refuse", ("turned", "soft"))
@@ -226,6 +339,56 @@ def test_a_lit_face_drifts_by_no_more_than_was_meant(own: tuple[int, ...], off: 
     before = np.median(light.to_lab(face).reshape(-1, 3), 0)
     colour, _ = light.lit(face, before, mine)
     after = np.median(light.to_lab(colour).reshape(-1, 3), 0)
+    assert abs(light.ita(after) - light.ita(before)) <= light.MOST_ITA
+    assert np.linalg.norm(after - before) <= light.MOST
+
+
+@pytest.mark.parametrize(
+    ("own", "off", "across"),
+    [
+        ((45, 14, 19), (0, 8, -8), (40, 0, 20)),
+        ((33, 11, 9), (0, 8, -8), (-40, 20, 20)),
+        ((63, 12, 19), (-6, 3, -4), (40, 0, 20)),
+        ((76, 8, 13), (0, -6, 12), (40, 0, 20)),
+    ],
+)
+def test_a_grainy_small_face_drifts_by_no_more_than_that_once_it_is_sharpened(
+    photo: Image.Image, own: tuple[int, ...], off: tuple[int, ...], across: tuple[int, ...]
+) -> None:
+    """Lit from one side and enlarged four times: sharpening alone moves the middle of its cheeks and forehead."""
+    found, side = seen(photo), CANVAS // 4
+    view = View(found.view.matrix * np.array([4, 4, 1.0]), side)
+    face, mine = landmarks.seen(view, found.face), np.array(own, float)
+    slope = np.linspace(-1, 1, side)[None, :, None] * np.array(across, float)
+    grain = np.random.default_rng(1).normal(0, (8, 5, 5), (side, side, 3))
+    grainy = light.from_lab((mine + off + slope + grain).astype(np.float32))
+    before = light.tone(grainy, face)
+    assert before is not None
+
+    def drift(made: np.ndarray) -> float:
+        after = light.tone(made, face)
+        assert after is not None
+        return abs(light.ita(after) - light.ita(before))
+
+    assert drift(light.sharpened(light.lit(grainy, before, mine)[0], 4.0)) > light.MOST_ITA
+    assert drift(light.finished(grainy, face, before, mine, 4.0)[0]) <= light.MOST_ITA
+
+
+@pytest.mark.parametrize("own", [*TONES, (80, 3, 4), (62, 3, 4), (34, 3, 4)])
+def test_a_face_that_lost_its_colour_with_its_background_comes_out_in_the_tone_that_was_seen(
+    photo: Image.Image, own: tuple[int, ...]
+) -> None:
+    """Of a face with hardly any colour the angle turns far by a small change, which less light does not take back."""
+    found, side = seen(photo), CANVAS // 4
+    view = View(found.view.matrix * np.array([4, 4, 1.0]), side)
+    face, mine = landmarks.seen(view, found.face), np.array(own, float)
+    spread = np.random.default_rng(3).normal(0, (4, 1.5, 1.5), (side, side, 3))
+    before = light.tone(light.from_lab((mine + spread).astype(np.float32)), face)
+    without = light.from_lab((mine + spread + (3, 1, -3)).astype(np.float32))
+    assert before is not None
+    made, _ = light.finished(without, face, before, mine, 1.0)
+    after = light.tone(made, face)
+    assert after is not None
     assert abs(light.ita(after) - light.ita(before)) <= light.MOST_ITA
     assert np.linalg.norm(after - before) <= light.MOST
 

@@ -1,8 +1,8 @@
 """One request to an address that a company named: never to our own network, never further than asked, never for long.
 
 The name is looked up here, every address that it has is checked, and the connection goes to the one that was checked: a
-name that leads elsewhere a moment later leads nowhere. No redirect is followed, no proxy is used, and nothing of the answer
-but its status is read.
+name that leads elsewhere a moment later leads nowhere. No redirect is followed, no proxy is used, and of the answer nothing
+but its status is read, or where a description is asked for, as much as may be.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ WHOLE_SECONDS = 15.0
 """From the connection to the last line that is read, however slowly the other side talks."""
 LONGEST = 500
 PORTS = (443, 80)
-"""Of the ports below 1024; behind the others is no receiver of webhooks."""
+"""Of the ports below 1024; behind the others is no receiver of webhooks and no provider."""
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 NAME = re.compile(rf"(?=.{{1,253}}$){LABEL}(?:\.{LABEL})*\.?")
 NAT64 = ip_network("64:ff9b::/96")
+INNER = tuple(map(ip_network, ("fec0::/10", "192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""Which Python takes for the public internet, and networks do not: of a site in old days, of protocols, of examples."""
 
 
 class AddressRefused(Unprocessable):
@@ -43,7 +45,7 @@ class CallOutcome(StrEnum):
     ANSWERED = "answered"
     NO_ANSWER = "no answer"
     NOT_PUBLIC = "not public"
-    """No such name, or it leads to a network that webhooks may not enter: which of both is nobody's business."""
+    """No such name, or it leads to a network that may not be entered: which of both is nobody's business."""
     NOT_TRUSTED = "not trusted"
     """Its certificate is not good for this name."""
 
@@ -72,7 +74,9 @@ class ReceiverAnswer:
 def checked(written: str, networks: Collection[str]) -> str:
     """The address as it is kept. Raises `AddressRefused`. Where it leads is looked up each time something is sent."""
     if len(written) > LONGEST or not written.isascii() or not written.isprintable() or " " in written:
-        raise AddressRefused(f"Write the address in at most {LONGEST} plain letters without spaces, as https://example.com/hooks.")
+        raise AddressRefused(
+            "Write the address in at most {n} plain letters without spaces, as https://example.com/hooks.", n=LONGEST
+        )
     try:
         parts = urlsplit(written)
         port, host = _port(parts), parts.hostname or ""
@@ -94,6 +98,24 @@ def host_of(url: str) -> str:
 
 def post(url: str, body: bytes, headers: Mapping[str, str], networks: Collection[str]) -> ReceiverAnswer:
     """Never raises: what came of it is the answer."""
+    return ask("POST", url, body, headers, networks, 0)[0]
+
+
+def get(url: str, networks: Collection[str], largest: int) -> tuple[ReceiverAnswer, bytes]:
+    """Never raises; no answer where more than `largest` bytes are sent."""
+    return ask("GET", url, None, {"accept": "application/json"}, networks, largest)
+
+
+def leads_out(url: str, networks: Collection[str]) -> bool:
+    """Whether something could be sent there now."""
+    parts = urlsplit(url)
+    return _where(parts.hostname or "", _port(parts), networks, plain=parts.scheme == "http") is not None
+
+
+def ask(
+    method: str, url: str, body: bytes | None, headers: Mapping[str, str], networks: Collection[str], largest: int
+) -> tuple[ReceiverAnswer, bytes]:
+    """Never raises. Nothing is read where `largest` is 0."""
     started = time.monotonic()
     parts = urlsplit(url)
     host, port = parts.hostname or "", _port(parts)
@@ -103,7 +125,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], networks: Collection
 
     address = _where(host, port, networks, plain=parts.scheme == "http")
     if address is None:
-        return said(CallOutcome.NOT_PUBLIC)
+        return said(CallOutcome.NOT_PUBLIC), b""
     try:
         with _connected(address, port) as (line, cut):
             if parts.scheme == "https":
@@ -116,14 +138,18 @@ def post(url: str, body: bytes, headers: Mapping[str, str], networks: Collection
             talk.sock = line  # It is connected to the checked address, so the library looks nothing up.
             at = f"[{host}]" if ":" in host else host
             talk.request(
-                "POST", parts.path + (f"?{parts.query}" if parts.query else "") or "/", body,
+                method, parts.path + (f"?{parts.query}" if parts.query else "") or "/", body,
                 {"host": at if parts.port is None else f"{at}:{port}", "connection": "close", **headers},
             )  # fmt: skip
-            return said(CallOutcome.ANSWERED, talk.getresponse().status)
+            answer = talk.getresponse()
+            found = answer.read(largest + 1) if largest else b""
+            if len(found) > largest:
+                return said(CallOutcome.NO_ANSWER), b""
+            return said(CallOutcome.ANSWERED, answer.status), found
     except ssl.SSLCertVerificationError:
-        return said(CallOutcome.NOT_TRUSTED)
+        return said(CallOutcome.NOT_TRUSTED), b""
     except (OSError, HTTPException, ValueError):
-        return said(CallOutcome.NO_ANSWER)
+        return said(CallOutcome.NO_ANSWER), b""
 
 
 class _Cut:
@@ -156,7 +182,7 @@ def _connected(address: str, port: int) -> Iterator[tuple[socket.socket, _Cut]]:
 
 
 def _where(host: str, port: int, networks: Collection[str], *, plain: bool) -> str | None:
-    """The address to connect to. None where one that the name has is in a network that webhooks may not enter."""
+    """The address to connect to. None where one that the name has is in a network that may not be entered."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -190,6 +216,8 @@ def _inside(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 def _public(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         return True  # What it stands for is asked beside it.
+    if any(address in network for network in INNER):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

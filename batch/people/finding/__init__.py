@@ -1,0 +1,1 @@
+"""Names as they are sought and sorted by."""

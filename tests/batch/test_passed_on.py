@@ -1,0 +1,106 @@
+"""A line whose address HR corrects is read by somebody else from then on: nothing of who was there before shows to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from sqlmodel import col, select
+
+from batch.models import Employee
+from batch.visit import invitations
+from compliance.rights import reading
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from likeness.mail import mail
+from tenants.models import Role
+from tests.factories import make_employee, make_member, make_tenant, run_jobs, sign_in_employee, sign_in_member
+
+WORDS = "My manager wants my face for something else."
+
+
+@pytest.fixture
+def client(app: Litestar) -> Iterator[TestClient[Any]]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.mark.parametrize("desk", ["hr", "legal"])
+def test_hr_cannot_become_who_wrote_by_correcting_their_address(
+    client: TestClient[Any], kernel: Kernel, desk: str
+) -> None:
+    tenant, role = make_tenant(kernel), {"hr": Role.HR, "legal": Role.LEGAL}[desk]
+    make_tenant(kernel)
+    make_member(kernel, tenant, role)
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    assert client.post("/api/v1/visit/concerns", json={"desk": desk, "page": "", "words": WORDS}).status_code == 201
+    sign_in_member(client, kernel, tenant, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+        assert reading.everything(session, kernel, line).records.get("concern", []) == []
+    sign_in_employee(client, kernel, line)
+    assert client.get("/api/v1/visit/concerns").json() == []
+    assert WORDS not in client.get("/visit/wrong", headers={"accept": "text/html"}).text
+    sign_in_member(client, kernel, tenant, role)
+    (waits,) = client.get("/api/v1/concerns").json()
+    assert waits["concern"]["words"] == WORDS, "the desk still reads and answers it"
+    answered = client.post(f"/api/v1/concerns/{waits['concern']['id']}/answer", json={"words": "It does not."})
+    assert answered.status_code < 300
+    run_jobs(kernel, tenant=tenant)
+    with kernel.db.transaction(tenant) as session:
+        sent = [mail.read(kernel.keys, one) for one in mail.mailbox(session)]
+    assert not any(one and "It does not." in one.text for one in sent), "no answer goes to the new address"
+
+
+def test_nor_what_they_were_answered_in_the_package_of_everything(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    make_tenant(kernel)
+    make_member(kernel, tenant, Role.LEGAL)
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    made = client.post("/api/v1/visit/concerns", json={"desk": "legal", "page": "", "words": WORDS}).json()
+    sign_in_member(client, kernel, tenant, Role.LEGAL)
+    assert client.post(f"/api/v1/concerns/{made['id']}/answer", json={"words": "It does not."}).status_code < 300
+    run_jobs(kernel, tenant=tenant)
+    with kernel.db.transaction(tenant) as session:
+        assert "It does not." in str(reading.everything(session, kernel, person).records)
+    sign_in_member(client, kernel, tenant, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+        held = str(reading.everything(session, kernel, line).records)
+    assert "It does not." not in held
+    assert WORDS not in held
+
+
+def test_nor_what_they_did_and_asked_for(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    make_tenant(kernel)
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    assert client.post("/api/v1/visit/requests", json={"kind": "access"}).status_code == 202
+    assert len(client.get("/api/v1/visit/requests").json()) == 1
+    page = {"accept": "text/html"}
+    assert "You asked for something under data protection law" in client.get("/visit/face", headers=page).text
+    sign_in_member(client, kernel, tenant, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+        assert reading.everything(session, kernel, line).records["request"] == []
+    sign_in_employee(client, kernel, line)
+    assert client.get("/api/v1/visit/requests").json() == []
+    assert "You asked for something under data protection law" not in client.get("/visit/face", headers=page).text

@@ -1,0 +1,126 @@
+"""What a page of the desk asks the database, of which the time it takes is made: nothing twice, and for a part of a page
+that is fetched by itself only what this part shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+from litestar.testing import TestClient
+from sqlalchemy import event
+
+from batch.models import Sitting, SittingState
+from batch.visit import invitations
+from likeness.ground.db import BEGIN, utc_now
+from likeness.kernel import Kernel
+from tests.factories import make_batch, make_employee, make_tenant, sign_in_member
+
+PARTS = {
+    "live": 'id="live"',
+    "done": 'id="done"',
+    "roster": 'id="roster"',
+}
+
+
+def company(kernel: Kernel) -> tuple[UUID, UUID]:
+    """With a batch of twelve people, of whom three are tried first, two are invited, and one needs help."""
+    tenant = make_tenant(kernel)
+    with kernel.db.transaction(tenant) as session:
+        batch = make_batch(session)
+        people = [make_employee(session, kernel, batch=batch, full_name=f"Person {n}") for n in range(12)]
+        for one in people[:3]:
+            one.pilot_at = utc_now()
+        for one in people[:5]:
+            invitations.invite(session, one, utc_now())
+        session.add(Sitting(tenant_id=tenant, employee_id=people[5].id, state=SittingState.FAILED, seed=1))
+    return tenant, batch.id
+
+
+@contextmanager
+def asked(kernel: Kernel) -> Iterator[list[tuple[str, str]]]:
+    """Each statement with its values."""
+    said: list[tuple[str, str]] = []
+
+    def note(*seen: Any) -> None:
+        said.append((" ".join(seen[2].split()), repr(seen[3])))
+
+    event.listen(kernel.db.engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        event.remove(kernel.db.engine, "before_cursor_execute", note)
+
+
+def got(client: TestClient[Any], kernel: Kernel, path: str, part: str = "") -> tuple[str, list[tuple[str, str]]]:
+    """As somebody meets the page who has seen it today: that its names were shown is on record then."""
+    headers = {"hx-request": "true", "hx-target": part} if part else {}
+    client.get(path, headers=headers)
+    with asked(kernel) as said:
+        page = client.get(path, headers=headers)
+    assert page.status_code == 200
+    return page.text, said
+
+
+PAGES = {
+    "/desk": 12,
+    "/desk/batches": 8,
+    "/desk/batches/{batch}": 21,
+    "/desk/batches/{batch}?stage=added": 21,
+    "/desk/looks": 6,
+    "/desk/credits": 18,
+    "/desk/people": 11,
+    "/desk/headshots": 15,
+    "/desk/batches/{batch}/headshots": 16,
+    "/team": 6,
+    "/settings": 11,
+}
+"""How many statements each takes: whoever adds one to a page that is opened all day says so here."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_no_page_asks_the_same_twice(client: TestClient[Any], kernel: Kernel, path: str) -> None:
+    tenant, batch = company(kernel)
+    sign_in_member(client, kernel, tenant)
+    _, said = got(client, kernel, path.format(batch=batch))
+    begun = [one for one in said if one[0] == " ".join(BEGIN.text.split()).replace(":tenant", "%(tenant)s")]
+    assert len(begun) == 2, "one transaction finds out who asks, the other makes the page"
+    rest = Counter(one for one in said if one not in begun)
+    assert {one: count for one, count in rest.items() if count > 1} == {}
+    assert len(said) <= PAGES[path]
+
+
+def test_a_part_of_a_page_asks_only_for_what_it_shows(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant, batch = company(kernel)
+    stranger, _ = company(kernel)
+    path = f"/desk/batches/{batch}"
+    sign_in_member(client, kernel, tenant)
+    whole, of_whole = got(client, kernel, path)
+    shown = {part: got(client, kernel, path, part) for part in PARTS}
+    for part, (page, said) in shown.items():
+        assert [mark in page for mark in PARTS.values()] == [one == part for one in PARTS]
+        assert len(said) < len(of_whole)
+    assert all(mark in whole for mark in PARTS.values())
+    tables = {part: " ".join(statement for statement, _ in said) for part, (_, said) in shown.items()}
+    # Neither what was released nor copies to delete stand in any of them, nor is a page of everybody part of what is live.
+    assert not any("take_back" in said or "release JOIN headshot" in said for said in tables.values())
+    assert [part for part, said in tables.items() if "offset cast" in said] == ["roster"]
+    assert [part for part, said in tables.items() if "from mail m" in said] == ["live", "done", "roster"]
+    # What says whether an act is over is asked every two seconds, and counts nobody's sittings.
+    assert [part for part, said in tables.items() if "FROM sitting JOIN employee" in said] == ["live"]
+    sign_in_member(client, kernel, stranger)
+    assert client.get(path, headers={"hx-request": "true", "hx-target": "live"}).status_code == 404
+
+
+def test_the_stages_of_a_batch_are_counted_once_for_its_page(client: TestClient[Any], kernel: Kernel) -> None:
+    """Each time everybody's facts are looked up, five look-ups a person."""
+    tenant, batch = company(kernel)
+    sign_in_member(client, kernel, tenant)
+    for path in (f"/desk/batches/{batch}", "/desk", "/desk/batches"):
+        _, said = got(client, kernel, path)
+        assert sum("percentile_cont" in statement for statement, _ in said) == 1
+        assert sum(") placed" in statement or "from placed" in statement for statement, _ in said) == 1
+    assert "Person 5" in got(client, kernel, f"/desk/batches/{batch}", "live")[0], "who needs help stands on the page"
