@@ -15,11 +15,12 @@ from uuid import UUID, uuid4
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from sqlalchemy import text
 from sqlmodel import select
 
 from batch.models import Employee, Photo
 from likeness.ground.clock import Clock
-from likeness.ground.db import PLATFORM
+from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.settings import Settings
 from likeness.identity import Kind
 from likeness.kernel import Kernel, assemble
@@ -100,6 +101,34 @@ def test_small_steps_are_followed_and_time_never_goes_back(times: Times) -> None
     assert clock.doubt() == ""
     assert clock.now() == NOW + timedelta(seconds=21)
     assert times.after(60).now() == NOW + timedelta(seconds=67)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.4, 0.9])
+def test_what_a_slow_answer_left_is_corrected_by_a_quick_one(times: Times, late: float) -> None:
+    """`late` seconds after the database read its clock, of 0.9 that the answer took in all."""
+    clock = Clock(lambda: times.host, lambda: times.steady)
+    clock.observe(times.database - timedelta(seconds=late), took=0.9)
+    clock.observe(times.database, took=0.002)
+    times.steady, times.database = times.steady + 60, times.database + timedelta(seconds=60)
+    assert timedelta() <= clock.now() - times.database <= timedelta(seconds=0.002)
+
+
+@pytest.mark.parametrize("rate", [0.999, 1.001])
+def test_a_clock_that_runs_slower_or_faster_is_followed_all_along(times: Times, rate: float) -> None:
+    """As when a machine's clock is set right little by little."""
+    for _ in range(600):
+        times.steady += 1
+        times.database += timedelta(seconds=rate)
+        times.clock.observe(times.database, took=0.01)
+        assert timedelta() <= times.clock.now() - times.database <= timedelta(seconds=0.02)
+
+
+def test_no_time_is_earlier_than_what_a_transaction_was_told_before(kernel: Kernel) -> None:
+    """What SQL dates with `now()` is never later than what is asked for as due a moment afterwards."""
+    for _ in range(200):
+        with kernel.db.transaction(PLATFORM) as session:
+            began = session.execute(text("select now()")).scalar_one()
+            assert utc_now() >= began
 
 
 def test_before_the_first_answer_nothing_is_known() -> None:

@@ -12,10 +12,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 TOLERATED = timedelta(minutes=1)
-STEP = timedelta(seconds=0.5)
-"""Smaller differences are the time that an answer takes to arrive, and nothing is set by them."""
-SLOW_SECONDS = 2.0
-"""An answer that took longer says too little about the time."""
 
 
 class Clock:
@@ -27,33 +23,37 @@ class Clock:
         # It goes on while a machine sleeps, and nobody can set it.
         steady: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
-        self._host, self._steady = host, steady
+        self._host, self.steady = host, steady
         self._lock = threading.Lock()
         self._base: tuple[datetime, float] | None = None
         self._told: datetime | None = None
         self._apart, self._jumped = timedelta(), timedelta()
 
     def observe(self, database: datetime, took: float = 0.0) -> None:
-        """What the database's clock said, in an answer that took so many seconds."""
-        if took > SLOW_SECONDS:
-            return
-        database += timedelta(seconds=took / 2)
+        """What the database's clock said, in an answer that took so many seconds by the steady clock.
+
+        It said so at some moment of these seconds, so that its time is now anything from what it said to so many seconds
+        more. What was known before stays where it lies within, and otherwise moves to the nearer end: a quick answer
+        corrects what a slow one left, and no time is earlier than what the database has said.
+        """
+        steady, host = self.steady(), self._host()
+        latest = database + timedelta(seconds=took)
         with self._lock:
-            steady = self._steady()
-            self._apart = self._host() - database
+            self._apart = host - min(max(host, database), latest)
             if self._base is None:
-                self._base = (database, steady)
-            off = database - self._carried(self._base, steady)
+                self._base = (database + (latest - database) / 2, steady)
+            carried = self._carried(self._base, steady)
+            off = min(max(carried, database), latest) - carried
             self._jumped = off if abs(off) > TOLERATED else timedelta()
-            if not self._jumped and abs(off) > STEP:
-                self._base = (database, steady)
+            if off and not self._jumped:
+                self._base = (carried + off, steady)
 
     def now(self) -> datetime:
         """Never earlier than what it said before. This machine's own time until the database was asked first."""
         with self._lock:
             if self._base is None:
                 return self._host()
-            now = self._carried(self._base, self._steady())
+            now = self._carried(self._base, self.steady())
             self._told = now if self._told is None else max(now, self._told)
             return self._told
 

@@ -11,7 +11,6 @@ A transaction has three outcomes. When the answer to COMMIT is lost, nobody here
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -208,9 +207,9 @@ BEGIN = text("select clock_timestamp() from (select set_config('app.tenant_id', 
 def _begin(session: Session, tenant: UUID) -> None:
     try:
         session.connection()
-        asked = time.monotonic()
+        asked = CLOCK.steady()
         said = session.execute(BEGIN, {"tenant": str(tenant)}).scalar_one()
-        CLOCK.observe(said, time.monotonic() - asked)
+        CLOCK.observe(said, CLOCK.steady() - asked)
     except (OperationalError, PoolExhausted) as error:
         raise Unavailable("The database is not reachable right now.") from error
 

@@ -78,9 +78,9 @@ class Scheduler:
                     connection.commit()
                     told = ""
                     while held and not self._stop.is_set():
-                        asked = time.monotonic()
+                        asked = CLOCK.steady()
                         said = connection.execute(text("select clock_timestamp()")).scalar_one()
-                        CLOCK.observe(said, time.monotonic() - asked)
+                        CLOCK.observe(said, CLOCK.steady() - asked)
                         connection.commit()
                         told = _tell(connection, CLOCK.doubt(), told)
                         self._leading.set()

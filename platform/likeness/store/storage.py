@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from likeness.ground.files import FOLDER_FLAGS, is_part, open_folder, write_atom
 BLOCK = 8 << 20
 # Of the files in a folder, which nobody else waits for.
 PIECE = 1 << 20
+# With the longest pauses, 1.2 s until a folder that others keep deleting is given up.
+TRIES = 50
+PAUSE_SECONDS = 0.001
 # An object begins with this many bytes that no other begins with: its format and its random id.
 HEADER = 20
 
@@ -79,8 +84,11 @@ class Folder:
 
     def create(self, path: str, pieces: Iterable[bytes]) -> int:
         stored = list(pieces)
-        # A deletion may remove the empty folder between opening it and writing into it; then it is made anew.
-        for _ in range(20):
+        # A deletion may remove the empty folder between opening it and writing into it; then it is made anew, after a pause
+        # of no fixed length, because two threads that take turns at one pace would take them so for ever.
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))
             with suppress(ObjectMissing), _folder_errors(), self._parent(path, create=True) as (folder, name):
                 try:
                     return write_atomically(folder, name, stored)
