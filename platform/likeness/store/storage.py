@@ -88,7 +88,7 @@ class Folder:
         # of no fixed length, because two threads that take turns at one pace would take them so for ever.
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))
+                time.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311 - nothing secret
             with suppress(ObjectMissing), _folder_errors(), self._parent(path, create=True) as (folder, name):
                 try:
                     return write_atomically(folder, name, stored)
