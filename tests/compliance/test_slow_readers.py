@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from io import BytesIO
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -36,9 +34,12 @@ from tenants import looks
 from tenants.models import Role
 from tests.factories import make_member, make_tenant
 from tests.handed_in import get_sitting, kept, make_person, make_sitting
+from tests.waiting import PATIENCE, until
 
 API = "/api/v1"
 ENTRIES = 4_000
+SOON = 30.0
+"""Half of the program's patience, after which it would be so by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,10 @@ def port(app: Litestar) -> Iterator[int]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    until(lambda: server.started)
     yield listening.getsockname()[1]
     server.should_exit = True
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -90,19 +90,10 @@ def ask(port: int, path: str, cookie: str) -> tuple[socket.socket, int]:
     """Sends the request, reads the status line and nothing more."""
     reader = socket.socket()
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    reader.settimeout(20)
+    reader.settimeout(60)
     reader.connect(("127.0.0.1", port))
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cookie}\r\n\r\n".encode())
     return reader, int(reader.recv(12).split()[1])
-
-
-def within(seconds: float, what: Any) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.02)
-    return bool(what())
 
 
 def waiting_in_a_transaction(postgres: EmbeddedPostgres) -> int:
@@ -121,18 +112,18 @@ def test_many_slow_readers_of_a_large_log_leave_everybody_else_alone(
             readers.callback(reader.close)
         statuses = sorted(status for _, status in asked)
         assert statuses == [200] * streaming.OF_A_COMPANY + [429] * (16 - streaming.OF_A_COMPANY)
-        assert within(5, lambda: waiting_in_a_transaction(postgres) == 0)
-        assert kernel.db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        until(lambda: waiting_in_a_transaction(postgres) == 0, SOON)
+        until(lambda: kernel.db.engine.pool.checkedout() == 0, SOON)  # type: ignore[attr-defined]
         # Another company goes on, its own download included.
         theirs = {"cookie": member_cookie(kernel, other, Role.LEGAL)}
-        log = httpx.get(f"http://127.0.0.1:{port}{API}/ledger", headers=theirs, timeout=10)
+        log = httpx.get(f"http://127.0.0.1:{port}{API}/ledger", headers=theirs, timeout=60)
         assert verifier.check_log(log.content.splitlines(), []) == ([], [])
-        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-        refused = httpx.get(f"http://127.0.0.1:{port}{API}/ledger", headers={"cookie": mine}, timeout=5)
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code == 200
+        refused = httpx.get(f"http://127.0.0.1:{port}{API}/ledger", headers={"cookie": mine}, timeout=60)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
         assert "again when one of them has ended" in refused.json()["detail"]
     # Nobody waits for a garbage collector: the places are free as soon as the readers are gone.
-    assert within(5, lambda: streaming.places.taken() == 0)
+    until(lambda: streaming.places.taken() == 0, SOON)
     again = httpx.get(f"http://127.0.0.1:{port}{API}/ledger", headers={"cookie": mine}, timeout=60)
     assert again.status_code == 200
     assert len(again.content.splitlines()) > ENTRIES
@@ -215,23 +206,23 @@ def test_a_stalled_reader_of_any_file_holds_no_connection(
     reader, status = ask(port, path, key)
     with reader:
         assert status == 200
-        assert within(5, lambda: waiting_in_a_transaction(postgres) == 0)
-        assert within(5, lambda: kernel.db.engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+        until(lambda: waiting_in_a_transaction(postgres) == 0, SOON)
+        until(lambda: kernel.db.engine.pool.checkedout() == 0, SOON)  # type: ignore[attr-defined]
         if what in ("headshots", "package"):
             assert streaming.places.taken() == 1
-    assert within(5, lambda: streaming.places.taken() == 0)
+    until(lambda: streaming.places.taken() == 0, SOON)
     whole = httpx.get(f"http://127.0.0.1:{port}{path}", headers={"cookie": key}, timeout=60).content
     assert zipfile.ZipFile(BytesIO(whole)).testzip() is None
 
 
 def test_what_goes_wrong_at_first_is_told_with_its_status(kernel: Kernel, port: int, person: Employee) -> None:
     desk = member_cookie(kernel, person.tenant_id, Role.HR)
-    answer = httpx.get(f"http://127.0.0.1:{port}{API}/batches/{uuid4()}/archive", headers={"cookie": desk}, timeout=10)
+    answer = httpx.get(f"http://127.0.0.1:{port}{API}/batches/{uuid4()}/archive", headers={"cookie": desk}, timeout=60)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:likeness:batch-missing")
     stranger = member_cookie(kernel, make_tenant(kernel), Role.HR)
     path = f"http://127.0.0.1:{port}{API}/batches/{person.batch_id}/archive"
-    assert httpx.get(path, headers={"cookie": stranger}, timeout=10).status_code == 404
-    assert streaming.places.taken() == 0
+    assert httpx.get(path, headers={"cookie": stranger}, timeout=60).status_code == 404
+    until(lambda: streaming.places.taken() == 0, SOON)
 
 
 def test_a_reader_that_takes_nothing_is_cut_off(
@@ -241,7 +232,7 @@ def test_a_reader_that_takes_nothing_is_cut_off(
     reader, status = ask(port, f"{API}/ledger", member_cookie(kernel, company, Role.LEGAL))
     with reader:
         assert status == 200
-        assert within(5, lambda: streaming.places.taken() == 0)
+        until(lambda: streaming.places.taken() == 0, SOON)
         # What comes in the end lacks the end, so nobody takes it for the whole log.
         rest = b""
         while block := reader.recv(65536):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from likeness.jobs import jobs
 from likeness.kernel import Kernel
 from likeness.run.app import create_app
 from likeness.run.scheduler import Scheduler
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -35,26 +35,19 @@ def small(kernel: Kernel) -> Iterator[Kernel]:
     db.close()
 
 
-def until(what: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_long_sweep_holds_up_no_other(kernel: Kernel, sweeps: dict[str, jobs.Sweep]) -> None:
     begun, over, rounds = threading.Event(), threading.Event(), []
 
     def long(_: Kernel, now: datetime) -> None:
         begun.set()
-        over.wait(30)
+        over.wait(2 * PATIENCE)
 
     sweeps["long"] = jobs.Sweep("long", long, timedelta(milliseconds=10))
     sweeps["short"] = jobs.Sweep("short", lambda _, now: rounds.append(now), timedelta(milliseconds=10))
     scheduler = Scheduler(kernel)
     scheduler.start()
     try:
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
         seen = len(rounds)
         until(lambda: len(rounds) > seen + 3)
         assert not over.is_set()
