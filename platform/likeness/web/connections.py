@@ -39,7 +39,7 @@ class Connection(H11Protocol):
     HEAD_SECONDS = 15.0
     """From the first byte of a request, or from the connection, until its headers are there."""
     STILL_SECONDS = 60.0
-    """In which a body brings, and a reader takes, at least `PROGRESS`."""
+    """In which a body brings, and a reader takes, at least `PROGRESS`: whoever last did so longer ago is gone by then."""
     PROGRESS = 64 * 1024
     """A fiftieth of the slowest mobile connection that people still use; what is left counts when it is less."""
     LOOK_SECONDS = 1.0
@@ -67,6 +67,7 @@ class Connection(H11Protocol):
             # From here on uvicorn no longer looks at the clock: this is the first byte of another request.
             self._phase, self._since = "head", self._heard
         super().data_received(data)
+        self._note(self._heard)
 
     def _phase_now(self) -> str:
         """What the other side owes us: the `head` of a request, its `body`, or nothing, `between` two requests or while
@@ -80,26 +81,35 @@ class Connection(H11Protocol):
             return "answer"
         return "head" if self._phase == "head" and self.timeout_keep_alive_task is None else "between"
 
+    def _note(self, at: float) -> None:
+        """From when on the other side owes something else, or the next `PROGRESS` of the same."""
+        phase = self._phase_now()
+        if phase != self._phase or (phase == "body" and self._came - self._taken_in >= self.PROGRESS):
+            self._phase, self._since, self._taken_in = phase, at, self._came
+
     def _watch(self) -> None:
         self._look = self.loop.call_later(self.LOOK_SECONDS, self._watch)
-        now, phase = self.loop.time(), self._phase_now()
-        if phase != self._phase:
-            self._phase, self._since, self._taken_in = phase, now, self._came
-        if phase == "head" and now - self._since >= self.HEAD_SECONDS:
+        now = self.loop.time()
+        before = now - self.LOOK_SECONDS
+        # What nobody told has happened at some moment since the look before.
+        self._note(before)
+        if self._phase == "head" and self._late(now, self._since, self.HEAD_SECONDS):
             self._cut("a connection sent no whole request in time and was cut off")
-        elif phase == "body" and now - self._since >= self.STILL_SECONDS:
-            if self._came - self._taken_in < self.PROGRESS:
-                self._cut("a request whose body hardly moved was cut off")
-            self._since, self._taken_in = now, self._came
-        self._watch_reader(now)
+        elif self._phase == "body" and self._late(now, self._since, self.STILL_SECONDS):
+            self._cut("a request whose body hardly moved was cut off")
+        self._watch_reader(now, before)
 
-    def _watch_reader(self, now: float) -> None:
+    def _watch_reader(self, now: float, before: float) -> None:
         waiting = self.transport.get_write_buffer_size()
         # Answers in pieces look after their own readers; here it counts that less is waiting than before.
         if not waiting or waiting <= self._left_over - self.PROGRESS or waiting > self._left_over:
-            self._left_over, self._reader_since = waiting, now
-        elif now - self._reader_since >= self.STILL_SECONDS:
+            self._left_over, self._reader_since = waiting, before
+        elif self._late(now, self._reader_since, self.STILL_SECONDS):
             self._cut("an answer that nobody read on was cut off")
+
+    def _late(self, now: float, since: float, patience: float) -> bool:
+        """Whether the patience would be over before the next look."""
+        return now + self.LOOK_SECONDS > since + patience
 
     def _make_room(self) -> None:
         """Cuts off who has been silent for longest: first of those from whom no request has come, then of those who send

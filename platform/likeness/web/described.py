@@ -46,7 +46,7 @@ SIGNED_IN = {
     404: "What it is about is not there, or is another company's.",
     410: "What it is about was deleted for good.",
 }
-SLOW_BODY = {408: "The body hardly moved for a minute."}
+SLOW_BODY = {408: "The body hardly moved for nearly a minute."}
 """For the `opt` of a route that reads a file: `opt={"refuses": SLOW_BODY}`."""
 FOR_PEOPLE = {"for_people": True}
 """For the `opt` of a route that no program's key opens, because it asks for what only somebody with a name may do."""

@@ -18,9 +18,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from likeness.ground.errors import LikenessError, TooLarge, TooMany, Unavailable, Unprocessable
 
-PATIENCE = 60.0
+PATIENCE = 55.0
+"""Less than the minute after which `connections.py` cuts without a word, so that the sender is told why."""
 PROGRESS = 64 * 1024
-"""Bytes that each minute has to bring: a fiftieth of the slowest mobile connection that people still use."""
+"""Bytes that have to come in that time: a fiftieth of the slowest mobile connection that people still use."""
 MOST_AT_ONCE = 4
 """Photos that one person may be sending at the same time; a browser sends them one by one."""
 OF_A_PERSON, OF_A_COMPANY, OF_ALL = 100 * 10**6, 400 * 10**6, 1_000 * 10**6
@@ -84,7 +85,7 @@ async def form_in(request: Request[Any, Any, Any], file_field: str, largest: int
 
 
 async def in_time(stream: AsyncIterator[bytes], stop: asyncio.Event | None = None) -> AsyncIterator[bytes]:
-    """The stream, ended by progress and never by its length: a minute without `PROGRESS` bytes is too slow.
+    """The stream, ended by progress and never by its length: `PATIENCE` without `PROGRESS` bytes is too slow.
 
     Raises `UploadTooSlow`, `UploadCut`, and `UploadCut` as well once `stop` is set.
     """
