@@ -21,7 +21,8 @@ NAMES: dict[str, str] = {
         employee id|employee number|employee no|employee nr|employee key|employee code|emp id|emp no|emp number|
         staff id|staff number|staff no|person id|person number|personnel number|personnel no|personnel id|
         payroll number|payroll id|worker id|associate id|team member id|personalnummer|personal nr|pers nr|
-        personalnr|persnr|personal id|mitarbeiternummer|mitarbeiter id|mitarbeiter nr|mitarbeiternr|ma nr|
+        personalnr|persnr|personal id|personalkennung|pnr|p nr|stammnummer|mitarbeiternummer|mitarbeiter id|
+        mitarbeiter nr|mitarbeiternr|mitarbeiterkennung|mitarb nr|ma nr|ma id|
         matricule|numéro employé|numéro d employé|n employé|numéro de matricule|numéro du salarié|id employé|
         id salarié|identifiant employé|número de empleado|n de empleado|nº empleado|num empleado|id empleado|
         id de empleado|código de empleado|código empleado|número de personal|legajo|número de legajo|
@@ -38,7 +39,8 @@ NAMES: dict[str, str] = {
         badge number|code|番号|编号|번호|رقم|الرقم""",
     "full_name": """
         full name|employee full name|complete name|legal full name|full legal name|vollständiger name|
-        vollname|ganzer name|vor und nachname|vor und zuname|vorname und nachname|vorname nachname|
+        vollname|ganzer name|kompletter name|gesamtname|
+        vor und nachname|vor und zuname|vorname und nachname|vorname nachname|
         vorname und name|vorname name|name und vorname|name vorname|nachname vorname|name surname|
         first and last name|first name and last name|first last name|last name first name|surname first name|
         surname given name|family name given name|last first|nom complet|nom et prénom|nom prénom|
@@ -89,7 +91,8 @@ NAMES: dict[str, str] = {
         deuxième nom de famille|secondo cognome|drugie nazwisko""",
     "email": """
         email|e mail|mail|email address|e mail address|mail address|emailaddress|email id|e mail id|
-        email adresse|e mail adresse|mailadresse|elektronische post|adresse e mail|adresse email|adresse mail|
+        email adresse|e mail adresse|mailadresse|email adr|e mail adr|mail adr|
+        elektronische post|adresse e mail|adresse email|adresse mail|
         adresse de messagerie|adresse courriel|courriel|mél|adresse électronique|adresse de courriel|correo|
         correo electrónico|correo e|e correo|dirección de correo|dirección de correo electrónico|
         dirección de e mail|dirección email|cuenta de correo|endereço de e mail|endereço de email|
@@ -104,15 +107,18 @@ NAMES: dict[str, str] = {
         이메일 주소|메일|메일 주소|전자우편
         || upn|user principal name|userprincipalname|login e mail|sign in name""",
     "department": """
-        department|dept|department name|abteilung|abteilungsname|département|departamento|departament|
+        department|dept|department name|abteilung|abteilungsname|abteilungsbezeichnung|abt|abt name|département|dép|
+        departamento|depto|dpto|departament|
         reparto|dipartimento|afdeling|dział|departman|bölüm|отдел|osztály|oddělení|avdelning|afdelingsnavn|
         القسم|الإدارة|قسم|مחלקה|מחלקה|部署|部門|所属|所属部署|部门|部門名|부서
         || division|team|unit|business unit|org unit|group|organisation unit|organizational unit|
-        organizational unit name|supervisory organization|function|bereich|fachbereich|organisationseinheit|
-        orga einheit|service|équipe|direction|área|equipo|sector|unidad|equipe|setor|unidade|area|ufficio|
+        organizational unit name|supervisory organization|function|bereich|fachbereich|fachabteilung|hauptabteilung|
+        geschäftsbereich|gruppe|referat|dezernat|ressort|organisationseinheit|orga einheit|org einheit|
+        service|équipe|direction|área|equipo|sector|unidad|equipe|setor|unidade|area|ufficio|
         divisione|funzione|divisie|zespół|jednostka|課|チーム|本部|团队|팀|الفريق|الوحدة""",
     "site": """
-        site|location|office location|work location|standort|niederlassung|arbeitsort|dienstort|lieu|
+        site|location|office location|work location|standort|niederlassung|arbeitsort|arbeitsstätte|dienstort|
+        dienstsitz|einsatzort|betriebsstätte|lieu|
         lieu de travail|site de travail|ubicación|sede|centro de trabajo|lugar de trabajo|localização|
         local de trabalho|sede di lavoro|luogo di lavoro|vestiging|locatie|standplaats|lokalizacja|
         miejsce pracy|konum|место работы|الموقع|موقع العمل|مكان العمل|אתר|勤務地|拠点|事業所|地点|办公地点|工作地点|근무지
@@ -121,7 +127,8 @@ NAMES: dict[str, str] = {
         город|офис|المكتب|الفرع|المدينة|משרד|オフィス|城市|分公司|사무실|지점""",
     "manager_email": "manager email",
     "language": """
-        language|preferred language|lang|locale|correspondence language|communication language|sprache|
+        language|preferred language|lang|locale|correspondence language|communication language|sprache|sprachcode|
+        sprachkürzel|
         bevorzugte sprache|korrespondenzsprache|kommunikationssprache|muttersprache|langue|langue préférée|
         langue de correspondance|idioma|idioma preferido|lengua|idioma de preferencia|língua|lingua|
         lingua preferita|taal|voorkeurstaal|correspondentietaal|język|preferowany język|dil|язык|nyelv|
@@ -144,11 +151,11 @@ WORK = """work business company corporate corp office official professional empl
     institucional aziendal lavoro ufficio professional trabalho profissional zakelijk werk bedrijf kantoor sluzbow
     firmow praca sirket kurumsal рабоч корпоратив служебн munkahelyi firemn pracovn"""
 WORK_SIGNS = "会社 社用 勤務先 業務 仕事 職場 法人 公司 工作 企业 회사 직장 업무 العمل عمل الرسمي الشركة المهني"
-PRIVATE = """private privat privee priva prive persoonlijk personal personnel perso particulier particular privad
+PRIVATE = """private privat privee priv prive persoonlijk personal personnel perso particulier particular privad
     pessoal prywat osobist home heim zuhause kisisel личн sukromn soukrom magan"""
 PRIVATE_SIGNS = "個人 私用 プライベート 自宅 私人 个人 개인 الشخصي شخصي الخاص פרטי אישי"
-MANAGER = """manager mgr supervisor superviser boss reportsto reports lead teamlead teamleit leiter leitung vorgesetz
-    fuhrungskraft chef hierarchique superieur responsable n1 jefe jefa gerente superior encargad gestor chefia
+MANAGER = """manager mgr supervisor superviser boss reportsto reports lead teamlead teamleit leiter leitung vorg vorgesetz
+    fuhrungskraft fk chef hierarchique superieur responsable n1 jefe jefa gerente superior encargad gestor chefia
     chefe lider responsabile capo referente leidinggevend teamleider przelozon kierowni menedzer yonetici amir
     руководител начальник felettes vedouc nadrizen chefens"""
 MANAGER_SIGNS = "上司 上長 マネージャ 管理者 経理 经理 主管 上级 上級 상사 관리자 팀장 المدير مدير المشرف الرئيس מנהל"

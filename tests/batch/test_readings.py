@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from openpyxl import Workbook
 
 from batch.reading import roster, workbook
+from batch.reading.headings import meaning
 from batch.reading.workbook import Reading
 from likeness.cli.main import main
 
@@ -205,6 +206,7 @@ ADDRESSES = [
     ["Adres e-mail (prywatny)", "Adres e-mail (służbowy)"], ["個人メール", "会社メール"],
     ["البريد الشخصي", "بريد العمل"], ["Home e-mail", "E-mail"], ["E-Mail des Vorgesetzten", "E-Mail"],
     ["Emergency contact e-mail", "Mail"], ["Backup email", "Dienstmail"], ["Correo del jefe", "Correo"],
+    ["E-Mail (priv.)", "E-Mail"], ["Vorg. E-Mail", "E-Mail"], ["E-Mail FK", "E-Mail-Adr."],
 ]  # fmt: skip
 
 
@@ -241,6 +243,25 @@ def test_two_plausible_columns_are_a_question(heads: list[str], cells: list[str]
     reading = parsed(table(heads, cells))
     assert asked(reading) == [about]
     assert reading.questions[0].message
+
+
+@pytest.mark.parametrize(
+    ("heads", "field"),
+    [
+        ("Abt.|Abt.-Name|Abteilungsbezeichnung|Fachabteilung|Hauptabteilung|Org.-Einheit", "department"),
+        ("Geschäftsbereich|Gruppe|Referat|Dezernat|Ressort|Dép.|Dpto.|Depto.", "department"),
+        ("Dienstsitz|Arbeitsstätte|Einsatzort|Betriebsstätte", "site"),
+        ("PNR|P-Nr.|MA-ID|Mitarb.-Nr.|Stammnummer|Mitarbeiterkennung", "employee_key"),
+        ("Kompletter Name|Gesamtname", "full_name"),
+        ("Mail-Adr.|Emailadr.|E-Mail-Adr.", "email"),
+        ("Sprachcode|Sprachkürzel", "language"),
+        # A running number, a cost centre and what somebody does are none of these.
+        ("Lfd. Nr.|Kostenstelle|Tätigkeit|Stelle|Geburtsname", ""),
+    ],
+)
+def test_what_lists_of_a_personnel_department_abbreviate_is_known(heads: str, field: str) -> None:
+    found = {head: one.field if (one := meaning(head)) else "" for head in heads.split("|")}
+    assert found == dict.fromkeys(heads.split("|"), field)
 
 
 def test_an_answer_closes_the_question_and_no_column_is_an_answer() -> None:

@@ -295,6 +295,7 @@ def test_what_is_done_with_everybody_who_matches_is_counted_before_and_taken_bac
     look = ask("invite", "department=Design")
     assert "Invite 1 person?" in look
     assert "2 people match: Design." in look
+    assert "Design. 1 person is left" in " ".join(look.split())
     assert "1 person is left as they are" in look
     assert "It has changed since you looked" in ask("invite", "department=Design", sure="2")
     assert "Send a fresh link to 1 person?" in ask("remind", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -153,6 +153,18 @@ def test_a_line_of_an_arabic_letter_that_begins_in_latin_letters_runs_from_the_r
 def test_lines_of_scripts_without_spaces_are_joined_without_one() -> None:
     assert joined(["写真を", "送る"]) == "写真を送る"
     assert joined(["one", "two"]) == "one two"
+
+
+def test_a_sentence_ends_with_one_full_stop_also_after_a_value_that_has_one() -> None:
+    twelve = timedelta(minutes=12)
+    span = words("de").span(twelve)
+    assert span == "12 Min."
+    assert words("de").gettext("Short of photos for {span}.", span=span) == "Zu wenige Fotos, schon 12 Min."
+    for language in ("en", "de", "ar"):
+        said = words(language).gettext("Mails come from {address}.", address="Acme Inc.")
+        assert "Inc.." not in said.replace("\u2069", "")
+        assert "Inc." in said
+    assert words("en").gettext("Mails come from {address}.", address="a@b.example") == "Mails come from a@b.example."
 
 
 def test_what_is_told_is_english_by_itself_and_crosses_a_process_with_its_values() -> None:

@@ -160,7 +160,12 @@ class Words:
         return name if name[:1].isalpha() else dates.get_timezone_gmt(at, width="long", locale=self.locale)
 
     def _filled(self, found: str, values: Mapping[str, object]) -> str:
-        return found.format(**{name: self._value(value) for name, value in values.items()}) if values else found
+        said = {name: self._value(value) for name, value in values.items()}
+        for name, value in said.items():
+            # "12 Min." and "Acme Inc." bring the full stop of the sentence that they end.
+            if isinstance(value, str) and value.rstrip(CLOSE).endswith("."):
+                found = found.replace(f"{{{name}}}.", f"{{{name}}}")
+        return found.format(**said) if said else found
 
     def _value(self, value: object) -> object:
         if isinstance(value, Term):
