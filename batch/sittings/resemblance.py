@@ -141,7 +141,7 @@ def keep(session: Session, employee_id: UUID, headshot_id: UUID, now: datetime) 
         acts = []
     if not acts:
         raise TooLateToKeepHeadshot("Its deletion has begun, or you have kept it already. Your page shows how it is now.")
-    _record(session, "headshot.kept", employee_id, headshot_id)
+    _record(session, "headshot.stays", employee_id, headshot_id)
 
 
 def _record(session: Session, event: str, employee_id: UUID, headshot_id: UUID) -> None:

@@ -20,7 +20,8 @@ from batch.people import employees
 from batch.photos import photos
 from batch.sittings import approvals, copies, edits, headshots, resemblance, retakes, sittings
 from batch.sittings.retakes import Retake
-from dashboard.visit.around.frame import EMPLOYEE, Form, MaybeForm, show
+from dashboard.pages import back
+from dashboard.visit.around.frame import EMPLOYEE, Form, MaybeForm, me_of, show
 from dashboard.visit.around.standing import Me, standing
 from dashboard.visit.photos import with_fates
 from dashboard.visit.waiting import missed_looks, unused_photos
@@ -43,6 +44,11 @@ class ChosenGone(NotFound):
 
 @get("/visit/headshots", sync_to_thread=True, guards=EMPLOYEE)
 def show_headshots(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Where there is nothing to choose from, and nothing that could be made again, on to where the person is."""
+    me = me_of(request)[2]
+    made = me.headshots or (me.sitting is not None and me.sitting.state == SittingState.DONE)
+    if me.employee.opted_out_at or not made:
+        return back(request, "/visit")
     return _headshots_page(request)
 
 
@@ -155,9 +161,8 @@ def decide(
                 raise headshots.HeadshotMissing("There is nothing like that to do with a headshot.")
     if request.headers.get("hx-request"):
         return with_fates(_headshots_page(request))
-    back = (data or {}).get("back", "")
     alone = f"/visit/headshots/{headshot_id}"
-    return Redirect(alone if back == "alone" else "/visit/headshots", status_code=303)
+    return Redirect(alone if (data or {}).get("back") == "alone" else "/visit/headshots", status_code=303)
 
 
 @get("/visit/hand-over", sync_to_thread=True, guards=EMPLOYEE)

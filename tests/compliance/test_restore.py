@@ -611,7 +611,7 @@ WIDER_OR_SAME = {
     GIVES: "address.asked address.confirmed address.corrected batch.changed batch.imported break-glass.asked"
     " break-glass.confirmed break-glass.opened consent.given credit.granted credit.refunded credit.released deletion.undone"
     " batch.tried edit.asked edit.made invitation.asked release.approved release.kept"
-    " departure.asked directory.joined headshot.kept headshot.marked headshot.unmarked"
+    " departure.asked directory.joined headshot.kept headshot.marked headshot.stays headshot.unmarked"
     " hold.lift-asked hold.placed identity.bound invitation.created invitation.resent invitation.sent job.revived key.made"
     " logo.changed look.added look.bound look.unbound member.invited member.let-back member.unbound operator.link-made"
     " photo.added photo.chosen photo.overruled photo.restored photo.waved processing.resumed provider.connected"

@@ -390,7 +390,9 @@ def test_where_no_model_is_made_nobody_is_told_of_one(client: TestClient[Any], k
     for page in (face, get(client, "/visit/photos"), get(client, "/visit/delete")):
         assert "he model of you" not in page
     assert "You can begin with one photo." in get(client, "/visit/photos")
-    sign_in_employee(client, kernel, make_person(kernel))
+    modelled = make_person(kernel)
+    make_sitting(kernel, modelled)
+    sign_in_employee(client, kernel, modelled)
     assert "The model of you" in get(client, "/visit/face")
     assert "the model of you" in get(client, "/visit/delete")
 

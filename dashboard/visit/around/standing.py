@@ -85,6 +85,10 @@ class Me:
         return any(fate.kind == MODEL for fate in self.fates)
 
     @property
+    def has_model(self) -> bool:
+        return any(fate.kind == MODEL and fate.due for fate in self.fates)
+
+    @property
     def active(self) -> bool:
         return self.sitting is not None and self.sitting.state in ACTIVE
 

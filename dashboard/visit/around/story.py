@@ -46,7 +46,7 @@ SAID = {
     "headshot.viewed": N_("Your employer looked at a headshot that you released"),
     "headshot.removed": N_("You deleted a headshot"),
     "headshot.leaving": N_("You said that a headshot is not you; you could keep it for ten seconds"),
-    "headshot.kept": N_("You kept a headshot after all"),
+    "headshot.stays": N_("You kept a headshot after all"),
     "headshot.not-me": N_("You said that a headshot is not you, and it is not shown any more"),
     "headshot.retired": N_("A headshot of before was set aside for deletion, because you accepted a new one"),
     "headshot.expired": N_("A headshot was deleted because its time was up"),

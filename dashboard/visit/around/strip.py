@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.visit.around.standing import MODEL, Me
+from dashboard.visit.around.standing import Me
 from likeness.keys.keys import KeyClass
 from likeness.locale.marks import N_
 
@@ -49,7 +49,7 @@ def _here(me: Me) -> list[str]:
     things = [
         *([say.ngettext("{n} selfie", "{n} selfies", me.photos)] if me.photos else []),
         *([say.gettext("a photo that is arriving")] if me.arriving and not me.photos else []),
-        *([say.gettext("a model of you")] if any(fate.kind == MODEL and fate.due for fate in me.fates) else []),
+        *([say.gettext("a model of you")] if me.has_model else []),
         *([say.ngettext("{n} headshot", "{n} headshots", me.headshots)] if me.headshots else []),
     ]
     return [say.enumerated(things), _until(me, max(dues))]

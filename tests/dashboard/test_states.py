@@ -1,0 +1,117 @@
+"""What a page of the visit says is so in the state in which it is shown, and what it offers can be done there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from batch.models import SittingState
+from batch.sittings import sittings
+from batch.visit import concerns
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from tenants.models import Role
+from tests.dashboard.markup import get
+from tests.factories import make_member, run_jobs, sign_in_employee
+from tests.handed_in import make_headshots, make_person, make_photos, make_sitting
+
+
+def test_a_yes_is_not_said_to_take_one_tap(client: TestClient[Any], kernel: Kernel) -> None:
+    sign_in_employee(client, kernel, make_person(kernel, consented=False))
+    page = get(client, "/visit/welcome")
+    assert "A no takes one tap" in page
+    assert "both answers" not in page
+
+
+@pytest.mark.parametrize("state", [SittingState.READY, SittingState.TRAINING])
+def test_while_headshots_are_made_the_photos_lead_there_and_begin_no_other(
+    client: TestClient[Any], kernel: Kernel, state: SittingState
+) -> None:
+    person = make_person(kernel)
+    sitting = make_sitting(kernel, person)
+    if state != SittingState.READY:
+        with kernel.db.transaction(person.tenant_id) as session:
+            assert sittings.claim(session, sitting.id, utc_now())
+    sign_in_employee(client, kernel, person)
+    page = get(client, "/visit/photos")
+    assert 'action="/visit/sitting"' not in page
+    assert 'href="/visit/making"' in page
+    assert "That is enough to begin" not in page
+
+
+def test_making_headshots_is_not_told_as_keeping_one_after_all(client: TestClient[Any], kernel: Kernel) -> None:
+    person, stranger = make_person(kernel), make_person(kernel)
+    make_headshots(kernel, person)
+    for somebody in (person, stranger):
+        sign_in_employee(client, kernel, somebody)
+        assert "You kept a headshot after all" not in get(client, "/visit/face")
+    sign_in_employee(client, kernel, person)
+    assert "Your headshots were made" in get(client, "/visit/face")
+
+
+def test_who_has_no_headshots_is_not_asked_to_choose_among_them(client: TestClient[Any], kernel: Kernel) -> None:
+    before, with_photos, making, withdrew = (make_person(kernel, consented=number > 0) for number in range(4))
+    make_photos(kernel, with_photos)
+    make_sitting(kernel, making)
+    make_headshots(kernel, withdrew)
+    sign_in_employee(client, kernel, withdrew)
+    assert "Choose what your employer may have" in get(client, "/visit/headshots")
+    client.post("/visit/withdraw")
+    run_jobs(kernel, tenant=withdrew.tenant_id, ahead=timedelta(minutes=11))
+    assert get(client, "/visit/headshots", 303) == "/visit"
+    for somebody in (before, with_photos, making):
+        sign_in_employee(client, kernel, somebody)
+        assert get(client, "/visit/headshots", 303) == "/visit"
+
+
+def test_what_is_to_be_deleted_is_what_there_is(client: TestClient[Any], kernel: Kernel) -> None:
+    nothing, photos, withdrew = make_person(kernel, consented=False), make_person(kernel), make_person(kernel)
+    make_photos(kernel, photos, 2)
+    make_headshots(kernel, withdrew)
+    sign_in_employee(client, kernel, nothing)
+    page = get(client, "/visit/delete")
+    assert "selfie" not in page.split("<main")[1]
+    assert "headshot" not in page.split("<main")[1].split("<footer")[0]
+    assert "your name and address in the list" in page
+    sign_in_employee(client, kernel, photos)
+    page = get(client, "/visit/delete").split("<main")[1]
+    assert "<li>2 selfies</li>" in page
+    assert "released" not in page
+    sign_in_employee(client, kernel, withdrew)
+    assert "<li>3 headshots, the released ones too</li>" in get(client, "/visit/delete")
+    client.post("/visit/withdraw")
+    run_jobs(kernel, tenant=withdrew.tenant_id, ahead=timedelta(minutes=11))
+    assert "<li>0" not in get(client, "/visit/delete")
+    face = get(client, "/visit/face")
+    assert "Nothing since what you handed in was deleted." in face
+    assert '<ol class="line"></ol>' not in face
+
+
+def test_a_message_says_whom_it_is_for_and_how_long_it_stays(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    make_member(kernel, person.tenant_id, Role.HR)
+    make_member(kernel, person.tenant_id, Role.LEGAL)
+    with kernel.db.transaction(person.tenant_id) as session:
+        for desk in ("hr", "legal"):
+            concerns.write(session, kernel.keys, person.id, desk, "", f"for {desk}", "https://x.example", utc_now())
+    sign_in_employee(client, kernel, person)
+    page = get(client, "/visit/wrong")
+    written = page.split("What you wrote")[1]
+    assert "To the personnel department" in written
+    assert "To the legal department" in written
+    assert "what you wrote to the personnel department stays" in page
+
+
+def test_whoever_withdrew_is_not_told_of_other_peoples_parts(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    shot = make_headshots(kernel, person)[0]
+    sign_in_employee(client, kernel, person)
+    client.post("/visit/withdraw")
+    page = client.get(f"/visit/hand-over?headshot={shot.id}")
+    assert page.status_code == 403
+    assert "nothing is handed over" in page.text
+    assert "Everybody sees their own part only" not in page.text
+    assert "Everybody sees their own part only" in client.get("/desk").text
