@@ -9,6 +9,7 @@ from likeness.locale.marks import N_
 from tenants.backdrops import PREFIX
 
 OFFICE = "/static/sample/office.webp"
+GREY = "#d5d9d2"
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -24,6 +25,8 @@ class Wall:
     colour: str = ""
     stops: tuple[tuple[float, str], ...] = ()
     picture: str = ""
+    own: bool = False
+    """The company's own picture, which is shown out of focus; without an address it is one that is only chosen yet."""
 
 
 def wall(words: str, pictures: str = "/api/v1/looks/backdrops/") -> Wall:
@@ -31,7 +34,8 @@ def wall(words: str, pictures: str = "/api/v1/looks/backdrops/") -> Wall:
     if words == "office":
         return Wall(N_("the drawn office"), picture=OFFICE)
     if words.startswith(PREFIX):
-        return Wall(N_("your picture"), picture=f"{pictures}{words.removeprefix(PREFIX)}")
+        one = words.removeprefix(PREFIX)
+        return Wall(N_("your picture"), colour=GREY, picture=f"{pictures}{one}" if one else "", own=True)
     if words.startswith("gradient:"):
         colour = words.removeprefix("gradient:")
         return Wall(N_("{colour}, lighter behind the head"), colour, stops=_lamp(colour))

@@ -36,7 +36,7 @@ from tenants import backdrops, bounds, looks, packs, tenants
 from tenants.members import members
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
-from tenants.models import CUTOUT, Look
+from tenants.models import CUTOUT, Look, Tenant
 
 WAYS = {
     Purpose.PORTRAIT: (
@@ -56,13 +56,53 @@ WAYS = {
 }  # fmt: skip
 WORDS = ("name", "backdrop", "dress", "framing", "light")
 SOME = "some"
+PLAIN = "#c3cad2"
+SKETCH = "look_sketch"
+PICTURE = backdrops.PREFIX
+"""One that is only chosen yet."""
 HEX = re.compile(r"#?[0-9a-fA-F]{6}")
 NOTHING: Mapping[str, Any] = {}
 
 
 @get("/desk/looks", sync_to_thread=True, guards=DESK)
 def show_looks(request: Request[Any, Any, Any]) -> Response[str]:
+    if request.headers.get("hx-request") and request.headers.get("hx-target") == SKETCH:
+        return _sketch_alone(request)
     return _looks_page(request)
+
+
+def _sketch_alone(request: Request[Any, Any, Any]) -> Response[str]:
+    """What the form would make as it is filled in now; nothing as long as a colour is only half typed."""
+    with desk(request, Permission.LOOKS_CHANGE) as (session, member):
+        tenant = tenants.get(session)
+    sketch = _sketch(tenant, request.query_params, offered(kernel_of(request).settings.recipe))
+    if sketch is None:
+        return Response("", status_code=204)
+    return show(request, member, "desk/looks.html", _makes(tenant) | {"sketch": sketch})
+
+
+def _makes(tenant: Tenant) -> dict[str, bool]:
+    return {"models": any(way != CUTOUT for way in tenant.offered), "portraits": CUTOUT in tenant.offered}
+
+
+def _sketch(tenant: Tenant, typed: Mapping[str, str], words: PromptWords) -> Swatch | None:
+    """A look that is not added yet; None if its colour is none."""
+    kind, colour = typed.get("wall") or "gradient", _hex(typed.get("colour") or PLAIN)
+    if kind in ("colour", "gradient") and not HEX.fullmatch(colour):
+        return None
+    backdrop, dress, framing, light = (
+        said if (said := typed.get(field, "")) in choices else choices[0] for field, _, choices in shown_choices(words)
+    )
+    behind = _wall(kind, colour) or PICTURE
+    look = Look(
+        tenant_id=tenant.id, name="", backdrop=backdrop, dress=dress, framing=framing, light=light, wall=behind
+    )
+    return swatch(look, words)
+
+
+def _wall(kind: str, colour: str) -> str:
+    """As a look keeps it; empty for a picture, which has an id of its own."""
+    return {"colour": colour, "gradient": f"gradient:{colour}", "office": "office"}.get(kind, "")
 
 
 def _looks_page(
@@ -86,12 +126,11 @@ def _looks_page(
         "choices": shown_choices(words),
         "ways": [(way, *WAYS[ways.purpose_of(way)], way in tenant.offered) for way in tenants.offers(base)],
         "away": [reader(request).gettext(WAYS[ways.purpose_of(way)][0]) for way in tenant.away],
-        "models": any(way != CUTOUT for way in tenant.offered),
-        "portraits": CUTOUT in tenant.offered,
         "free_crops": tenant.free_crops,
         "typed": typed or {},
+        "sketch": _sketch(tenant, typed or {}, words) or _sketch(tenant, {}, words),
         "problem": problem,
-    }
+    } | _makes(tenant)
     return show(request, member, "desk/looks.html", context, problem.status if problem else 200)
 
 
@@ -122,7 +161,7 @@ def _added(request: Request[Any, Any, Any], form: Upload) -> Response[Any]:
     try:
         picture = pictures.square(form.data) if kind == "picture" else b""
         with desk(request, Permission.LOOKS_CHANGE) as (session, _):
-            wall = {"colour": colour, "gradient": f"gradient:{colour}", "office": "office"}.get(kind, "")
+            wall = _wall(kind, colour)
             if picture:
                 wall = f"{backdrops.PREFIX}{backdrops.add(session, picture).id}"
             some = form.values.get("who") == SOME
@@ -306,7 +345,7 @@ def choose_crops(request: Request[Any, Any, Any], data: Form) -> Redirect:
 
 # What a look will look like: the wall of studio portraits as it is, a base's words roughly as colours.
 
-GREY = "#9ea1a6"
+UNKNOWN = "#9ea1a6"
 
 
 @dataclass(frozen=True)
@@ -332,8 +371,8 @@ def shown_choices(words: PromptWords) -> tuple[tuple[str, str, tuple[str, ...]],
 
 def swatch(look: Look, words: PromptWords) -> Swatch:
     """Words that the base does not know are shown in grey."""
-    bright, dim = words.backdrops.get(look.backdrop, (GREY, GREY))
-    return Swatch(look, wall(look.wall), bright, dim, words.dresses.get(look.dress, GREY))
+    bright, dim = words.backdrops.get(look.backdrop, (UNKNOWN, UNKNOWN))
+    return Swatch(look, wall(look.wall), bright, dim, words.dresses.get(look.dress, UNKNOWN))
 
 
 routes: list[Any] = [

@@ -32,6 +32,16 @@ on(document, "input", "input", (_, typed) => {
   if (chooser) chooser.value = `#${digits[1].toLowerCase()}`;
 });
 
+// A picture that is chosen for behind people is seen behind them before it is handed in.
+let ownPicture = "";
+const show_own = () => { for (const image of document.querySelectorAll("[data-own-picture]")) if (ownPicture) image.setAttribute("href", ownPicture); };
+on(document, "change", "input[data-behind]", (_, input) => {
+  URL.revokeObjectURL(ownPicture);
+  ownPicture = input.files.length ? URL.createObjectURL(input.files[0]) : "";
+  show_own();
+});
+document.addEventListener("htmx:afterSettle", show_own);
+
 // Countdowns: <time data-countdown datetime="…"> counts minutes and seconds and hides what is over.
 const count = () => {
   for (const clock of document.querySelectorAll("[data-countdown]")) {

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from sqlmodel import select
 
@@ -143,12 +144,23 @@ def test_a_colour_is_typed_or_chosen_and_only_what_the_wall_is_made_of_is_asked_
         )
         typed.fill("0B5D4C")
         expect(chooser).to_have_value("#0b5d4c")
+        sketch = page.locator("#look_sketch")
+        expect(sketch.locator("stop").first).to_have_attribute("stop-color", "#0c6452")
         chooser.fill("#123456")
         expect(typed).to_have_value("#123456")
+        expect(sketch.locator("stop").first).to_have_attribute("stop-color", "#13385d")
+        typed.fill("#12")
+        page.get_by_text("One even colour").click()
+        typed.fill("#3a3a3a")
+        expect(sketch.locator("rect").first).to_have_attribute("fill", "#3a3a3a")
         expect(picture).to_be_hidden()
         page.get_by_text("A picture of your own").click()
         expect(picture).to_be_visible()
         expect(typed).to_be_hidden()
+        file = io.BytesIO()
+        Image.new("RGB", (640, 640), "#345678").save(file, "PNG")
+        picture.set_input_files({"name": "lobby.png", "mimeType": "image/png", "buffer": file.getvalue()})
+        expect(sketch.locator("[data-own-picture]").first).to_have_attribute("href", re.compile("^blob:"))
         page.get_by_text("The drawn office").click()
         expect(picture).to_be_hidden()
         page.get_by_text("One even colour").click()

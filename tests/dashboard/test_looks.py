@@ -80,6 +80,28 @@ def test_a_wall_is_a_colour_a_gradient_or_the_office(client: TestClient[Any], ke
     assert 'name="colour" value="red"' in refused.text, "what was typed stays to be put right"
 
 
+def test_a_look_is_seen_as_it_will_be_before_it_is_added(client: TestClient[Any], kernel: Kernel) -> None:
+    ours, plain = company(kernel), company(kernel)
+    sign_in_member(client, kernel, ours)
+    part = {"hx-request": "true", "hx-target": "look_sketch"}
+
+    def sketch(**typed: str) -> Any:
+        return client.get("/desk/looks", params=typed, headers=part)
+
+    assert 'id="look_sketch"' in get(client, "/desk/looks")
+    even = sketch(wall="colour", colour=" 11AA99 ").text
+    assert even.lstrip().startswith('<div id="look_sketch"')
+    assert even.count('fill="#11aa99"') == 3
+    assert 'stop-color="#12b8a5"' in sketch(wall="gradient", colour="#11aa99").text
+    assert "/static/sample/office.webp" in sketch(wall="office", colour="#11aa99").text
+    assert sketch(wall="picture").text.count("data-own-picture") == 3, "the browser shows the file that was chosen"
+    assert sketch(wall="colour", colour="#11a").status_code == 204, "half a colour changes nothing"
+    assert sketch(wall="colour", colour="#11aa99", backdrop="<b>", dress="nothing known").status_code == 200
+    assert set(walls(kernel, ours)) == set(walls(kernel, plain)), "nothing was added"
+    sign_in_member(client, kernel, plain, Role.LEGAL)
+    assert sketch(wall="office").status_code == 403
+
+
 def test_a_picture_of_the_company_stands_behind_its_people_alone(client: TestClient[Any], kernel: Kernel) -> None:
     ours, theirs = company(kernel), company(kernel)
     sign_in_member(client, kernel, ours)
