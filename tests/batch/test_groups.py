@@ -19,6 +19,7 @@ from batch.photos.measures import Measure, Measures
 from batch.vision import faces, verdict
 from gpu_cluster.drawn.people.draw import DrawnPerson, Scene, draw
 from tests.pictures import astronaut, jpeg
+from tests.waiting import until
 
 # Two photographs of one person lie 0.41 apart in the mean, of two people 0.87: what dlib's network gives for real faces.
 OWN, OTHERS = 0.41, 0.87
@@ -229,7 +230,7 @@ def test_of_two_copies_the_one_with_the_larger_face_counts_whichever_came_first(
 
 
 def test_measures_go_with_their_photo_with_their_person_and_by_themselves() -> None:
-    kept = Measures(most=3, idle_seconds=0.05)
+    kept = Measures(most=3)
     alice, bob = uuid4(), uuid4()
     ids = [uuid4() for _ in range(3)]
     for photo_id in ids:
@@ -243,7 +244,7 @@ def test_measures_go_with_their_photo_with_their_person_and_by_themselves() -> N
     for _ in range(5):
         kept.keep(bob, uuid4(), Measure())
     assert len(kept) == 3
-    timer = kept._timer
-    assert timer is not None
-    timer.join(5)
-    assert len(kept) == 0 or kept._timer is not None
+    unused = Measures(idle_seconds=0.05)
+    unused.keep(alice, ids[0], Measure())
+    until(lambda: len(unused) == 0)
+    until(lambda: unused._timer is None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ from likeness.kernel import Kernel
 from tests.browser.world import served
 from tests.factories import sign_in_employee
 from tests.handed_in import make_person
+from tests.waiting import PATIENCE, until
 
 Request = Callable[[httpx.Client, dict[str, str]], httpx.Response]
 PURPOSES = ["headshots", "biometric"]
@@ -77,11 +77,8 @@ def test_an_answer_in_flight_while_the_address_is_corrected_counts_for_nobody(
             moved = replace(who, email=f"next-{who.email}")
             assert addresses.correct(session, kernel.keys, {person.id: moved}, utc_now(), caller="member:h") == set()
             request.start()
-            deadline = time.monotonic() + 20
-            while not waits_for_a_lock(session):
-                assert time.monotonic() < deadline, "the request never came"
-                time.sleep(0.02)
-        request.join(20)
+            until(lambda: waits_for_a_lock(session))
+        request.join(PATIENCE)
     (answer,) = answers
     assert answer.status_code == 401, answer.text
     with kernel.db.transaction(person.tenant_id) as session:

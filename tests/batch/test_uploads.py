@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
+import threading
 import tracemalloc
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -35,6 +36,7 @@ from tests import pictures
 from tests.browser.world import served
 from tests.factories import give_consent, make_employee, run_jobs, sign_in_employee
 from tests.handed_in import make_person, make_photos
+from tests.waiting import PATIENCE, until
 
 URL = "/api/v1/visit/uploads"
 TUS = {"tus-resumable": "1.0.0"}
@@ -65,7 +67,7 @@ class Phone:
         sign_in_employee(self.http, kernel, person)  # type: ignore[arg-type]
 
     def begin(self, length: int, digest: str = "") -> httpx.Response:
-        pairs = [("filename", "face.jpg"), ("sha256", digest)]
+        pairs = [("filename", "holiday.jpg"), ("sha256", digest)]
         metadata = {"upload-metadata": ",".join(f"{key} {b64encode(value.encode()).decode()}" for key, value in pairs)}
         return self.http.post(URL, headers={"upload-length": str(length)} | (metadata if digest else {}))
 
@@ -86,7 +88,7 @@ def hung(phone: Phone, method: str, where: str, length: int, body: bytes = b"", 
     at = urlsplit(str(phone.http.base_url))
     cookies = "; ".join(f"{name}={value}" for name, value in phone.http.cookies.items())
     headers = {"host": at.hostname, "cookie": cookies, "content-length": length} | more
-    line = socket.create_connection((at.hostname, at.port), timeout=20)  # type: ignore[arg-type]
+    line = socket.create_connection((at.hostname, at.port), timeout=PATIENCE)  # type: ignore[arg-type]
     said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     line.sendall(f"{method} {where} HTTP/1.1\r\n{said}\r\n".encode() + body)
     return line
@@ -182,23 +184,32 @@ def test_an_upload_is_its_owners_alone(kernel: Kernel, address: str, phone: Phon
     assert phone.offset(where) == 2
 
 
-def test_what_came_before_the_connection_broke_is_kept(kernel: Kernel, alice: Employee, phone: Phone) -> None:
-    data = pictures.drawn(1)[0]
+def test_what_came_before_the_connection_broke_is_kept(
+    kernel: Kernel, alice: Employee, phone: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, read = pictures.drawn(1)[0], threading.Event()
+
+    async def noting(stream: AsyncIterator[bytes], stop: asyncio.Event | None = None) -> AsyncIterator[bytes]:
+        came = 0
+        async for piece in in_time(stream, stop):
+            yield piece
+            came += len(piece)
+            if came == 5000:
+                read.set()
+
+    in_time = uploads.in_time
+    monkeypatch.setattr(api_uploads, "in_time", noting)
     where = phone.begin(len(data)).headers["location"]
 
     def breaks_off() -> Iterator[bytes]:
         yield data[:5000]
-        time.sleep(0.3)  # So that the server has read it before the connection ends.
+        assert read.wait(PATIENCE), "a connection that ends before the server has read it takes it along"
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
         phone.send(where, breaks_off())  # type: ignore[arg-type]
-    for _ in range(100):
-        if (kept := phone.offset(where)) == 5000:
-            break
-        time.sleep(0.05)
-    assert kept == 5000
-    assert phone.send(where, data[kept:], kept).status_code == 204
+    until(lambda: phone.offset(where) == 5000)
+    assert phone.send(where, data[5000:], 5000).status_code == 204
     assert len(mine(kernel, alice)) == 1
 
 
@@ -208,11 +219,8 @@ def test_a_connection_that_hangs_gives_way_to_the_next_one(phone: Phone, kernel:
     where = phone.begin(len(data)).headers["location"]
     tus = {"tus_resumable": "1.0.0", "upload_offset": "0", "content_type": "application/offset+octet-stream"}
     with hung(phone, "PATCH", where, len(data), data[:4000], **tus):
-        for _ in range(100):
-            if (kept := phone.offset(where)) == 4000:
-                break
-        assert kept == 4000
-        assert phone.send(where, data[kept:], kept).status_code == 204
+        until(lambda: phone.offset(where) == 4000)
+        assert phone.send(where, data[4000:], 4000).status_code == 204
     assert len(mine(kernel, alice)) == 1
 
 
@@ -232,13 +240,9 @@ def test_a_connection_that_drips_holds_nothing_of_what_is_kept(
         lines.callback(tracemalloc.stop)
         for where in begun:
             lines.enter_context(hung(phone, "PATCH", where, 1000, b"1", **tus))
-        for _ in range(400):
-            if {one["received"] for one in phone.http.get(URL).json()} == {half + 1}:
-                break
-            time.sleep(0.05)
-        time.sleep(0.2)  # The thread that has written the last one lets go of it.
-        assert {one["received"] for one in phone.http.get(URL).json()} == {half + 1}
-        assert tracemalloc.get_traced_memory()[0] < half
+        until(lambda: {one["received"] for one in phone.http.get(URL).json()} == {half + 1})
+        # The thread that has written the last one lets go of it.
+        until(lambda: tracemalloc.get_traced_memory()[0] < half)
 
 
 def test_what_another_connection_wrote_anew_is_not_ended(kernel: Kernel, alice: Employee, phone: Phone) -> None:
@@ -273,11 +277,8 @@ def test_bodies_in_flight_are_few_of_a_person_of_a_company_and_of_all(
             return int(line.recv(4096).split(b" ")[1])
 
     def in_flight(megabytes: int) -> bool:
-        for _ in range(200):
-            if uploads._bytes[None] == megabytes * 10**6:
-                return True
-            time.sleep(0.02)
-        return False
+        until(lambda: uploads._bytes[None] == megabytes * 10**6)
+        return True
 
     with ExitStack() as lines:
         for _ in range(4):
@@ -304,14 +305,19 @@ def test_an_upload_is_cut_for_want_of_progress_and_not_for_its_length(monkeypatc
     monkeypatch.setattr(uploads, "PATIENCE", 1.0)
     monkeypatch.setattr(uploads, "PROGRESS", 100)
 
+    passed = [0.0]
+    monkeypatch.setattr(uploads, "time", SimpleNamespace(monotonic=lambda: sum(passed)))
+
     async def steady() -> Any:
         for _ in range(12):
-            await asyncio.sleep(0.25)
+            passed.append(0.25)
+            await asyncio.sleep(0.01)
             yield bytes(60)
 
     async def dripping() -> Any:
         while True:
-            await asyncio.sleep(0.05)
+            passed.append(0.05)
+            await asyncio.sleep(0.01)
             yield b"."
 
     async def came(stream: Any) -> int:
@@ -469,4 +475,4 @@ def test_no_name_of_a_file_is_kept(kernel: Kernel, alice: Employee, phone: Phone
     phone.begin(5, sha256(b"12345").hexdigest())
     with kernel.db.transaction(alice.tenant_id) as session:
         (upload,) = resumable.of(session, alice.id, utc_now())
-    assert "face" not in str(Upload.model_dump(upload))
+    assert "holiday" not in str(Upload.model_dump(upload))

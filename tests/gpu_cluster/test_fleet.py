@@ -18,6 +18,8 @@ from gpu_cluster.cluster import fleet as module
 from gpu_cluster.cluster.fleet import Finished, Fleet, Loss
 from gpu_cluster.engine.lease import Terms
 from gpu_cluster.engine.orders import Order, Outcome
+from tests.processes import ended
+from tests.waiting import until
 
 RECIPE: Recipe = replace(named("portrait-small"), steps=1)
 ALICE, BOB = uuid4(), uuid4()
@@ -45,11 +47,11 @@ def served(fleet: Fleet, one: Order) -> tuple[bytes, int]:
     fleet.start(one)
     process = fleet._working[one.id].process
     deadline = time.monotonic() + 280
-    while not (ended := fleet.finished()):
+    while not (over := fleet.finished()):
         assert time.monotonic() < deadline, "it did not happen in time"
         fleet.hand_over(grant)
         time.sleep(0.05)
-    assert [(done.order.id, done.outcomes) for done in ended] == [(one.id, [])]
+    assert [(done.order.id, done.outcomes) for done in over] == [(one.id, [])]
     fleet.rest()
     return met[0], module.ray.get(process)
 
@@ -63,7 +65,7 @@ def test_a_studio_serves_one_company_as_long_as_its_orders_follow_each_other(
     assert psutil.pid_exists(first[1])
     other = served(fleet, order(BOB))
     assert other[0] != first[0], "another company meets a fresh process"
-    assert not psutil.pid_exists(first[1]) or psutil.Process(first[1]).status() == psutil.STATUS_ZOMBIE
+    until(lambda: ended(first[1]))
 
 
 def test_a_studio_that_waits_too_long_is_ended(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,8 +73,7 @@ def test_a_studio_that_waits_too_long_is_ended(fleet: Fleet, monkeypatch: pytest
     _, process = served(fleet, order(BOB))
     monkeypatch.setattr(module, "WARM_SECONDS", 0.0)
     fleet.rest()
-    psutil.wait_procs([psutil.Process(process)] if psutil.pid_exists(process) else [], timeout=20)
-    assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    until(lambda: ended(process))
     assert fleet._kept == []
 
 
@@ -82,12 +83,12 @@ def test_a_kept_studio_that_died_is_nobodys_fault(fleet: Fleet, monkeypatch: pyt
     psutil.Process(process).kill()
     one = order(ALICE)
     fleet.start(one)
-    deadline = time.monotonic() + 60
-    while not (ended := fleet.finished()):
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + 280
+    while not (over := fleet.finished()):
+        assert time.monotonic() < deadline, "it did not happen in time"
         fleet.hand_over(lambda taken, public: b"")
         time.sleep(0.05)
-    assert ended[0].loss == Loss.NEVER_STARTED
+    assert over[0].loss == Loss.NEVER_STARTED
 
 
 def test_a_node_with_other_weights_is_told_apart_from_one_that_did_not_start() -> None:

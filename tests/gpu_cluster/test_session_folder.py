@@ -14,6 +14,7 @@ import pytest
 
 from gpu_cluster.cluster import session_folder
 from gpu_cluster.cluster.fleet import Fleet
+from tests.processes import below
 
 INTRUDER = """
 folder=$1 victim=$2
@@ -76,7 +77,7 @@ def test_rays_processes_listen_to_this_machine_alone(fleet: Fleet) -> None:
 
 def test_ray_starts_nothing_beside_its_node_that_nobody_asks_anything(fleet: Fleet) -> None:
     assert fleet.node._local
-    running = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    running = [words for _, words in below()]
     assert [words for words in running if "raylet" in words]
     assert [words for words in running if "dashboard/dashboard.py" in words or "monitor.py" in words] == []
 

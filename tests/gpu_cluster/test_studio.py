@@ -6,7 +6,6 @@ import io
 import socket
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -37,11 +36,12 @@ from gpu_cluster.engine.lease import Lease
 from gpu_cluster.engine.making import NOT_ME, Equipment, Making
 from gpu_cluster.engine.orders import LookShot, Order, Outcome, PersonOrder
 from gpu_cluster.engine.render import Shot
-from gpu_cluster.engine.train import Diverged
+from gpu_cluster.engine.train import READ_LOSS_EVERY, Diverged
 from likeness.ground.db import utc_now
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from likeness.keys.recipient import Recipient
 from likeness.store.objects import Objects, person_path
+from tests.waiting import until
 
 # Nothing passes after so little, so that everybody is trained and shown twice; a picture takes a second.
 RECIPE = replace(named("portrait-small"), steps=4, checkpoint_every=2, pictures=1, shown=2, render_steps=2)
@@ -221,12 +221,20 @@ def test_a_cancelled_sitting_ends_soon_and_leaves_nothing(studio: Studio, stores
     person = stores.person(tenant, 46)
     order = replace(stores.order(tenant, person), recipe=replace(RECIPE, steps=500).as_dict())
     before = {found.path for found in stores.objects.list(f"tenants/{tenant}/")}
-    threading.Timer(3, studio.cancel, [person.sitting]).start()
-    started = time.monotonic()
+    at: list[int] = []
+
+    def cancel_in_the_middle() -> None:
+        until(lambda: (found := studio.progress().get(person.sitting)) and found.step)
+        studio.cancel(person.sitting)
+        at.append(studio.progress()[person.sitting].step)
+
+    cancelling = threading.Thread(target=cancel_in_the_middle)
+    cancelling.start()
     with changed(studio, steps=500):
         outcome = stores.work(studio, order)[0]
-    assert time.monotonic() - started < 18
+    cancelling.join()
     assert outcome.cancelled
+    assert studio.progress()[person.sitting].step <= at[0] + READ_LOSS_EVERY, "it ends with the step that it is at"
     assert not outcome.pictures
     left = {found.path for found in stores.objects.list(f"tenants/{tenant}/")} - before
     assert all("/model/" in path for path in left), "only sealed checkpoints may be left, which the erasure takes"

@@ -22,6 +22,7 @@ from likeness.mail.mail import Letter
 from likeness.run.postgres import EmbeddedPostgres
 from tests.factories import make_tenant
 from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
+from tests.waiting import PATIENCE
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 
@@ -94,10 +95,8 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
     finally:
         for process in processes.values():
             process.send_signal(signal.SIGTERM)
-    started = time.monotonic()
     for part, process in processes.items():
-        assert process.wait(timeout=40) in {0, -signal.SIGTERM}, f"{part}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
-    assert time.monotonic() - started < 40
+        assert process.wait(timeout=PATIENCE) in {0, -signal.SIGTERM}, f"{part}: {process.stderr.read()[-2000:]}"  # type: ignore[union-attr]
 
 
 def test_parts_that_train_nobody_do_not_load_torch() -> None:
@@ -145,7 +144,7 @@ def kernel_like(environment: dict[str, str]) -> Kernel:
 
 def answer(address: str) -> int:
     try:
-        return httpx.get(address, timeout=2).status_code
+        return httpx.get(address, timeout=10).status_code
     except httpx.HTTPError:
         return 0
 

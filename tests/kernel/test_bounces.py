@@ -30,6 +30,7 @@ from tests.factories import make_tenant, run_jobs
 from tests.kernel import reports
 from tests.kernel.scripted import scripted
 from tests.kernel.test_smtp import row, through, write
+from tests.waiting import answers, until
 
 ADDRESS = "bounces@example.com"
 
@@ -161,14 +162,7 @@ service imap-login {{
     command = [program, "-F", "-c", str(home / "dovecot.conf")]
     other: dict[str, Any] = {"user": me.pw_uid, "group": me.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
     with held, subprocess.Popen(command, **other) as running:
-        for _ in range(100):
-            if running.poll() is not None:
-                break
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        until(lambda: running.poll() is not None or answers(port))
         yield Dovecot(f"imap://reader:p%20ss@127.0.0.1:{port}/INBOX", maildir)
         running.terminate()
 

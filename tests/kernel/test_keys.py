@@ -405,10 +405,9 @@ def test_a_kill_in_the_middle_leaves_a_folder_that_works(tmp_path: Path) -> None
         "import sys; from pathlib import Path; from uuid import UUID, uuid4; from likeness.keys.keys import *\n"
         "from datetime import datetime, UTC\n"
         "keys = KeyFolder(Path(sys.argv[1])); tenant = UUID(int=1); keys.begin(); keys.begin_tenant(tenant)\n"
-        "print('up', flush=True)\n"
         "while True:\n"
         "    ref = KeyRef(tenant, uuid4(), KeyClass.PROFILE); keys.open_or_create(ref)\n"
-        "    keys.destroy(KeyRef(tenant, uuid4(), KeyClass.MODEL), datetime.now(UTC))\n"
+        "    keys.destroy(KeyRef(tenant, uuid4(), KeyClass.MODEL), datetime.now(UTC)); print('made', flush=True)\n"
     )
     for _ in range(5):
         with subprocess.Popen([sys.executable, "-c", churn, str(tmp_path)], stdout=subprocess.PIPE) as child:

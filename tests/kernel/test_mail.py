@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from likeness.mail.mail import Letter
 from tests.factories import make_tenant, run_jobs
 from tests.kernel.rabbit import free_port
 from tests.tls import Certificates
+from tests.waiting import answers, until
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS", Path(__file__).parents[3] / "shared/servers"))
 LETTER = Letter("Nadia Ümit <nadia@zebra.example>", "Your portraits", "Hello Nadia,\nhere is your link.\n")
@@ -86,11 +85,7 @@ def mail_server(tls: Certificates | None = None) -> Iterator[tuple[str, str]]:
         command += ["--smtp-tls-cert", str(tls.certificate), "--smtp-tls-key", str(tls.key), "--smtp-require-starttls"]
         command += ["--smtp-auth-accept-any"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", smtp)) == 0:
-                break
-        time.sleep(0.1)
+    until(lambda: answers(smtp) and answers(web))
     address = f"likeness:secret@localhost:{smtp}" if tls else f"127.0.0.1:{smtp}"
     try:
         yield f"smtp://{address}", f"http://127.0.0.1:{web}/api/v1"

@@ -31,6 +31,7 @@ from likeness.keys.sealing import SealBroken
 from likeness.store.objects import CHUNK, SEALED_CHUNK, Objects, person_path, tenant_path
 from likeness.store.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
 from tests.tls import Certificates
+from tests.waiting import answers, until
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS") or Path(__file__).parents[3] / "shared" / "servers")
 
@@ -74,7 +75,7 @@ def s3_server(*arguments: str, tls: Certificates | None = None) -> Iterator[dict
         environment |= {"VGW_CERT": str(tls.certificate), "VGW_KEY": str(tls.key)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            wait_for(port)
+            until(lambda: answers(port))
             yield s3_options(port) | ({"endpoint": f"https://localhost:{port}"} if tls else {})
         finally:
             server.terminate()
@@ -93,14 +94,6 @@ def s3_options(port: int) -> dict[str, Any]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def wait_for(port: int) -> None:
-    for _ in range(200):
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the S3 server does not start")
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -586,14 +579,19 @@ def test_a_full_disk_is_a_clean_refusal_and_ends_when_there_is_room(small_disk: 
 def test_a_kill_in_the_middle_leaves_whole_objects_only(folder: Path, local: Objects) -> None:
     key = make_key()
     for round_ in range(10):
+        told, tell = os.pipe()
         child = os.fork()
         if child == 0:
             for number in range(10_000):
                 local.put(photo(f"r{round_}-{number}"), bytes(300_000), key)
+                os.write(tell, b".")
             os._exit(0)
-        time.sleep(0.02 + round_ / 100)
+        os.read(told, 1)
+        time.sleep(round_ / 100)
         os.kill(child, 9)
         os.waitpid(child, 0)
+        os.close(told)
+        os.close(tell)
     found = local.list()
     assert found
     for each in found:

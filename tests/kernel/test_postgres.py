@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -65,7 +64,7 @@ def test_a_stale_pid_file_neither_stops_it_nor_harms_a_strangers_process(folder:
     stranger = subprocess.Popen(["sleep", "60"])
     if stale == "zombie":
         stranger.kill()
-        time.sleep(0.2)
+        os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOWAIT)
     pid = {"reused": stranger.pid, "zombie": stranger.pid, "dead": 2**22 - 1}.get(stale, stale)
     (folder / "data/postmaster.pid").write_text(f"{pid}\n{folder}/data\n1\n5432\n/tmp\n\n1 1\nready\n")
     again = EmbeddedPostgres(folder)
