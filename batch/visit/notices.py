@@ -25,7 +25,7 @@ from likeness.mail import letters
 from tenants import tenants
 from tenants.models import Tenant
 
-EDITION = "2027-04"
+EDITION = "2027-05"
 """Changes with our words in `likeness/locale/*/letters/notice.txt`, or in the sentences that are put into them: a test
 keeps the digest of each language."""
 
