@@ -265,6 +265,8 @@ def fail(
     if employee_id is None:
         return False
     _record(session, "sitting.failed", employee_id, sitting_id)
+    # Whoever closed the page was told that a mail comes.
+    invitations.tell(session, employee_id, "failed", utc_now())
     if _count(session, employee_id, col(Sitting.state) == SittingState.FAILED) >= REFUND_AFTER_FAILURES:
         credits.refund(session, employee_id)
     return True

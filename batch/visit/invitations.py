@@ -438,7 +438,7 @@ def _wanted(session: Session, invitation_id: UUID, template: str, number: int, n
     if template == "ready":
         stage = employees.stage(session, invitation.employee_id, now)
         return invitation if stage == Stage.READY else None
-    if template == "not-made":
+    if template in ("not-made", "failed"):
         stage = employees.stage(session, invitation.employee_id, now)
         return None if stage in UNDER_WAY else invitation
     if template.startswith("remind"):

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from batch.models import SittingState
+from batch.models import Employee, SittingState
 from batch.sittings import sittings
-from batch.visit import concerns
+from batch.visit import concerns, invitations
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from likeness.mail import mail
 from tenants.models import Role
 from tests.dashboard.markup import get
 from tests.factories import make_member, run_jobs, sign_in_employee
@@ -115,3 +116,55 @@ def test_whoever_withdrew_is_not_told_of_other_peoples_parts(client: TestClient[
     assert "nothing is handed over" in page.text
     assert "Everybody sees their own part only" not in page.text
     assert "Everybody sees their own part only" in client.get("/desk").text
+
+
+def mails(kernel: Kernel, person: Employee, template: str) -> list[str]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        kept = [one for one in mail.mailbox(session) if one.owner_id == person.id and one.template == template]
+        return [letter.text for one in kept if (letter := mail.read(kernel.keys, one))]
+
+
+def failed(kernel: Kernel, person: Employee) -> None:
+    with kernel.db.transaction(person.tenant_id) as session:
+        sitting = sittings.latest_of(session, person.id)
+        assert sitting is not None
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+        assert sittings.fail(session, sitting.id, fence, "None of the headshots looked enough like you.")
+
+
+def test_who_closed_the_page_is_mailed_that_nothing_came_of_it(client: TestClient[Any], kernel: Kernel) -> None:
+    people = [make_person(kernel) for _ in range(4)]
+    person, again, withdrew, stranger = people
+    for somebody in people:
+        with kernel.db.transaction(somebody.tenant_id) as session:
+            invitations.invite(session, somebody, utc_now())
+        run_jobs(kernel, tenant=somebody.tenant_id)
+        make_sitting(kernel, somebody)
+    for somebody in (person, again, withdrew):
+        failed(kernel, somebody)
+    with kernel.db.transaction(again.tenant_id) as session:
+        sittings.submit(session, again.id, utc_now())
+    with kernel.db.transaction(withdrew.tenant_id) as session:
+        sittings.withdraw(session, withdrew.id, utc_now())
+    for somebody in people:
+        run_jobs(kernel, tenant=somebody.tenant_id)
+    (letter,) = mails(kernel, person, "failed")
+    link = "/i/" + letter.split("/i/")[1].split()[0]
+    for somebody in (again, withdrew, stranger):
+        assert mails(kernel, somebody, "failed") == []
+    assert client.post(link, follow_redirects=False).status_code == 303
+    assert get(client, "/visit", 303) == "/visit/making"
+    assert "None of the headshots looked enough like you." in get(client, "/visit/making")
+
+
+def test_a_retake_that_failed_is_told_beside_the_headshots_that_stay(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    make_headshots(kernel, person)
+    sign_in_employee(client, kernel, person)
+    client.post("/visit/reshoot")
+    failed(kernel, person)
+    assert get(client, "/visit", 303) == "/visit/headshots"
+    page = get(client, "/visit/headshots")
+    assert "None of the headshots looked enough like you." in page
+    assert 'href="/visit/making"' in page
