@@ -107,8 +107,9 @@ def test_a_lost_signer_is_an_error_and_never_a_new_one(fresh: Kernel, tmp_path: 
         return
     assert [key["kid"] for key in signing.published(fresh)["keys"]] == [first.thumbprint()]
     assert "likeness signer replace" in signing.lost(fresh.settings)
-    production = fresh.settings.model_copy(update={"profile": "production"})
-    assert any("likeness signer replace" in sentence for sentence in check.problems(production))
+    for profile in ("embedded", "production"):
+        asked = fresh.settings.model_copy(update={"profile": profile})
+        assert any("likeness signer replace" in sentence for sentence in check.edges(asked)), profile
 
 
 def test_certificates_issued_without_a_noted_key_forbid_a_new_one(fresh: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:

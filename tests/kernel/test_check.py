@@ -10,6 +10,7 @@ from likeness.ground.settings import Settings
 from likeness.run.check import _bounces as asked_bounces
 from likeness.run.check import _mail as asked_mail
 from likeness.run.check import makes, problems
+from likeness.run.machine import worries
 from tests.kernel.scripted import scripted
 
 
@@ -33,6 +34,18 @@ def test_a_base_that_cannot_do_it_is_named(tmp_path: Path, recipe: str, sentence
     assert "Models of people: none" in able
     assert len(wrong) == 1
     assert sentence in wrong[0]
+
+
+def test_a_database_whose_keys_are_away_is_told_before_a_start(tmp_path: Path) -> None:
+    def told() -> list[str]:
+        return [sentence for sentence in worries(Settings(home=tmp_path)) if "master key" in sentence]
+
+    assert told() == [], "nothing was started here yet"
+    (tmp_path / "postgres/data").mkdir(parents=True)
+    assert [str(tmp_path / "keys") in sentence for sentence in told()] == [True]
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/master.key").write_bytes(bytes(32))
+    assert told() == []
 
 
 def test_what_cuts_people_out_is_tried(tmp_path: Path) -> None:

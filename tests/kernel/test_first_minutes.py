@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -24,10 +25,11 @@ from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import named
 from gpu_cluster.bases.weights import missing
 from likeness.evidence.outside import Outside
-from likeness.ground.settings import Settings
+from likeness.ground.settings import Settings, SettingsWrong, from_environment
 from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
 from likeness.run.postgres import EmbeddedPostgres
+from tests.kernel.rabbit import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 
@@ -187,6 +189,59 @@ def test_a_port_that_nobody_could_open_is_refused(folder: Path) -> None:
     said = told("up", LIKENESS_PORT="0", LIKENESS_HOME=str(folder / "home"))
     assert "LIKENESS_PORT" in said
     assert not (folder / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "begins"),
+    [
+        ("DATABASE_URL", "db.example/secret", "postgresql+psycopg://"),
+        ("BROKER_URL", "secret:5672", "amqps://"),
+        ("OBJECTS_URL", "s3//secret", "s3://"),
+        ("COUNTER_URL", "/srv/secret", "file:///"),
+        ("SMTP_URL", "secret.example", "smtp://"),
+        ("BOUNCES_IMAP", "secret.example", "imaps://"),
+        ("PUBLIC_URL", "secret.example", "https://"),
+        ("KEYCLOAK_URL", "secret.example", "https://"),
+        ("VAULT_URL", "secret:8200", "https://"),
+    ],
+)
+def test_an_address_of_another_kind_is_refused_and_not_repeated(
+    name: str, written: str, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LIKENESS_{name}", written)
+    with pytest.raises(SettingsWrong, match=f"^LIKENESS_{name}: .*{re.escape(begins)}") as refused:
+        from_environment()
+    assert "secret" not in str(refused.value)
+    monkeypatch.setenv(f"LIKENESS_{name}", f"{begins}secret.example")
+    assert from_environment().model_dump()[name.lower()] == f"{begins}secret.example"
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+@pytest.mark.parametrize("name", ["LIKENESS_PROFILE", "LIKENESS_DATABASE_URL"])
+def test_servers_of_ones_own_are_not_passed_over(name: str, command: str, folder: Path) -> None:
+    servers = {"LIKENESS_PROFILE": "production", "LIKENESS_DATABASE_URL": "postgresql+psycopg://db.example/likeness"}
+    said = told(command, **{name: servers[name]}, LIKENESS_HOME=str(folder / "home"))
+    assert name in said
+    assert "`likeness web`" in said
+    assert not (folder / "home").exists()
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "scheduler", "operator-link"])
+def test_a_database_that_does_not_answer_is_one_sentence(command: str, folder: Path) -> None:
+    away = f"postgresql+psycopg://likeness_app:hidden@127.0.0.1:{free_port()}/likeness"
+    said = told(command, LIKENESS_PROFILE="production", LIKENESS_DATABASE_URL=away, LIKENESS_HOME=str(folder),
+                LIKENESS_RECIPE="cutout")  # fmt: skip
+    assert "LIKENESS_DATABASE_URL" in said
+    assert "Connection refused" in said
+    assert "hidden" not in said
+
+
+def test_an_address_that_cannot_be_listened_on_is_one_sentence(folder: Path) -> None:
+    """Of another machine: 192.0.2.0/24 belongs to nobody."""
+    where = {"LIKENESS_HOST": "192.0.2.1", "LIKENESS_PORT": str(free_port()), "LIKENESS_HOME": str(folder / "home")}
+    said = told("up", LIKENESS_RECIPE="cutout", **where)
+    assert "192.0.2.1" in said
+    assert "LIKENESS_HOST" in said
 
 
 @pytest.mark.parametrize("until", ["PG_VERSION", "global/pg_control", "base/1"])

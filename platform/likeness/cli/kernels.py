@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from likeness.ground import telemetry
 from likeness.ground.db import UnknownSchema, UnsafeRole
+from likeness.ground.errors import Unavailable
 from likeness.ground.settings import Settings, from_environment
 from likeness.kernel import Kernel, assemble
 from likeness.keys import fingerprint
@@ -26,9 +28,21 @@ def production_kernel() -> Kernel:
         fingerprint.settle(kernel.db, kernel.keys)
         # A database that was restored from a backup must undo no deletion, withdrawal or hold since then.
         restores.start(kernel)
-    except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
+    except (UnsafeRole, UnknownSchema) as error:
         raise click.ClickException(str(error)) from error
+    except KeyUnavailable as error:
+        raise click.ClickException(about_keys(error, settings)) from error
+    except (DBAPIError, Unavailable) as error:
+        why = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0].rstrip(".")
+        raise click.ClickException(
+            f"The database does not answer: {why}. Is it running, and is LIKENESS_DATABASE_URL its address?"
+        ) from error
     return kernel
+
+
+def about_keys(error: KeyUnavailable, settings: Settings) -> str:
+    """Which folder is meant, for whoever starts the program; visitors and probes are never told."""
+    return f"{error} The key folder of these settings is {settings.keys_path()}."
 
 
 def serving_kernel() -> Kernel:

@@ -4,6 +4,7 @@ so once it has refused what can be refused without them."""
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +15,13 @@ from rich.markup import escape
 
 from likeness.cli import custody, duties, pictures, rescan
 from likeness.cli.companies import company, keycloak
-from likeness.cli.kernels import running_kernel, seal_clear_text, serving_kernel
+from likeness.cli.kernels import about_keys, running_kernel, seal_clear_text, serving_kernel
 from likeness.ground import telemetry
 from likeness.ground.db import utc_now
 from likeness.ground.errors import LikenessError
 from likeness.ground.garbage import importing
 from likeness.ground.home import HomeUnusable, make_home
-from likeness.ground.settings import Settings, SettingsWrong, from_environment
+from likeness.ground.settings import Settings, SettingsWrong, from_environment, of_one_machine
 from likeness.ground.stopping import leave, until_told_to_stop
 from likeness.keys.keys import KeyUnavailable
 
@@ -59,7 +60,7 @@ def up() -> None:
     """Run everything on this machine: database, worker, Ray and web server."""
     from likeness.run.machine import hindrances, worries
 
-    settings = from_environment()
+    settings = of_one_machine()
     make_home(settings.home)
     for sentence in hindrances(settings):
         raise click.ClickException(sentence)
@@ -91,7 +92,9 @@ def _run_everything(settings: Settings) -> None:
         console.print("Ctrl-C stops it; everything is kept for the next start.")
         until_told_to_stop()
         console.print("\nStopping …")
-    except (AlreadyRunning, PostgresFailed, KeyUnavailable, RuntimeError) as error:
+    except KeyUnavailable as error:
+        raise click.ClickException(about_keys(error, settings)) from error
+    except (AlreadyRunning, PostgresFailed, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         running.stop()
@@ -123,12 +126,14 @@ def demo(employees: int, seed: int, report: Path | None, photos: Path | None, ex
 def web() -> None:
     """Run the web server alone."""
     with importing():
-        from likeness.run.serving import server
+        from likeness.run.serving import cannot_listen, server
 
-    running = server(serving_kernel(), timeout_graceful_shutdown=25)
-    running.run()
+    kernel = serving_kernel()
+    running = server(kernel, timeout_graceful_shutdown=25)
+    with suppress(SystemExit):  # uvicorn's way of saying that it could not.
+        running.run()
     if not running.started:
-        raise SystemExit(3)  # It said why; whoever restarts it must see that it failed.
+        raise click.ClickException(cannot_listen(kernel.settings))
 
 
 @main.command()

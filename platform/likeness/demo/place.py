@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from likeness.ground.home import HomeUnusable, make_home
-from likeness.ground.settings import Settings, from_environment
+from likeness.ground.settings import Settings, of_one_machine
 from tenants.models import CUTOUT
 
 FOLDER = Path("demo-report")
@@ -16,7 +16,7 @@ FOLDER = Path("demo-report")
 
 def prepared(report: Path | None, *, cut_out: bool) -> Settings:
     """The settings of a demo whose folders are there. Raises `SettingsWrong` and `HomeUnusable`."""
-    settings = from_environment()
+    settings = of_one_machine()
     make_home(settings.home)
     _make_writable(FOLDER)
     _make_writable(report.parent if report else FOLDER)

@@ -8,8 +8,17 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+WEB, KEPT, DATABASE = ("https://", "http://"), ("file:///", "s3://"), ("postgresql+psycopg://", "postgresql://")
+BEGINNINGS = {
+    "database_url": DATABASE, "owner_database_url": DATABASE, "rescan_database_url": DATABASE,
+    "broker_url": ("amqps://", "amqp://"), "objects_url": KEPT, "counter_url": KEPT,
+    "smtp_url": ("smtp://", "smtps://"), "bounces_imap": ("imaps://", "imap://"),
+    "public_url": WEB, "keycloak_url": WEB, "vault_url": WEB,
+}  # fmt: skip
+"""How an address begins that can be used: with another one letters would hold links that nobody can open."""
 
 
 class SettingsWrong(ValueError):
@@ -204,6 +213,14 @@ class Settings(BaseSettings):
         self.public_url = self.public_url.rstrip("/") or f"http://{_openable(self.host)}:{self.port}"
         return self
 
+    @field_validator(*BEGINNINGS)
+    @classmethod
+    def _addresses(cls, written: str, about: ValidationInfo) -> str:
+        begins = BEGINNINGS[str(about.field_name)]
+        if written and not any(written.startswith(one) and written != one for one in begins):
+            raise ValueError(f"this is no address that can be used. It begins with {' or '.join(begins)}, and goes on.")
+        return written
+
     @field_validator("trusted_proxies", "webhook_networks")
     @classmethod
     def _networks(cls, written: str) -> str:
@@ -274,6 +291,17 @@ def from_environment() -> Settings:
         raise SettingsWrong(
             " ".join(told).replace("..", ".") + " docs/settings.md says what each setting takes."
         ) from None
+
+
+def of_one_machine() -> Settings:
+    """For what starts a database of its own and would pass over another one without a word. Raises `SettingsWrong`."""
+    settings = from_environment()
+    for name in ("LIKENESS_PROFILE",) * (not settings.embedded) + ("LIKENESS_DATABASE_URL",) * bool(settings.database_url):
+        raise SettingsWrong(
+            f"{name} is for servers of your own, and this starts a database of its own. Start `likeness web`, `likeness"
+            f" worker` and `likeness scheduler`, or take {name} out of the environment."
+        )
+    return settings
 
 
 class _Alone(Settings):

@@ -77,7 +77,9 @@ def problems(settings: Settings) -> Iterator[str]:
 def edges(settings: Settings) -> Iterator[str]:
     """The servers of others that hold the data and carry it, each asked once."""
     yield from _objects(settings)
-    if not settings.embedded:
+    if settings.embedded:
+        yield from _signer(settings)
+    else:
         trouble = list(_told("The database", lambda: _database(settings), "Check LIKENESS_DATABASE_URL."))
         yield from trouble or _told("The key folder", lambda: _master_key(settings), "Check LIKENESS_KEY_FOLDER.")
         yield from () if trouble else clocks(settings.database_url)

@@ -19,7 +19,7 @@ from likeness.keys import fingerprint
 from likeness.migrations import migrate
 from likeness.run.postgres import EmbeddedPostgres
 from likeness.run.scheduler import Scheduler
-from likeness.run.serving import server
+from likeness.run.serving import cannot_listen, server
 from likeness.sso.running import ADDRESS, OwnKeycloak
 from tenants import tenants
 
@@ -79,10 +79,7 @@ class Embedded:
         while not self.server.started:
             self._web.join(0.05)
             if not self._web.is_alive():
-                raise RuntimeError(
-                    f"The web server could not listen on {self.settings.host}:{self.settings.port}."
-                    " Is the port taken? Choose another with LIKENESS_PORT."
-                )
+                raise RuntimeError(cannot_listen(self.settings))
 
     def stop(self) -> None:
         # The scheduler comes first: it would take Ray's end, if the same signal reached it, for a loss.

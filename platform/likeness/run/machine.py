@@ -18,6 +18,7 @@ import psutil
 from gpu_cluster.bases.recipe import FREE_LICENCE, PHOTOGRAPHS, Recipe, recipes
 from gpu_cluster.bases.weights import WeightsChanged, doubts, folders, missing, pinned, verify
 from likeness.ground.settings import Settings
+from likeness.keys.master import MASTER_KEY
 from likeness.sandbox.around import AROUND
 from likeness.sandbox.belts import BELTS
 from likeness.sandbox.child import ChildFailed, Children
@@ -81,6 +82,7 @@ def full(settings: Settings) -> list[tuple[Path, int]]:
 def worries(settings: Settings) -> Iterator[str]:
     """What will fail later, or was probably meant otherwise; a start is possible."""
     yield from unknown_variables(os.environ)
+    yield from _keys_left_behind(settings)
     recipe = recipes().get(settings.recipe)
     if recipe is not None and recipe.world == PHOTOGRAPHS:
         yield from _base(recipe, settings)
@@ -89,6 +91,16 @@ def worries(settings: Settings) -> Iterator[str]:
             yield f"The disk of {folder} has {free / GIB:.1f} GB left. Photos of a hundred people may take more."
     if (memory := _memory()) < (least := LEAST_MEMORY[settings.embedded]):
         yield f"There are {memory / GIB:.1f} GB of memory, and {least / GIB:.0f} GB are needed."
+
+
+def _keys_left_behind(settings: Settings) -> Iterator[str]:
+    """On one machine, whose database need not run to be asked."""
+    database, master = settings.home / "postgres/data", settings.keys_path() / MASTER_KEY
+    if settings.embedded and settings.key_store == "folder" and database.exists() and not master.exists():
+        yield (
+            f"{settings.keys_path()} holds no master key, and {settings.home / 'postgres'} holds a database. Put the key"
+            " folder back that belongs to it; only where a first start was interrupted does the next one make the key."
+        )
 
 
 def unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:

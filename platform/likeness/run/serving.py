@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 
+from likeness.ground.settings import Settings
 from likeness.kernel import Kernel
 from likeness.run.app import create_app
 from likeness.web import connections
@@ -26,3 +27,11 @@ def server(kernel: Kernel, **changes: Any) -> uvicorn.Server:
         "forwarded_allow_ips": settings.proxies,
     } | connections.options()
     return uvicorn.Server(uvicorn.Config(create_app(kernel), **(options | changes)))
+
+
+def cannot_listen(settings: Settings) -> str:
+    """uvicorn's own words are a library's, which no log keeps."""
+    return (
+        f"The web server could not listen on {settings.host}:{settings.port}. Is the port taken? Choose another with"
+        " LIKENESS_PORT. Is LIKENESS_HOST an address of this machine?"
+    )
