@@ -30,7 +30,9 @@ def show_keys(request: Request[Any, Any, Any]) -> Response[str]:
     return _keys_page(request)
 
 
-def _keys_page(request: Request[Any, Any, Any], problem: LikenessError | None = None, token: str = "") -> Response[str]:
+def _keys_page(
+    request: Request[Any, Any, Any], problem: LikenessError | None = None, token: str = "", typed: Form | None = None
+) -> Response[str]:
     kernel = kernel_of(request)
     with desk(request, Permission.ACCOUNT_CHANGE) as (session, me):
         keys = programs.seen_by(session, me, utc_now())
@@ -45,6 +47,7 @@ def _keys_page(request: Request[Any, Any, Any], problem: LikenessError | None = 
         "grantable": programs.grantable(me),
         "soon": utc_now() + programs.WARNED,
         "token": token,
+        "typed": typed or {},
         "tenant": tenant,
         "scim": f"{kernel.settings.public_url.rstrip('/')}/scim/v2",
         "problem": problem,
@@ -62,7 +65,7 @@ def make_key(request: Request[Any, Any, Any], data: Form) -> Response[str]:
             days = None if chosen == "none" else whole_number(chosen, programs.LONGEST) or 0
             _, token = programs.make(session, me, data.get("name", ""), scope, utc_now(), days=days)
     except Unprocessable as problem:
-        return _keys_page(request, problem)
+        return _keys_page(request, problem, typed=data)
     return _keys_page(request, token=token)
 
 
@@ -88,7 +91,7 @@ def change_rule(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
                 session, leaver_days=days, invite_joiners=bool(data.get("invite_joiners")), caller=str(caller)
             )
     except Unprocessable as problem:
-        return _keys_page(request, problem)
+        return _keys_page(request, problem, typed=data)
     return Redirect("/team/keys", status_code=303)
 
 

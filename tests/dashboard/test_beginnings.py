@@ -1,0 +1,56 @@
+"""A desk where nothing has happened yet: each page says how to begin, and offers nothing that cannot be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.testing import TestClient
+
+from batch.sittings import headshots
+from likeness.ground.db import utc_now
+from likeness.kernel import Kernel
+from tenants.models import Role
+from tests.dashboard.markup import get
+from tests.factories import give_consent, make_employee, make_tenant, sign_in_member
+from tests.handed_in import make_headshots
+
+ACTS = {"/desk/people": "Send a fresh link", "/desk/headshots": "Download who is ticked", "/desk/credits": "All batches"}
+
+
+def test_an_empty_desk_says_how_to_begin_and_offers_nothing_that_cannot_be_done(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    empty, other = make_tenant(kernel, with_credits=0), make_tenant(kernel)
+    with kernel.db.transaction(other) as session:
+        person = make_employee(session, kernel)
+        give_consent(session, kernel, person)
+    (made, *_) = make_headshots(kernel, person)
+    with kernel.db.transaction(other) as session:
+        headshots.release(session, person.id, [made.id], utc_now())
+    sign_in_member(client, kernel, empty)
+    home = get(client, "/desk")
+    assert home.count('href="/desk/batches#drop-title"') == 1
+    assert 'href="/desk/template"' in home
+    assert "Your company has no credits yet" in home
+    assert "Opted out" not in home, "a word is explained where it stands"
+    assert 'href="/desk/batches#drop-title"' in get(client, "/desk/people")
+    assert "Nobody is on a list yet" in get(client, "/desk/credits")
+    for path, act in ACTS.items():
+        assert act not in get(client, path)
+    sign_in_member(client, kernel, other)
+    assert "has no credits yet" not in get(client, "/desk")
+    for path, act in ACTS.items():
+        assert act in get(client, path)
+
+
+def test_a_refused_form_of_a_key_keeps_what_was_typed_and_ticked(client: TestClient[Any], kernel: Kernel) -> None:
+    sign_in_member(client, kernel, make_tenant(kernel), Role.HR)
+    refused = client.post("/team/keys", data={"name": "", "for-people.read": "1", "days": "90"})
+    assert refused.status_code == 422
+    assert 'name="for-people.read" value="1" checked' in refused.text
+    assert '<option value="90" selected>' in refused.text
+    named = client.post("/team/keys", data={"name": "Payroll"})
+    assert named.status_code == 422
+    assert 'value="Payroll"' in named.text
+    wrong = client.post("/team/directory", data={"leaver_days": "99", "invite_joiners": "1"})
+    assert 'value="99"' in wrong.text
