@@ -118,9 +118,10 @@ class OwnCertificate:
 
     id: UUID
     scope: str
-    issued_at: datetime
-    certificate: str
-    """The signed text that `likeness verify` reads."""
+    issued_at: datetime | None
+    certificate: str | None
+    """The signed text that `likeness verify` reads; None, like the moment above, for one that was changed in the
+    database."""
     has_page: bool
     proof_code: str
 
@@ -129,19 +130,17 @@ class OwnCertificate:
 def list_own_certificates(request: Request[Any, Any, Any]) -> list[OwnCertificate]:
     """Newest first."""
     return [
-        OwnCertificate(
-            one.certificate.id, one.scope, one.certificate.issued_at, one.certificate.jws,
-            one.certificate.paper is not None, one.code,
-        )
+        OwnCertificate(one.certificate.id, one.scope, said.issued_at, said.text, said.has_page, one.code)
         for one in _own(request)
-    ]  # fmt: skip
+        if (said := stored.shown(kernel_of(request), one.certificate, signed_in(request).id))
+    ]
 
 
 @get("/visit/certificates/{certificate_id:uuid}/pdf", guards=EMPLOYEE, sync_to_thread=True)
 def show_own_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[bytes]:
-    """The same as a sealed page. Raises `CertificateMissing`, also for another person's."""
+    """The same as a sealed page. Raises `CertificateMissing`, also for another person's, and `CertificateChanged`."""
     mine = next((one.certificate for one in _own(request) if one.certificate.id == certificate_id), None)
-    paper = stored.paper(kernel_of(request), mine) if mine else None
+    paper = stored.paper(kernel_of(request), mine, signed_in(request).id) if mine else None
     if paper is None:
         raise CertificateMissing("There is no such certificate yet.")
     return Response(paper, media_type="application/pdf", headers=PRIVATE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from compliance import holds
 from compliance.erasure import rescan
 from compliance.erasure.wiping import batch_of
 from compliance.models import EVERYTHING, LEFT_BY, Erasure, Trigger
-from compliance.proof import certificates, signing
+from compliance.proof import certificates, signing, whose
 from compliance.scanning.traces import NameTraces, name_traces
 from likeness import ledger, machines
 from likeness.ground.db import tenant_of, utc_now
@@ -283,7 +282,7 @@ def case(
         },
         instance=kernel.settings.public_url,
         software=f"likeness {version('likeness')}",
-        subject_ref=_keyed(index_key, f"subject|{erasure.employee_id}"),
+        subject_ref=whose.subject_ref(kernel.keys, erasure.tenant_id, erasure.employee_id),
         request_ref=str(erasure.id),
         trigger=erasure.trigger,
         requested_at=erasure.requested_at,
@@ -291,7 +290,7 @@ def case(
         classes={name: _class(name, found, deleted_at) for name, found in erasure.counts.items()},
         keys=[
             {
-                "id": _keyed(index_key, f"key|{ref}"),
+                "id": whose.keyed(index_key, f"key|{ref}"),
                 "class": str(ref.cls),
                 "destroyed_at": certificates.moment(destroyed_at),
             }
@@ -352,12 +351,8 @@ def residuals(session: Session, kernel: Kernel, erasure: Erasure, now: datetime)
     ).one()
     # Workbooks of groups that were imported later never knew this person.
     if latest and latest > now and erasure.scope == EVERYTHING and now - (erasure.deleted_at or now) < WORKBOOKS_LAST:
-        whose = "the company's list" if erasure.trigger in LEFT_BY else "other batches"
-        found.append({"what": f"raw workbooks of {whose}, sealed", "until": certificates.moment(latest)})
+        lists = "the company's list" if erasure.trigger in LEFT_BY else "other batches"
+        found.append({"what": f"raw workbooks of {lists}, sealed", "until": certificates.moment(latest)})
     if not kernel.objects.versions_purged():
         found.append({"what": "older versions in the object store, without their key", "until": None})
     return found
-
-
-def _keyed(key: bytes, words: str) -> str:
-    return hmac.digest(key, words.encode(), "sha256").hex()[:32]

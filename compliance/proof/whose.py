@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hmac
 from base64 import b32encode
+from uuid import UUID
 
 from batch.people.employees import EmployeeProfile
 from compliance.models import Erasure
 from compliance.proof import verifier
 from likeness.identity import token_hash
+from likeness.keys.keys import KeyFolder
 
 CODE = b"likeness/proof-code/v1"
 
@@ -32,3 +34,13 @@ def hand(erasure: Erasure, receipt: str, who: EmployeeProfile, language: str) ->
 
 def commitment(receipt: str, name: str, email: str) -> str:
     return verifier.commitment(code_of(receipt), name, email)
+
+
+def keyed(key: bytes, words: str) -> str:
+    """What nobody traces back who lacks the company's key."""
+    return hmac.digest(key, words.encode(), "sha256").hex()[:32]
+
+
+def subject_ref(keys: KeyFolder, tenant: UUID, person: UUID) -> str:
+    """Whose certificate it is, for this program alone. Raises `KeyUnavailable`."""
+    return keyed(keys.index_key(tenant), f"subject|{person}")

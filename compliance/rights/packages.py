@@ -23,7 +23,7 @@ from batch.people import employees
 from batch.sittings import framing, headshots
 from compliance import holds, requests
 from compliance.models import Certificate, Erasure, Package, RequestKind
-from compliance.proof import certificates, signing, verifier, verify_package
+from compliance.proof import certificates, signing, stored, verifier, verify_package
 from compliance.rights import handing, page, paper, reading, schema
 from compliance.rights.contents import CONTENTS, OUTSIDE, PackageSection
 from compliance.rights.handing import KEPT
@@ -40,6 +40,7 @@ from tenants import tenants
 MANIFEST, SIGNED, START, OMISSIONS = "manifest.json", "manifest.jws", "START-HERE.html", "omissions.json"
 PAPER = "report.pdf"
 GONE = N_("It is on record, but was deleted, or its key destroyed.")
+CHANGED = N_("It was changed in the database, so it is not handed out. Whoever runs this installation is told.")
 KEY_GONE = N_("It is on record, but its key is destroyed.")
 HOW_TO = (
     N_("This package can be checked without a network. It takes Python 3.9 or newer and its library “cryptography”."),
@@ -76,7 +77,7 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
     with kernel.db.transaction(tenant) as session:
         person = employees.get(session, employee_id)
         read = reading.everything(session, kernel, person)
-        pictures, certified = _pictures(session, employee_id, now), _certificates(session, employee_id)
+        pictures, certified = _pictures(session, employee_id, now), _certificates(session, kernel, employee_id)
         company = tenants.get(session)
         words = employees.words(kernel.keys, person, company)
         session.expunge_all()
@@ -108,7 +109,10 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
                     data = framing.faithful(data, one, signer)
                 yield pack(f"{name}.{headshots.kind(data)}", data, section)
         for name, token in certified:
-            yield pack(name, token.encode(), PackageSection.REQUESTS)
+            if token is None:
+                omitted.append({"what": name, "reason": CHANGED})
+            else:
+                yield pack(name, token.encode(), PackageSection.REQUESTS)
         told = list(page.parts(company, words, read, omitted, now))
         yield pack(START, "".join(page.start(iter(told), words)).encode())
         yield pack(PAPER, paper.render(told, words))
@@ -193,15 +197,18 @@ def _pictures(
     return found
 
 
-def _certificates(session: Session, employee_id: UUID) -> list[tuple[str, str]]:
-    """Of what was deleted before, and is about this person."""
+def _certificates(session: Session, kernel: Kernel, employee_id: UUID) -> list[tuple[str, str | None]]:
+    """Of what was deleted before, and is about this person; without its text where it was changed."""
     found = session.exec(
         select(Certificate)
         .join(Erasure, (col(Erasure.id) == Certificate.erasure_id) & (col(Erasure.tenant_id) == Certificate.tenant_id))
         .where(col(Certificate.tenant_id) == tenant_of(session), col(Erasure.employee_id) == employee_id)
         .order_by(col(Certificate.issued_at))
     )
-    return [(f"{PackageSection.REQUESTS}/certificate-{one.id}.jws", one.jws) for one in found]
+    return [
+        (f"{PackageSection.REQUESTS}/certificate-{one.id}.jws", stored.shown(kernel, one, employee_id).text)
+        for one in found
+    ]
 
 
 def _verifier(kernel: Kernel, words: Words) -> Mapping[str, bytes]:

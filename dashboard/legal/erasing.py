@@ -64,8 +64,9 @@ def show_own_erasure(request: Request[Any, Any, Any]) -> Response[Any]:
 def show_erasure(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
     with counted(request), kernel_of(request).db.transaction(_tenant(receipt)) as session:
         erasure = erasures.by_receipt(session, receipt)
-        certificate, zone = _certificate(session, erasure), _zone(session)
+        found, zone = _certificate(session, erasure), _zone(session)
         barred = not holds.told_at(session, erasure.employee_id, utc_now())
+    certificate = stored.shown(kernel_of(request), found) if found else None
     code = whose.code_of(receipt) if erasure.subject_commitment else ""
     context = {"erasure": erasure, "certificate": certificate, "download": f"/gone/{receipt}/certificate", "code": code,
                "barred": barred}
@@ -92,9 +93,9 @@ def _certificate_behind(request: Request[Any, Any, Any], receipt: str) -> Certif
         return erasures.certificate_of(session, erasure.id)
 
 
-def paper_file(kernel: Kernel, certificate: Certificate) -> Response[bytes]:
+def paper_file(kernel: Kernel, certificate: Certificate, person: UUID | None = None) -> Response[bytes]:
     """Raises `CertificateMissing` for one that was issued before there were pages, and `CertificateChanged`."""
-    paper = stored.paper(kernel, certificate)
+    paper = stored.paper(kernel, certificate, person)
     if paper is None:
         raise erasures.CertificateMissing(
             "This certificate was issued before there were pages; its signed text is there."
@@ -109,19 +110,20 @@ def show_own_certificates(request: Request[Any, Any, Any]) -> Response[str]:
     with kernel.db.transaction(caller.tenant) as session:
         person = employees.get(session, caller.id)
         mine = scheduled.of(session, kernel.keys, person)
-    return page(request, "visit/certificates.html", {"mine": mine})
+    said = {one.certificate.id: stored.shown(kernel, one.certificate, caller.id) for one in mine}
+    return page(request, "visit/certificates.html", {"mine": mine, "said": said})
 
 
 @get("/visit/certificates/{certificate_id:uuid}/jws", sync_to_thread=True, guards=EMPLOYEE)
 def download_own_certificate(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[str]:
-    """Raises `CertificateMissing` for another person's."""
-    return certificate_file(kernel_of(request), _own_certificate(request, certificate_id))
+    """Raises `CertificateMissing` for another person's, and `CertificateChanged`."""
+    return certificate_file(kernel_of(request), _own_certificate(request, certificate_id), signed_in(request).id)
 
 
 @get("/visit/certificates/{certificate_id:uuid}/pdf", sync_to_thread=True, guards=EMPLOYEE)
 def download_own_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) -> Response[bytes]:
     """Raises `CertificateMissing` for another person's, and for one that was issued before there were pages."""
-    return paper_file(kernel_of(request), _own_certificate(request, certificate_id))
+    return paper_file(kernel_of(request), _own_certificate(request, certificate_id), signed_in(request).id)
 
 
 def _own_certificate(request: Request[Any, Any, Any], certificate_id: UUID) -> Certificate:
@@ -134,9 +136,10 @@ def _own_certificate(request: Request[Any, Any, Any], certificate_id: UUID) -> C
     raise erasures.CertificateMissing("There is no such certificate.")
 
 
-def certificate_file(kernel: Kernel, certificate: Certificate) -> Response[str]:
+def certificate_file(kernel: Kernel, certificate: Certificate, person: UUID | None = None) -> Response[str]:
     """Raises `CertificateChanged` for one that was changed in the database."""
-    return saved(stored.text(kernel, certificate) + "\n", f"certificate-{str(certificate.id)[:8]}.jws", "application/jose")
+    words = stored.text(kernel, certificate, person)
+    return saved(words + "\n", f"certificate-{str(certificate.id)[:8]}.jws", "application/jose")
 
 
 def _zone(session: Session) -> str:

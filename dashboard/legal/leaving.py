@@ -77,9 +77,10 @@ def call_off(request: Request[Any, Any, Any]) -> Response[Any]:
 
 @get("/left/{receipt:str}", sync_to_thread=True, opt=PUBLIC)
 def show_left(request: Request[Any, Any, Any], receipt: FromPath[str]) -> Response[str]:
-    departure, issued = leaving_api.behind(request, receipt)
+    departure, found = leaving_api.behind(request, receipt)
+    issued = [stored.shown(kernel_of(request), one) for one in found]
     first = issued[0] if [one.stage for one in issued] == [1] else None
-    until = stored.document(kernel_of(request), first)["residuals"][0]["until"] if first else None
+    until = first.document["residuals"][0]["until"] if first and first.text else None
     context = {"departure": departure, "issued": issued, "download": f"/left/{receipt}/certificate",
                "until": datetime.fromisoformat(until) if until else None}  # fmt: skip
     return page(request, "legal/left.html", context)

@@ -17,6 +17,7 @@ from batch.visit import addresses, consents
 from compliance import holds
 from compliance.erasure import erasures
 from compliance.models import Certificate, Erasure, Trigger
+from compliance.proof import stored
 from compliance.rights import attending
 from dashboard.pages import back, page
 from dashboard.reader import chosen
@@ -68,11 +69,11 @@ def show_declined(request: Request[Any, Any, Any]) -> Response[Any]:
     with kernel.db.transaction(caller.tenant) as session:
         me = standing(session, kernel, caller.id, utc_now())
         erasure = deletion(session, me)
-        certificate = _certificate(session, erasure)
+        found = _certificate(session, erasure)
         barred = not holds.told_at(session, caller.id, utc_now())
     if me.employee.opted_out_at is None:
         return back(request, "/visit")
-    receipt = me.profile.receipt
+    receipt, certificate = me.profile.receipt, stored.shown(kernel, found) if found else None
     context = {"erasure": erasure, "certificate": certificate, "receipt": f"/gone/{receipt}" if receipt else "",
                "barred": barred}  # fmt: skip
     return show(request, "visit/declined.html", me, 0, context)
