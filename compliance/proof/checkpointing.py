@@ -25,13 +25,16 @@ def ask(kernel: Kernel, now: datetime) -> None:
 def ask_for(kernel: Kernel, tenant: UUID, now: datetime) -> None:
     with kernel.db.transaction(tenant) as session:
         last = checkpoints.newest(session)
-        if (last is None or last.signed_at <= now - EVERY) and checkpoints.is_due(session):
+        # One that is dated later than now is asked for as well, so that it is told that nothing can be signed.
+        lately = last is not None and now - EVERY < last.signed_at <= now + checkpoints.TOLERATED
+        if not lately and checkpoints.is_due(session):
             jobs.send(session, sign, key=f"checkpoint:{now:%Y%m%d%H%M}")
 
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=5, lease=timedelta(minutes=3))
 def sign(attempt: jobs.Attempt) -> None:
-    """Raises `LedgerBroken` where the log does not begin with what was signed before: that is not signed."""
+    """Raises `LedgerBroken` where the log does not begin with what was signed before, or that is dated later than now: that
+    is not signed."""
     now = utc_now()
     with attempt.finishing() as session:
         checkpoints.sign(session, signing.signer(attempt.kernel, now), now)

@@ -19,6 +19,7 @@ from compliance.proof import certificates, departures, signing, verifier
 from compliance.proof.certificates import CertificateInvalid
 from compliance.proof.paper import sealing
 from compliance.proof.whose import subject_ref
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def document(kernel: Kernel, stored: Certificate, person: UUID | None = None) ->
     signed it, or where it is the certificate of another deletion, of another company or, with a `person`, of somebody
     else."""
     try:
-        said = verifier.certificate(stored.jws, verifier.Pin(signing.published(kernel)))
+        pin, now = verifier.Pin(signing.published(kernel)), utc_now().timestamp()
+        said = verifier.certificate(stored.jws, pin, now=now)
     except verifier.Invalid:
         said = {}
     if not _is_of(kernel, said, stored, person):

@@ -21,6 +21,7 @@ import hashlib
 import json
 import re
 import sys
+import time
 import unicodedata
 import zlib
 from collections.abc import Callable
@@ -32,8 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TYPE, RECEIPT = "likeness-certificate+jws", "likeness-consent-receipt+jws"
 NAMED = {TYPE: ("request_ref", "id"), RECEIPT: ("record_id",)}
-SUBJECT = b"likeness subject v1\n"
-OPENED = "epoch.opened"
+SUBJECT, OPENED = b"likeness subject v1\n", "epoch.opened"
 
 
 class Invalid(Exception):
@@ -50,12 +50,11 @@ def canonical(value: object) -> bytes:
 
 def _check_plain(value: object) -> None:
     if isinstance(value, dict):
-        for name, below in value.items():
-            # Sorting by code points equals the standard's sorting by UTF-16 units up to U+FFFF.
-            if not isinstance(name, str) or any(ord(letter) > 0xFFFF for letter in name):
-                raise Invalid("It names a field in a way that is not used here.")
-            _check_plain(below)
-    elif isinstance(value, list):
+        # Sorting by code points equals the standard's sorting by UTF-16 units up to U+FFFF.
+        if not all(isinstance(name, str) and max(name, default="") <= "\uffff" for name in value):
+            raise Invalid("It names a field in a way that is not used here.")
+        value = list(value.values())
+    if isinstance(value, list):
         for below in value:
             _check_plain(below)
     elif isinstance(value, float) or not (value is None or isinstance(value, (str, int, bool))):
@@ -81,8 +80,7 @@ def unpadded(text: str) -> bytes:
 
 
 def thumbprint(jwk: dict[str, Any]) -> str:
-    """RFC 7638."""
-    words = canonical({name: jwk[name] for name in ("crv", "kty", "x")})
+    words = canonical({name: jwk[name] for name in ("crv", "kty", "x")})  # RFC 7638.
     return base64.urlsafe_b64encode(hashlib.sha256(words).digest()).rstrip(b"=").decode()
 
 
@@ -121,8 +119,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def tree_root(leaves: list[bytes]) -> bytes:
     level = leaves or [hashlib.sha256(b"").digest()]
     while len(level) > 1:
-        above = [node_hash(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
-        level = above + ([level[-1]] if len(level) % 2 else [])
+        pairs = (level[at : at + 2] for at in range(0, len(level), 2))
+        level = [node_hash(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
     return level[0]
 
 
@@ -174,14 +172,15 @@ def hashes(listed: Any) -> list[bytes]:
 
 NOTE = re.compile(
     r"(?P<instance>\S+)/(?P<tenant>[0-9a-f-]{36})/(?P<epoch>[1-9][0-9]*)\n(?P<size>[0-9]+)\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
-    r"time (?P<at>\S+)\nsequence (?P<sequence>[0-9]+)\n"
+    r"time (?P<at>[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}\+00:00)\nsequence (?P<sequence>[0-9]+)\n"
 )
 SIGNED = re.compile("\u2014 (?P<name>[^\\s+]+) (?P<signature>[A-Za-z0-9+/]{91}=)\n")
 IN_TEXT = re.compile(f"(?m)^{NOTE.pattern}\n{SIGNED.pattern}")
 
 
-def checkpoint(note: str, pin: Pin) -> dict[str, Any]:
-    """What a checkpoint says, once its signature holds."""
+def checkpoint(note: str, pin: Pin, now: float | None = None) -> dict[str, Any]:
+    """What a checkpoint says, once its signature holds, unless it is dated more than five minutes after now."""
+    latest = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime((time.time() if now is None else now) + 300))
     note = note.replace("\r\n", "\n").strip() + "\n"
     text, _, last = note.partition("\n\n")
     said, signed = NOTE.fullmatch(text + "\n"), SIGNED.fullmatch(last)
@@ -194,6 +193,8 @@ def checkpoint(note: str, pin: Pin) -> dict[str, Any]:
                 Ed25519PublicKey.from_public_bytes(raw).verify(blob[4:], (text + "\n").encode())
             except InvalidSignature:
                 raise Invalid("The checkpoint was changed.") from None
+            if said["at"] > latest:
+                raise Invalid(f"The checkpoint is dated {said['at']}, which is still to come.")
             numbers = {name: int(said[name]) for name in ("epoch", "size", "sequence")}
             return {**said.groupdict(), **numbers, "root": base64.b64decode(said["root"])}
     raise Invalid("The checkpoint was signed by another key than the one that you pinned.")
@@ -204,7 +205,7 @@ def kind_of(token: str) -> str:
     return RECEIPT if f'"{RECEIPT}"'.encode() in unpadded(token.strip().partition(".")[0]) else TYPE
 
 
-def certificate(token: str, pin: Pin, kind: str = TYPE) -> dict[str, Any]:
+def certificate(token: str, pin: Pin, kind: str = TYPE, now: float | None = None) -> dict[str, Any]:
     """The document of a certificate, or of a consent receipt, once its signature and its place in the log hold."""
     other = "This is no certificate." if kind == TYPE else "This is no consent receipt."
     parts = token.strip().split(".")
@@ -213,25 +214,21 @@ def certificate(token: str, pin: Pin, kind: str = TYPE) -> dict[str, Any]:
         said = json.loads(header)
         if said.get("alg") != "Ed25519" or said.get("typ") != kind:
             raise Invalid(other)
-        key = pin.key(said.get("kid"), said.get("jwk"))
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        raise Invalid(other) from None
-    try:
-        key.verify(signature, f"{parts[0]}.{parts[1]}".encode())
+        pin.key(said.get("kid"), said.get("jwk")).verify(signature, f"{parts[0]}.{parts[1]}".encode())
     except InvalidSignature:
         raise Invalid("The signature does not match these words and this key.") from None
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise Invalid(other) from None
     logged = (document := parsed(payload)).get("ledger")
     if isinstance(logged, dict) and "checkpoint" in logged:
         about = document["record_metadata"] if kind == RECEIPT else document
-        _check_logged({about.get(one) for one in NAMED[kind]}, logged, pin)
+        _check_logged({about.get(one) for one in NAMED[kind]}, logged, checkpoint(str(logged["checkpoint"]), pin, now))
     return document
 
 
-def _check_logged(about: set[Any], logged: dict[str, Any], pin: Pin) -> None:
-    point = checkpoint(str(logged["checkpoint"]), pin)
+def _check_logged(about: set[Any], logged: dict[str, Any], point: dict[str, Any]) -> None:
     entry = parsed(words := str(logged.get("entry")).encode())
-    objects = entry.get("objects")
-    if not isinstance(objects, list) or not about <= set(objects):
+    if not isinstance(objects := entry.get("objects"), list) or not about <= set(objects):
         raise Invalid("The entry of the log is about something else.")
     if (entry.get("tenant"), entry.get("epoch")) != (point["tenant"], point["epoch"]):
         raise Invalid("The entry is of another log than the checkpoint.")
@@ -295,10 +292,10 @@ def kept(data: bytes, pin: Pin) -> dict[str, Any]:
 
 def check_log(lines: list[bytes], points: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """What holds and what does not, of an exported log and of checkpoints that were kept."""
-    epochs, good, bad = _epochs(lines)
-    for point in points:
+    epochs, good, bad, latest = *_epochs(lines), ""
+    for point in sorted(points, key=lambda one: (one["epoch"], one["size"])):
         tenant, there = epochs.get(point["epoch"], ("", []))
-        size, root = point["size"], point["root"]
+        size, root, latest, before = point["size"], point["root"], max(latest, point["at"]), latest
         what = f"Checkpoint of {point['at']}, epoch {point['epoch']}, {size} entries"
         if tenant not in ("", point["tenant"]):
             bad.append(f"{what}: it is of another log.")
@@ -306,6 +303,8 @@ def check_log(lines: list[bytes], points: list[dict[str, Any]]) -> tuple[list[st
             bad.append(f"{what}: the log holds {len(there)} of them; {size - len(there)} are gone.")
         elif tree_root(there[:size]) != root:
             bad.append(f"{what}: the log was rewritten, it does not begin with what it held then.")
+        elif point["at"] < before:
+            bad.append(f"{what}: it is dated before one of a shorter log, of {before}.")
         else:
             good.append(f"{what}: the log still begins with them, unchanged.")
     return good, bad
@@ -358,6 +357,8 @@ def check_extends(old: dict[str, Any], answer: dict[str, Any], pin: Pin) -> str:
     new = checkpoint(str(answer.get("checkpoint")), pin)
     if (old["instance"], old["tenant"], old["epoch"]) != (new["instance"], new["tenant"], new["epoch"]):
         raise Invalid("The two checkpoints are of two different logs or epochs.")
+    if new["at"] < old["at"]:
+        raise Invalid(f"Its time goes backwards: {new['at']} comes after {old['at']}.")
     check_consistency(old["size"], new["size"], hashes(answer.get("consistency")), old["root"], new["root"])
     return f"The log of {new['at']} ({new['size']} entries) begins with the {old['size']} that you hold a checkpoint of."
 
@@ -380,13 +381,12 @@ def check_vectors(vectors: dict[str, Any]) -> tuple[int, list[str]]:
 
 CHECKS: dict[str, Callable[[dict[str, Any]], object]] = {
     "root": lambda v: check_consistency(
-        len(v["leaves"]), len(v["leaves"]), [], tree_root([leaf_hash(bytes.fromhex(one)) for one in v["leaves"]]),
-        bytes.fromhex(v["root"])),
+        1, 1, [], tree_root([leaf_hash(bytes.fromhex(one)) for one in v["leaves"]]), bytes.fromhex(v["root"])),
     "inclusion": lambda v: check_inclusion(
         bytes.fromhex(v["leaf"]), v["position"], v["size"], hashes(v["proof"]), bytes.fromhex(v["root"])),
     "consistency": lambda v: check_consistency(
         v["earlier"], v["later"], hashes(v["proof"]), bytes.fromhex(v["earlier_root"]), bytes.fromhex(v["later_root"])),
-    "checkpoint": lambda v: checkpoint(v["note"], Pin(v["key"])),
+    "checkpoint": lambda v: checkpoint(v["note"], Pin(v["key"]), v.get("now")),
     "certificate": lambda v: certificate(v["jws"], Pin(v["key"])),
     "receipt": lambda v: certificate(v["jws"], Pin(v["key"]), RECEIPT),
     "subject": lambda v: check_subject(certificate(v["jws"], Pin(v["key"])), v["name"], v["email"], v["code"]),

@@ -167,7 +167,7 @@ def check_ledger(request: Request[Any, Any, Any]) -> Response[str]:
     """Walks the whole chain. Raises `LedgerBroken`."""
     with desk(request, Permission.ACTS_READ) as (session, member):
         checked = ledger.verify(session)
-        checkpoints.check(session)
+        checkpoints.check(session, utc_now())
         head = ledger.head(session)
     context = {"roles": member.roles, "problem": None, "entries": [head] if head else [], "checked": checked,
                "older": False, "newest": False, "callers": words.CALLERS}  # fmt: skip

@@ -70,7 +70,7 @@ async function logged(document, about, jwk, key) {
   const said = JSON.parse(entry);
   if (!about.every((one) => said.objects.includes(one))) fail("log");
   const [text, signature] = checkpoint.split("\n\n");
-  const [origin, size, root] = text.split("\n");
+  const [origin, size, root, time] = text.split("\n");
   const [, name, blob] = /^\u2014 (\S+) (\S+)\n?$/.exec(signature) ?? fail("log");
   const bytes = Uint8Array.from(atob(blob), (letter) => letter.charCodeAt(0));
   const named = await sha256(encoder.encode(`${name}\n`), Uint8Array.of(1), unpadded(jwk.x));
@@ -78,6 +78,8 @@ async function logged(document, about, jwk, key) {
   if (origin !== `${name}/${said.tenant}/${said.epoch}`) fail("log");
   const whole = encoder.encode(`${text}\n`);
   if (!(await crypto.subtle.verify({ name: "Ed25519" }, key, bytes.slice(4), whole))) fail("log");
+  // Two clocks may differ by five minutes.
+  if (!(Date.parse(time.replace(/^time /, "")) <= Date.now() + 300_000)) fail("later");
   const found = await rootOf(await sha256(Uint8Array.of(0), encoder.encode(entry)), position, Number(size), proof.map(unhex));
   if (btoa(String.fromCharCode(...found)) !== root) fail("log");
 }

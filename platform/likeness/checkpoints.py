@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,8 @@ from likeness.ledger import LedgerBroken, LedgerEntry
 ANSWERS: dict[tuple[UUID, int, int, int], list[bytes]] = {}
 """Anybody may ask for the growth of a log, and each answer reads all of it."""
 MOST_ANSWERS = 1000
+TOLERATED = timedelta(minutes=5)
+"""By which the clocks of two machines that sign may differ."""
 MOST = 2**31 - 1
 """What the database keeps as a number of an epoch or a size."""
 
@@ -94,11 +96,19 @@ def is_due(session: Session) -> bool:
 
 
 def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
-    """A checkpoint of the log as it is now, the known one if there is one; None while the log is empty.
+    """A checkpoint of the log as it is now, the known one if there is one; None while the log is empty. It is dated no
+    earlier than the one before.
 
-    Raises `LedgerBroken` rather than sign a log that does not begin with what was signed before.
+    Raises `LedgerBroken` rather than sign a log that does not begin with what was signed before, or before the day of an
+    earlier one.
     """
     before = _signed_before(session)
+    latest = max((_moment(one) for one in before), default=now)
+    if latest > now + TOLERATED:
+        raise LedgerBroken(
+            "The last checkpoint of the log is dated {day}, which is still to come. Nothing is signed until then.",
+            day=f"{latest:%Y-%m-%d %H:%M} UTC",
+        )
     last = ledger.head(session)
     if last is None and not before:
         return None
@@ -112,11 +122,12 @@ def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
     if known is not None and known.size == size:
         return known
     root = merkle.root(leaves)
-    said = notes.CheckpointNote(signer.instance, last.tenant_id, last.epoch, size, root, now, last.sequence)
+    at = max(now, latest)  # Another process may have signed since the caller looked at the clock.
+    said = notes.CheckpointNote(signer.instance, last.tenant_id, last.epoch, size, root, at, last.sequence)
     note = notes.sign(said, signer.key)
     made = Checkpoint(
         tenant_id=last.tenant_id, epoch=last.epoch, size=size, root=root, sequence=last.sequence, note=note,
-        kid=signer.kid, signed_at=now,
+        kid=signer.kid, signed_at=at,
     )  # fmt: skip
     values = made.model_dump()
     session.execute(insert(Checkpoint).values(**values).on_conflict_do_nothing())
@@ -132,6 +143,10 @@ def _signed_before(session: Session) -> list[Checkpoint | CheckpointNote]:
     return [*(notes.read(note) for note in kept), *([known] if known is not None else [])]
 
 
+def _moment(point: Checkpoint | CheckpointNote) -> datetime:
+    return point.at if isinstance(point, CheckpointNote) else point.signed_at
+
+
 def _begins_with(epoch: int, leaves: list[bytes], point: Checkpoint | CheckpointNote) -> bool:
     """Whether the epoch that goes on holds what was signed. An earlier one ended with a restore, and the log says so."""
     held = point.epoch == epoch and point.size <= len(leaves) and merkle.root(leaves[: point.size]) == point.root
@@ -143,15 +158,17 @@ def _keeping(session: Session, note: str) -> Callable[[], None]:
     return (lambda: outside.keep_checkpoint(tenant, note)) if outside is not None else (lambda: None)
 
 
-def check(session: Session) -> None:
+def check(session: Session, now: datetime) -> None:
     """Raises `LedgerBroken` when the log does not begin with what one of its own checkpoints says, or in the epoch that
-    goes on, one of those that are kept outside the database."""
+    goes on, one of those that are kept outside the database; and when one is dated before a smaller one, or later than
+    now."""
     outside = outside_of(session)
     kept = [notes.read(note) for note in outside.checkpoints(tenant_of(session))] if outside is not None else []
     points = {(point.epoch, point.size, point.root): point.signed_at for point in of(session)}
     last = ledger.head(session)
     epoch = last.epoch if last is not None else 1
     points |= {(note.epoch, note.size, note.root): note.at for note in kept if note.epoch >= epoch}
+    _check_times([(*point[:2], signed_at) for point, signed_at in points.items()], now)
     leaves = {one: ledger.leaves(session, one) for one in {point[0] for point in points}}
     for (one, size, _), signed_at in points.items():
         if len(leaves[one]) < size:
@@ -164,6 +181,17 @@ def check(session: Session) -> None:
             raise LedgerBroken(
                 "Epoch {number} of the log does not begin with what one of its checkpoints says.", number=str(one)
             )
+
+
+def _check_times(points: list[tuple[int, int, datetime]], now: datetime) -> None:
+    before: datetime | None = None
+    for epoch, size, at in sorted(points):
+        if at > now + TOLERATED or (before is not None and at.replace(microsecond=0) < before.replace(microsecond=0)):
+            raise LedgerBroken(
+                "The checkpoint of {size} entries in epoch {number} of the log is dated {day}: before an earlier one, or"
+                " later than now.", size=size, number=str(epoch), day=f"{at:%Y-%m-%d %H:%M} UTC",
+            )  # fmt: skip
+        before = at
 
 
 def inclusion(session: Session, entry: LedgerEntry, point: Checkpoint) -> list[bytes]:

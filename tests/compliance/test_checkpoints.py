@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID
 
 import pytest
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from compliance.proof import certificates, checkpointing, signing, verifier
 from likeness import checkpoints, ledger
+from likeness.evidence import notes
 from likeness.ground.db import utc_now
+from likeness.jobs.jobs import Job
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
-from likeness.ledger import LedgerDetail
+from likeness.ledger import LedgerBroken, LedgerDetail
 from likeness.mail.mail import Mail, read
 from tests.compliance.people import erase, full_person
 from tests.factories import give_consent, make_employee, make_tenant, run_jobs
@@ -116,3 +119,65 @@ def test_keys_that_signed_before_stay_published(kernel: Kernel) -> None:
     assert kid in [one["kid"] for one in keys]
     assert all("d" not in one for one in keys)
     (kernel.settings.tombstones_path() / "signers" / f"{kid}.json").unlink()
+
+
+def test_no_checkpoint_is_dated_before_the_one_that_was_signed_meanwhile(kernel: Kernel) -> None:
+    """Two processes sign: the one that looked at the clock first may come last."""
+    tenant, now = make_tenant(kernel), utc_now()
+    for at in (now, now - timedelta(seconds=90)):
+        with kernel.db.transaction(tenant) as session:
+            ledger.record(session, "test.happened")
+        with kernel.db.transaction(tenant) as session:
+            checkpoints.sign(session, signing.signer(kernel, now), at)
+    pin = verifier.Pin(signing.published(kernel))
+    points = [verifier.checkpoint(note, pin) for note in kernel.db.outside.checkpoints(tenant)]
+    assert [one["at"] for one in points] == sorted(one["at"] for one in points)
+    with kernel.db.transaction(tenant) as session:
+        checkpoints.check(session, utc_now())
+        moments = [one.signed_at for one in checkpoints.of(session)]
+    assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("where", ["in both places", "outside the database"])
+def test_nothing_is_signed_after_a_checkpoint_that_is_dated_later_than_now(kernel: Kernel, where: str) -> None:
+    """And nobody keeps the hourly ones away by such a date without a job that is given up, which operators see."""
+    tenant, other, now = make_tenant(kernel), make_tenant(kernel), utc_now()
+    day = timedelta(days=1)
+    for company, at in ((tenant, now + day if where == "in both places" else now), (other, now)):
+        with kernel.db.transaction(company) as session:
+            checkpoints.sign(session, signing.signer(kernel, now), at)
+    if where == "outside the database":
+        with kernel.db.transaction(tenant) as session:
+            known = notes.read(kernel.db.outside.checkpoints(tenant, newest=True)[0])
+        key = signing.signer(kernel, now).key
+        (folder,) = (kernel.settings.tombstones_path() / "notes" / str(tenant)).iterdir()
+        folder.write_text(notes.sign(replace(known, at=now + day), key))
+    for company in (tenant, other):
+        with kernel.db.transaction(company) as session:
+            ledger.record(session, "test.happened")
+    with kernel.db.transaction(tenant) as session, pytest.raises(LedgerBroken):
+        checkpoints.check(session, now)
+    with kernel.db.transaction(tenant) as session, pytest.raises(LedgerBroken, match="still to come"):
+        checkpoints.sign(session, signing.signer(kernel, now), now)
+    checkpointing.ask_for(kernel, tenant, now if where == "in both places" else now + timedelta(hours=2))
+    with kernel.db.transaction(tenant) as session:
+        asked = session.exec(select(Job).where(col(Job.tenant_id) == tenant, col(Job.kind).endswith("sign"))).all()
+    assert len(asked) == 1
+    with kernel.db.transaction(other) as session:
+        checkpoints.check(session, now)
+        assert checkpoints.sign(session, signing.signer(kernel, now), now)
+
+
+def test_a_checkpoint_that_goes_backwards_is_told(kernel: Kernel) -> None:
+    tenant, now = make_tenant(kernel), utc_now()
+    for _ in range(2):
+        with kernel.db.transaction(tenant) as session:
+            ledger.record(session, "test.happened")
+        with kernel.db.transaction(tenant) as session:
+            checkpoints.sign(session, signing.signer(kernel, now), now)
+    folder = kernel.settings.tombstones_path() / "notes" / str(tenant)
+    last = max(folder.iterdir())
+    earlier = replace(notes.read(last.read_text()), at=now - timedelta(hours=1))
+    last.write_text(notes.sign(earlier, signing.signer(kernel, now).key))
+    with kernel.db.transaction(tenant) as session, pytest.raises(LedgerBroken, match="before an earlier one"):
+        checkpoints.check(session, now)

@@ -554,7 +554,7 @@ def test_the_program_does_not_sign_a_log_that_was_rewritten(site: Site) -> None:
     with pytest.raises(ledger.LedgerBroken):
         site.checkpoint(tenant)
     with site.kernel.db.transaction(tenant) as session, pytest.raises(ledger.LedgerBroken):
-        checkpoints.check(session)
+        checkpoints.check(session, utc_now())
 
 
 @pytest.mark.parametrize("how", ["without its checkpoints", "with its checkpoints", "the end", "all of it"])
@@ -586,11 +586,11 @@ def test_a_log_that_the_owner_made_anew_is_told_by_what_is_kept_beside_the_datab
             with site.kernel.db.transaction(tenant) as session:
                 ledger.record(session, "test.happened")
         with site.kernel.db.transaction(tenant) as session, pytest.raises(ledger.LedgerBroken):
-            checkpoints.check(session)
+            checkpoints.check(session, utc_now())
         with pytest.raises(ledger.LedgerBroken):
             site.checkpoint(tenant)
     with site.kernel.db.transaction(other) as session:
-        checkpoints.check(session)
+        checkpoints.check(session, utc_now())
     site.checkpoint(other)
 
 

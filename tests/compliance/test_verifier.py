@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -170,3 +171,30 @@ def test_a_note_is_signed_as_others_read_it() -> None:
     for broken in (note[:-3], "", note.replace("\n\n", "\n"), note.replace("\n3\n", "\n-3\n")):
         with pytest.raises(notes.NoteInvalid):
             notes.read(broken)
+
+
+def test_a_checkpoint_is_dated_neither_before_an_earlier_one_nor_later_than_now() -> None:
+    lines = [vectors.entry(number) for number in range(1, 12)]
+    early = kept(lines[:4])
+    backwards = kept(lines, at=vectors.AT - timedelta(hours=1))
+    for order in ([early, backwards], [backwards, early]):
+        assert ["dated before one of a shorter log" in one for one in verifier.check_log(lines, order)[1]] == [True]
+    hashed, pin = leaves(9), verifier.Pin(PUBLIC)
+    proof = [one.hex() for one in merkle.consistency(hashed, 5)]
+    old = verifier.checkpoint(notes.sign(vectors.point(hashed[:5]), vectors.KEY), pin)
+    note = notes.sign(vectors.point(hashed, at=vectors.AT - timedelta(hours=1)), vectors.KEY)
+    with pytest.raises(verifier.Invalid, match="backwards"):
+        verifier.check_extends(old, {"checkpoint": note, "consistency": proof}, pin)
+    now = vectors.AT.timestamp()
+    for later, holds in ((timedelta(minutes=4), True), (timedelta(minutes=6), False), (timedelta(days=400), False)):
+        logged = [merkle.leaf_hash(line) for line in vectors.a_log()]
+        note = notes.sign(vectors.point(logged, at=vectors.AT + later), vectors.KEY)
+        token = vectors.jws(vectors.document(ledger=vectors.document()["ledger"] | {"checkpoint": note}))
+        if holds:
+            verifier.checkpoint(note, pin, now)
+            verifier.certificate(token, pin, now=now)
+            continue
+        with pytest.raises(verifier.Invalid, match="still to come"):
+            verifier.checkpoint(note, pin, now)
+        with pytest.raises(verifier.Invalid, match="still to come"):
+            verifier.certificate(token, pin, now=now)

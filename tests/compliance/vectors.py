@@ -138,6 +138,9 @@ def _checkpoints() -> Any:
     note = notes.sign(point([merkle.leaf_hash(line) for line in a_log()]), KEY)
     yield {"what": "a checkpoint", "note": note, "key": jwk(KEY), "holds": True}
     yield {"what": "another key is pinned", "note": note, "key": jwk(STRANGER), "holds": False}
+    for what, before, holds in (("dated a minute later than now", 60, True), ("dated an hour later", 3600, False)):
+        now = int(AT.timestamp()) - before
+        yield {"what": what, "note": note, "key": jwk(KEY), "now": now, "holds": holds}
     for what, old, new in (
         ("a smaller size", "\n7\n", "\n6\n"), ("another company", "6f9a", "6f9b"), ("another epoch", "/1\n", "/2\n"),
         ("another time", "T09:30", "T09:31"), ("a line more", "sequence 7\n", "sequence 7\nnews\n"),
