@@ -8,8 +8,8 @@ ARG TORCH_INDEX=""
 # decodes photos and workbooks is confined with libseccomp, and nothing is decoded without it. The fonts write certificates
 # and packages in Arabic and Japanese.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends bash fonts-dejavu-core fonts-hosny-amiri fonts-ipaexfont-gothic gcc \
-       libc6-dev libseccomp2 wget \
+    && apt-get install -y --no-install-recommends bash ca-certificates fonts-dejavu-core fonts-hosny-amiri \
+       fonts-ipaexfont-gothic gcc libc6-dev libseccomp2 wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp likeness
 
@@ -29,6 +29,8 @@ RUN pip install --no-deps --no-build-isolation . \
 
 WORKDIR /
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Whom the program believes, migrations and Ray's pods included. PostgreSQL's library would look for a file in the home.
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PGSSLROOTCERT=/etc/ssl/certs/ca-certificates.crt
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["likeness"]

@@ -110,16 +110,17 @@ def test_up_makes_nobody_with_the_demos_base_and_loses_no_photo(home: Path) -> N
 
     accepted = "select id, employee_id from photo where state = 'accepted' order by id"
     demo = start(home)
-    wait_for(lambda: rows("select 1 from sitting having count(*) = 2"), 180)
+    # Two who are drawn, and one in a photograph.
+    wait_for(lambda: rows("select 1 from sitting having count(*) = 3"), 600)
     taken = rows(accepted)
     demo.kill()
     demo.wait()
     up = start(home, "up")
     try:
-        wait_for(lambda: rows("select 1 from sitting having bool_and(state in ('done', 'failed', 'cancelled'))"), 200)
+        wait_for(lambda: rows("select 1 from sitting having bool_and(state in ('done', 'failed', 'cancelled'))"), 600)
         assert rows(accepted) == taken
         assert len(taken) >= 2 * 6
-        assert len(rows("select 1 from sitting")) == 2
+        assert len(rows("select 1 from sitting")) == 3
         waited = rows("select failure from sitting where state = 'cancelled'")
         assert all("is not available here any more" in failure for (failure,) in waited)
         assert not rows("select 1 from tenant where recipes::text like '%portrait-small%' and base <> 'cutout'")

@@ -457,6 +457,30 @@ def test_another_key_store_is_told_to_the_program_and_not_to_ray(
     assert mounted == (program if "vault" in chosen[0] else set())
 
 
+def test_what_is_added_to_the_environment_reaches_the_migrations_too(rendered: list[dict[str, Any]]) -> None:
+    """Such as the authority that PostgreSQL's certificate is of: the migrations are the first who ask for it."""
+    added = yaml.safe_load(VALUES.read_text())["extraEnv"]
+    for name, pod in pods(rendered).items():
+        if name.startswith("acme-"):
+            assert [one for one in pod["spec"]["containers"][0]["env"] if one in added] == added, name
+
+
+def test_the_image_names_the_authorities_that_every_pod_believes() -> None:
+    """PostgreSQL's library asks for a file in the home otherwise, and Ray's pods take nothing of `extraEnv`."""
+    image = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ENV .*\bSSL_CERT_FILE=(\S+) PGSSLROOTCERT=\1$", image, re.MULTILINE)
+    assert " ca-certificates " in image
+
+
+def test_the_migrations_are_placed_as_the_others_are(cluster: Cluster) -> None:
+    taint = {"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}
+    chosen = ("migrate.nodeSelector.disk=fast", "migrate.tolerations[0].key=dedicated",
+              "migrate.tolerations[0].operator=Exists", "migrate.tolerations[0].effect=NoSchedule")  # fmt: skip
+    rendered = render(cluster, *(word for one in chosen for word in ("--set", one)))
+    pod = pods(rendered)["acme-likeness-migrate"]["spec"]
+    assert (pod["nodeSelector"], pod["tolerations"]) == ({"disk": "fast"}, [taint])
+
+
 def test_the_chart_sets_only_settings_that_exist(rendered: list[dict[str, Any]]) -> None:
     variables = {
         item["name"] for pod in pods(rendered).values() for c in pod["spec"]["containers"] for item in c["env"]
