@@ -19,6 +19,6 @@ def below() -> list[tuple[psutil.Process, str]]:
 def ended(pid: int) -> bool:
     """Also when nobody has asked yet how it ended."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

@@ -22,6 +22,7 @@ from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.web.guards import cookie_name
 from tenants.models import CUTOUT
+from tests.browser.becoming import becomes
 from tests.browser.keyboard import hand_in, reached, watched
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
@@ -120,8 +121,8 @@ def test_a_long_department_takes_no_room_from_names_and_nothing_is_to_press_befo
             looks = "getComputedStyle(document.querySelector('.bulk .acts > .button')).backgroundColor"
             quiet = page.evaluate(looks)
             rows.first.locator("input").check()
-            page.wait_for_timeout(400)
-            assert quiet == "rgba(0, 0, 0, 0)" != page.evaluate(looks)
+            assert quiet == "rgba(0, 0, 0, 0)"
+            becomes(page, f"{looks} !== '{quiet}'")
             assert complaints == []
         browser.close()
 

@@ -26,8 +26,6 @@ from tests.handed_in import make_headshots, make_person, run_sitting
 from tests.pictures import drawn
 
 # A shared machine can be slow; nothing here is about speed.
-expect.set_options(timeout=30_000)
-
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.browser,
@@ -143,7 +141,7 @@ def test_the_keyboard_reaches_the_content_and_the_theme_is_remembered(address: s
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
+    expect(page.locator("#main")).to_be_focused()
     page.get_by_role("button", name="Dark colours").click()
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from likeness.ground.db import utc_now
 from likeness.identity import Kind, start_session
 from likeness.kernel import Kernel
 from likeness.web.guards import cookie_name
+from tests.browser.becoming import becomes
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
 from tests.factories import give_consent, make_batch, make_employee, make_member, make_tenant
@@ -46,13 +46,13 @@ def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
         page.focus("#pick-site-name")
         page.keyboard.press("Enter")
         expect(page.locator("#pick_site[open] a")).to_have_count(2)
-        assert page.evaluate("document.activeElement.id") == "pick-site-name"
+        expect(page.locator("#pick-site-name")).to_be_focused()
         page.keyboard.press("Tab")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Bern40"
+        expect(page.locator("#pick_site a:focus")).to_have_text("Bern40")
         page.keyboard.press("Escape")
         expect(page.locator("#pick_site[open]")).to_have_count(0)
-        assert page.evaluate("document.activeElement.id") == "pick-site-name"
+        expect(page.locator("#pick-site-name")).to_be_focused()
         page.check(f"#t-{other.roster_id}")
         page.focus(f"#p-{one.roster_id}")
         before = page.evaluate("scrollY")
@@ -64,9 +64,9 @@ def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
         expect(page.locator(f"tr:has(#p-{one.roster_id}) .tag")).to_have_text("invited")
         # Rows are there some milliseconds before what was held of them.
         expect(page.locator(f"#t-{other.roster_id}")).to_be_checked()
-        assert page.evaluate("document.activeElement.id") == f"p-{one.roster_id}"
-        assert page.text_content("[data-ticked]") == "1 ticked"
-        assert page.evaluate("scrollY") == before
+        expect(page.locator(f"#p-{one.roster_id}")).to_be_focused()
+        expect(page.locator("[data-ticked]").first).to_have_text("1 ticked")
+        becomes(page, "scrollY", before)
         # A name opens the person beside the list; the list goes on by itself behind it, and closing leads back to its row.
         page.keyboard.press("Enter")
         expect(page.locator("#drawer h1")).to_be_focused()
@@ -83,11 +83,11 @@ def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
         expect(page.locator("#drawer")).to_be_hidden()
         # Rows are there some milliseconds before what was held of them.
         expect(page.locator(f"#t-{other.roster_id}")).to_be_checked()
-        assert page.evaluate("document.activeElement.id") == f"p-{one.roster_id}"
-        assert page.evaluate("scrollY") == before
+        expect(page.locator(f"#p-{one.roster_id}")).to_be_focused()
+        becomes(page, "scrollY", before)
         # From anywhere outside of a field, one key leads to the search.
         page.keyboard.press("Control+k")
-        assert page.evaluate("document.activeElement.id") == "find"
+        expect(page.locator("#find")).to_be_focused()
         browser.close()
 
 
@@ -101,11 +101,8 @@ STANDS = """() => {
 
 def settled(page: Page) -> None:
     """The page's own rules allow no script that waits in it."""
-    deadline = time.monotonic() + 30
     page.wait_for_timeout(50)
-    while not page.evaluate(SETTLED):
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(50)
+    becomes(page, SETTLED)
 
 
 def test_whatever_has_the_focus_in_a_live_part_has_it_after_the_part_was_fetched_again(kernel: Kernel) -> None:
@@ -141,7 +138,7 @@ def test_whatever_has_the_focus_in_a_live_part_has_it_after_the_part_was_fetched
                 before = page.evaluate(STANDS)
                 page.evaluate(PART.format("/visit/fates" if part == "strip" else path, part))
                 settled(page)
-                assert page.evaluate(STANDS) == before, f"{part}: {number}"
+                becomes(page, STANDS, before)
             page.close()
         # Two parts at once, each with its own.
         context.add_cookies([{"name": cookie_name(kernel.settings), "value": hr, "url": address}])
@@ -151,9 +148,8 @@ def test_whatever_has_the_focus_in_a_live_part_has_it_after_the_part_was_fetched
         page.focus(f"#p-{people[2].roster_id}")
         page.evaluate(PART.format("/desk/people", "rows") + ";" + PART.format("/desk/people", "chips"))
         settled(page)
-        page.wait_for_timeout(100)
-        assert page.is_checked(f"#t-{people[3].roster_id}")
-        assert page.evaluate("document.activeElement.id") == f"p-{people[2].roster_id}"
+        expect(page.locator(f"#t-{people[3].roster_id}")).to_be_checked()
+        expect(page.locator(f"#p-{people[2].roster_id}")).to_be_focused()
         browser.close()
 
 
@@ -173,7 +169,7 @@ def test_whoever_is_signed_out_meanwhile_reads_so_where_they_pressed(kernel: Ker
         page.locator("[id^=heart-]").last.click()
         expect(page.locator("#messages")).to_contain_text("Please sign in")
         expect(page.locator("#messages")).to_be_in_viewport()
-        assert page.locator("[data-pick]:checked").count() == 1
+        expect(page.locator("[data-pick]:checked")).to_have_count(1)
         # What a page fetches by itself says it too, and not anew each time.
         page.evaluate("document.getElementById('messages').replaceChildren()")
         page.evaluate(PART.format("/visit/fates", "strip"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.web import uploads
+from tests.browser.becoming import becomes
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
 from tests.handed_in import make_person
 from tests.slow_line import slow_line
-
-expect.set_options(timeout=30_000)
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -67,16 +66,8 @@ def phone(kernel: Kernel, address: str, browser: Browser, alice: Employee) -> It
 def opened(phone: BrowserContext, address: str) -> Page:
     page = phone.new_page()
     page.goto(f"{address}/visit/photos")
-    until(page, "document.querySelector('#photo-file').multiple && window.tus !== undefined")
+    becomes(page, "document.querySelector('#photo-file').multiple && window.tus !== undefined")
     return page
-
-
-def until(page: Page, so: str) -> None:
-    """Playwright's own waiting for an expression is refused by the pages' policy."""
-    deadline = time.monotonic() + 30
-    while not page.evaluate(so):
-        assert time.monotonic() < deadline, so
-        page.wait_for_timeout(50)
 
 
 def slowed(page: Page, bytes_a_second: int) -> None:
@@ -99,13 +90,12 @@ def mine(kernel: Kernel, person: Employee) -> list[Photo]:
 
 def arrived(kernel: Kernel, person: Employee) -> None:
     """The server keeps what came a moment after it notices that the line is cut."""
-    deadline = time.monotonic() + 30
-    while True:
+
+    def kept() -> bool:
         with kernel.db.transaction(person.tenant_id) as session:
-            if any(upload.received for upload in resumable.of(session, person.id, utc_now())):
-                return
-        assert time.monotonic() < deadline, "nothing of the photo was kept"
-        time.sleep(0.05)
+            return any(upload.received for upload in resumable.of(session, person.id, utc_now()))
+
+    until(kept)
 
 
 def bytes_of(kernel: Kernel, person: Employee) -> set[bytes]:
@@ -153,6 +143,8 @@ def test_a_slow_network_is_waited_for(
 ) -> None:
     """A photo that takes four times the server's patience arrives, because something of it always comes."""
     monkeypatch.setattr(uploads, "PATIENCE", 3.0)
+    # A tenth of what the line carries, so that other tests may take some of it away.
+    monkeypatch.setattr(uploads, "PROGRESS", 14_000)
     page, seen = opened(phone, address), []
     page.on("request", lambda request: seen.append(request.method) if "/uploads" in request.url else None)
     slowed(page, 48_000)
@@ -172,7 +164,7 @@ def test_after_a_closed_tab_the_photos_are_named_and_go_on(
         page = opened(phone, network.address)
         network.bytes_a_second = 300_000
         page.set_input_files("#photo-file", chosen)
-        until(page, "document.querySelector('#queue progress').value > 40")
+        becomes(page, "document.querySelector('#queue progress').value > 40")
         page.close()
         network.cut()
         network.bytes_a_second = 0
@@ -215,7 +207,7 @@ def test_files_chosen_before_the_server_has_answered_are_not_lost(
     asked: list[Route] = []
     page.route(UPLOADS, lambda route: asked.append(route) if route.request.method == "GET" else route.continue_())
     page.reload()
-    until(page, "!document.querySelector('#queue-left').hidden")
+    becomes(page, "!document.querySelector('#queue-left').hidden")
     (photo,) = files(tmp_path, "quick.jpg")
     page.set_input_files("#photo-file", [photo])
     expect(page.locator("#photos .picture")).to_have_count(1)
@@ -243,11 +235,11 @@ def test_the_servers_own_sentence_stays_until_it_is_dismissed(
 def test_a_lost_connection_is_tried_again_by_itself(
     kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
 ) -> None:
-    page, tries = opened(phone, address), []
+    page, tries, read = opened(phone, address), [], []
 
     def broken(route: Route) -> None:
         tries.append(route.request.method)
-        if len(tries) == 1:
+        if not read:
             route.abort("connectionreset")
         else:
             route.continue_()
@@ -256,7 +248,9 @@ def test_a_lost_connection_is_tried_again_by_itself(
     (photo,) = files(tmp_path, "face.jpg")
     page.set_input_files("#photo-file", [photo])
     expect(line(page, "face.jpg")).to_contain_text("connection lost, trying again")
+    read.append(True)
     expect(page.locator("#queue li")).to_have_count(0)
+    assert len(tries) > 1
     assert bytes_of(kernel, alice) == {photo.read_bytes()}
 
 

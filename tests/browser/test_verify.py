@@ -26,8 +26,6 @@ from tests.compliance.people import gone_on
 from tests.factories import make_member, run_jobs
 from tests.handed_in import make_person
 
-expect.set_options(timeout=30_000)
-
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.browser,
