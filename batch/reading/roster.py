@@ -376,7 +376,7 @@ class _Table:
         for person in everyone:
             if person.email:
                 users[email_identity(person.email).rpartition("@")[2]].append(person.row)
-        common = [domain for domain, rows in users.items() if len(rows) >= 10 and len(domain) >= 6]
+        common = tuple(domain for domain, rows in users.items() if len(rows) >= 10 and len(domain) >= 6)
         for domain, rows in users.items():
             likely = cells.lookalike(domain, common) if len(rows) <= 2 and common else ""
             for row in rows if likely.startswith("Did you mean") else ():

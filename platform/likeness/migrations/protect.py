@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from alembic import op
 
 PLATFORM = "00000000-0000-0000-0000-000000000000"
-CURRENT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
-"""Compared as uuid, not as text, which would be fifty times slower and use no index."""
+CURRENT = "(select nullif(current_setting('app.tenant_id', true), '')::uuid)"
+"""Asked once for a statement: without the `select` PostgreSQL asks again for each row that it looks up for another, an
+eighth of its time for the pages of a large company. Compared as uuid, not as text, which would be fifty times slower and
+use no index."""
 
 
 def protect(
