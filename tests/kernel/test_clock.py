@@ -99,8 +99,19 @@ def test_small_steps_are_followed_and_time_never_goes_back(times: Times) -> None
     times.database -= timedelta(seconds=15)
     clock = times.after(1)
     assert clock.doubt() == ""
-    assert clock.now() == NOW + timedelta(seconds=21)
+    assert clock.now() == NOW + timedelta(seconds=21, microseconds=1)
     assert times.after(60).now() == NOW + timedelta(seconds=67)
+
+
+def test_no_two_moments_are_one_so_that_what_is_made_later_stands_later(times: Times) -> None:
+    """Also while a clock that was ahead waits for the time: lists in the order of their making would be in any order."""
+    clock = Clock(lambda: times.host, lambda: times.steady)
+    clock.observe(times.database, took=0.9)
+    first = clock.now()
+    clock.observe(times.database, took=0.002)
+    moments = [first, *(clock.now() for _ in range(100))]
+    assert moments == sorted(set(moments))
+    assert moments[-1] - first < timedelta(milliseconds=1)
 
 
 @pytest.mark.parametrize("late", [0.0, 0.4, 0.9])

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 TOLERATED = timedelta(minutes=1)
+MOMENT = timedelta(microseconds=1)
+"""What PostgreSQL keeps apart."""
 
 
 class Clock:
@@ -49,12 +51,13 @@ class Clock:
                 self._base = (carried + off, steady)
 
     def now(self) -> datetime:
-        """Never earlier than what it said before. This machine's own time until the database was asked first."""
+        """Always later than what it said before, if only by a microsecond, so that rows stand in the order of their making.
+        This machine's own time until the database was asked first."""
         with self._lock:
             if self._base is None:
                 return self._host()
             now = self._carried(self._base, self.steady())
-            self._told = now if self._told is None else max(now, self._told)
+            self._told = now if self._told is None else max(now, self._told + MOMENT)
             return self._told
 
     def doubt(self) -> str:
