@@ -118,12 +118,22 @@ def test_a_long_department_takes_no_room_from_names_and_nothing_is_to_press_befo
             assert [row.bounding_box()["height"] < 48 for row in rows.all()] == [True] * 3  # type: ignore[index]
             assert page.locator("td.team a").first.get_attribute("title") == long
             assert page.locator(".bar > .wide").bounding_box()["height"] < 72  # type: ignore[index]
+            assert page.locator("#rows .scroll").evaluate("one => one.scrollWidth - one.clientWidth") == 0, "all is seen"
             looks = "getComputedStyle(document.querySelector('.bulk .acts > .button')).backgroundColor"
             quiet = page.evaluate(looks)
             rows.first.locator("input").check()
             assert quiet == "rgba(0, 0, 0, 0)"
             becomes(page, f"{looks} !== '{quiet}'")
             assert complaints == []
+        page, complaints = watched(browser.new_context(viewport={"width": 390, "height": 844}, locale="de"))
+        page.context.add_cookies([{"name": cookie_name(kernel.settings), "value": cookie, "url": address}])
+        page.goto(f"{address}/desk/people")
+        page.locator("#more-acts").click()
+        menu = page.locator(".bulk .menu ul").bounding_box()
+        assert menu is not None
+        assert menu["x"] >= 0, "each act of the menu can be read"
+        assert menu["x"] + menu["width"] <= 390, "each act of the menu can be read"
+        assert complaints == []
         browser.close()
 
 
