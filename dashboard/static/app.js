@@ -210,11 +210,21 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.target === messages && detail.requestConfig.triggeringEvent) messages.scrollIntoView({ block: "center" });
 });
 
-// What a lost connection interrupted is said once, and taken back with the next answer.
+// What a lost connection interrupted is said once, and taken back with the next answer. What somebody pressed is not done
+// again by itself: that is said until something that they press is answered.
 const messages = document.getElementById("messages");
+const presses = ({ detail }) => detail.requestConfig?.verb !== "get";
+const said_undone = () => messages.textContent === messages.dataset.undone;
 for (const kind of ["htmx:sendError", "htmx:timeout"]) {
-  document.addEventListener(kind, () => { messages.textContent = messages.dataset.offline; });
+  document.addEventListener(kind, (event) => {
+    if (!presses(event)) messages.textContent = said_undone() ? messages.dataset.undone : messages.dataset.offline;
+    else {
+      messages.textContent = messages.dataset.undone;
+      messages.scrollIntoView({ block: "center" });
+    }
+  });
 }
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful && messages.textContent === messages.dataset.offline) messages.textContent = "";
+  const over = messages.textContent === messages.dataset.offline || (presses(event) && said_undone());
+  if (event.detail.successful && over) messages.textContent = "";
 });

@@ -185,7 +185,9 @@ const read = (error) => {
   return answer;
 };
 
-const AGAIN = new Set([0, 408, 409, 423, 425, 429]);
+const AGAIN = new Set([0, 408, 423, 425, 429]);
+// Of what stands in the way of a photo this alone passes with another try: not that there are too many, or that they are not used.
+const PASSING = new Set(["urn:likeness:offset-moved", "urn:likeness:file-changed"]);
 
 const settle = (line, answer) => {
   if (answer.vanished) {
@@ -198,7 +200,7 @@ const settle = (line, answer) => {
   } else if (answer.status === 401) {
     ended = true;
     for (const one of lines.filter((other) => other.kind === "waiting" || other === line)) show(one, "waiting", words.ended);
-  } else if (AGAIN.has(answer.status) || answer.status >= 500) {
+  } else if (AGAIN.has(answer.status) || PASSING.has(answer.type) || answer.status >= 500) {
     if (answer.type === "urn:likeness:file-changed") Object.assign(line, { url: null, sent: 0 });
     line.tries += 1;
     line.notBefore = Date.now() + Math.max(1000 * (answer.after ?? 0), Math.min(30000, 1000 * 2 ** line.tries));

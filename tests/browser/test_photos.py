@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sy
 
 from batch.models import Employee, Photo
 from batch.photos import photos, resumable
+from compliance.desk import answering
 from likeness import identity
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -22,7 +23,7 @@ from likeness.web import uploads
 from tests.browser.becoming import becomes
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served
-from tests.handed_in import make_person
+from tests.handed_in import make_person, make_photos
 from tests.slow_line import slow_line
 from tests.waiting import until
 
@@ -252,6 +253,40 @@ def test_a_lost_connection_is_tried_again_by_itself(
     expect(page.locator("#queue li")).to_have_count(0)
     assert len(tries) > 1
     assert bytes_of(kernel, alice) == {photo.read_bytes()}
+
+
+def test_what_no_other_try_helps_is_not_tried_again(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    """Somebody had the use of their photos stopped in another tab; this page does not know of it yet."""
+    page = opened(phone, address)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        answering.stop(session, alice.id, utc_now(), caller=f"employee:{alice.id}")
+    page.set_input_files("#photo-file", files(tmp_path, "late.jpg"))
+    expect(line(page, "late.jpg")).to_contain_text("You asked that nothing be done with your data.")
+    expect(line(page, "late.jpg")).not_to_contain_text("tried again")
+
+
+def test_what_was_pressed_without_a_connection_is_not_said_to_go_on_by_itself(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee
+) -> None:
+    make_photos(kernel, alice, 2)
+    page = opened(phone, address)
+    phone.set_offline(True)
+    page.locator(".picture").last.get_by_role("button", name="Remove").click()
+    said = page.locator("#messages")
+    expect(said).to_contain_text("What you pressed may not have been done")
+    expect(said).to_be_in_viewport()
+    page.evaluate("htmx.trigger(document.body, 'photos-changed')")
+    expect(said).to_contain_text("What you pressed may not have been done")
+    phone.set_offline(False)
+    expect(page.locator("#photos .picture")).to_have_count(2)
+    page.locator(".picture").last.get_by_role("button", name="Remove").click()
+    expect(page.locator("#photos .picture")).to_have_count(1)
+    expect(said).to_be_empty()
+    phone.set_offline(True)
+    page.evaluate("htmx.trigger(document.body, 'photos-changed')")
+    expect(said).to_contain_text("goes on by itself")
 
 
 def test_the_next_person_at_this_browser_finds_no_names(

@@ -168,3 +168,33 @@ def test_a_retake_that_failed_is_told_beside_the_headshots_that_stay(client: Tes
     page = get(client, "/visit/headshots")
     assert "None of the headshots looked enough like you." in page
     assert 'href="/visit/making"' in page
+
+
+def test_whoever_had_the_use_of_their_photos_stopped_reads_so_and_finds_where_it_is_lifted(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    person, stranger = make_person(kernel), make_person(kernel)
+    make_photos(kernel, person)
+    sign_in_employee(client, kernel, person)
+    client.post("/visit/requests", data={"kind": "restriction"})
+    page = get(client, "/visit/photos")
+    for offered in ('action="/visit/sitting"', 'action="/visit/photos"', "photos.js"):
+        assert offered not in page
+    for path in ("/visit/photos", "/visit/face", "/visit/delete"):
+        page = get(client, path)
+        assert "Your photos are not used at the moment" in page
+        assert 'href="/visit/requests"' in page
+    assert get(client, "/visit/requests").count("Your photos are not used at the moment") == 1
+    refused = client.post("/visit/sitting")
+    assert refused.status_code == 409
+    assert '<a class="button" href="/visit/requests">' in refused.text
+    client.post("/visit/processing/resume")
+    assert 'action="/visit/sitting"' in get(client, "/visit/photos")
+    sign_in_employee(client, kernel, stranger)
+    assert "Your photos are not used" not in get(client, "/visit/face")
+
+
+def test_who_is_signed_out_reads_it_once_and_how_to_come_in(client: TestClient[Any]) -> None:
+    page = get(client, "/visit/photos", 401)
+    assert page.count("Please sign in") == 2, "in the title and above the page"
+    assert "its page sends a fresh one" in page

@@ -89,6 +89,11 @@ class Me:
         return any(fate.kind == MODEL and fate.due for fate in self.fates)
 
     @property
+    def stopped(self) -> bool:
+        """They asked that their photos are not used for now."""
+        return self.employee.restricted_at is not None and self.employee.opted_out_at is None and not self.deleting
+
+    @property
     def active(self) -> bool:
         return self.sitting is not None and self.sitting.state in ACTIVE
 

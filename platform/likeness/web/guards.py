@@ -41,6 +41,7 @@ TITLES = {
     500: N_("Something went wrong on our side"),
 }
 """What is said above a sentence about an error of the framework's, by status."""
+SIGNED_OUT = N_("You are not signed in, or your sign-in has ended.")
 RETRY_AFTER = {429: "60", 503: "5"}
 """Seconds after which a program that was refused may try again."""
 BY_ITSELF = "likeness-by-itself"
@@ -131,7 +132,7 @@ def signed_in(request: Request[Any, Any, Any]) -> Caller:
     """Raises `Unauthorized` without a session."""
     caller = caller_or_none(request)
     if caller is None:
-        raise Unauthorized("Please sign in.")
+        raise Unauthorized(SIGNED_OUT)
     return caller
 
 
@@ -144,7 +145,7 @@ class only:
     def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         caller = caller_or_none(connection)
         if caller is None:
-            raise Unauthorized("Please sign in.")
+            raise Unauthorized(SIGNED_OUT)
         # A program works in a member's place, on the API alone: a page is for somebody who reads it.
         in_place = caller.kind == Kind.MACHINE and Kind.MEMBER in self.kinds and connection.url.path.startswith("/api/")
         part = caller if in_place else caller.as_kind(*self.kinds)
@@ -178,7 +179,7 @@ def fresh(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     """A Litestar guard behind `only`, for what cannot be taken back. Raises `FreshSignInNeeded`."""
     caller = caller_or_none(connection)
     if caller is None:
-        raise Unauthorized("Please sign in.")
+        raise Unauthorized(SIGNED_OUT)
     if caller.kind == Kind.MACHINE:
         raise FreshSignInNeeded("No key opens this: it is asked of a person who signed in within the last five minutes.")
     caller.check_fresh(utc_now())
