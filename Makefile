@@ -96,8 +96,9 @@ test-keycloak: $(DEV) debian-packages ## Sign in through a real Keycloak, with a
 	@$(BIN)/pytest -m keycloak tests/keycloak $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(DEV) ## Call every operation of the API with made-up data as everybody there is: EXAMPLES=100
+fuzz: $(DEV) ## Call every operation of the API with made-up data as everybody there is, and look for new examples: EXAMPLES=100
 	@LIKENESS_FUZZ="$(or $(EXAMPLES),100)" $(BIN)/pytest -q -rP tests/web/test_fuzz.py $(ARGS)
+	@LIKENESS_FUZZ="$(or $(EXAMPLES),100)" $(BIN)/pytest -q -m hypothesis tests/batch tests/kernel
 
 .PHONY: sbom
 sbom: $(RUNTIME) $(TOOLS)/.done ## List the packages installed here with their licences (CycloneDX): OUT=sbom.json

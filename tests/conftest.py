@@ -31,10 +31,12 @@ from likeness.migrations import migrate
 from likeness.run.app import create_app
 from likeness.run.postgres import EmbeddedPostgres
 
-# How long an example takes says how busy the machine is.
+# How long an example takes says how busy the machine is. The same examples each time, because one that is found by chance
+# would refuse a change that has nothing to do with it: `make fuzz` looks for others.
 hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="LIKENESS_FUZZ" not in os.environ,
+)  # fmt: skip
 hypothesis.settings.load_profile("unhurried")
 
 TESTS = Path(__file__).parent

@@ -96,7 +96,7 @@ def test_dropping_and_looking_write_nothing_of_anybody(kernel: Kernel) -> None:
     assert [problem.row for problem in reading.errors] == [3]
     assert count(kernel, tenant) == 0
     raw = kernel.objects.list(f"tenants/{tenant}/workbooks")[0]
-    assert b"PK" not in kernel.objects.raw(raw.path)[:64]
+    assert b"PK\x03\x04" not in kernel.objects.raw(raw.path)
 
 
 def test_five_hundred_people_within_the_time_promised(kernel: Kernel) -> None:

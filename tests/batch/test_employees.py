@@ -15,7 +15,7 @@ def test_a_person_is_sealed_and_found_in_any_spelling(kernel: Kernel) -> None:
     tenant, other = make_tenant(kernel), make_tenant(kernel)
     with kernel.db.transaction(tenant) as session:
         zoe = make_employee(session, kernel, full_name="Zoë van B", email="Zoe@Bücher.example")
-        assert b"Zo" not in zoe.profile
+        assert b"van B" not in zoe.profile
         assert employees.profile(kernel.keys, employees.get(session, zoe.id)).full_name == "Zoë van B"
         for spelling in ("zoe@bücher.example", "ZOE@xn--bcher-kva.example"):
             found = employees.find(session, kernel.keys, spelling)

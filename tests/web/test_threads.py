@@ -21,6 +21,7 @@ from likeness.web import threads
 from likeness.web.threads import PAGES, PHOTOS, PICTURES, PROBES, READINGS, Place, Room, TooMuchWaiting
 from tenants.models import Role
 from tests.factories import make_tenant, sign_in_member
+from tests.waiting import PATIENCE, until
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def held() -> Iterator[Callable[[], None]]:
     """A call that lasts until the test lets go."""
     go = threading.Event()
     try:
-        yield lambda: go.wait(30) and None
+        yield lambda: go.wait(2 * PATIENCE) and None
     finally:
         go.set()
 
@@ -42,11 +43,11 @@ def test_a_company_that_fills_its_share_leaves_threads_to_the_others(room: Room)
     rush, other = uuid4(), uuid4()
     with held() as long:
         futures = [begin(room, rush, long) for _ in range(min(16, room.waiting_of_a_company))]
-        assert begin(room, other, lambda: "at once").result(5) == "at once"
-        assert sum(future.running() for future in futures) == room.of_a_company
-        assert begin(PROBES, None, lambda: "alive").result(5) == "alive"
+        assert begin(room, other, lambda: "at once").result(PATIENCE) == "at once"
+        until(lambda: sum(future.running() for future in futures) == room.of_a_company)
+        assert begin(PROBES, None, lambda: "alive").result(PATIENCE) == "alive"
     for future in futures:
-        future.result(10)
+        future.result(PATIENCE)
 
 
 def test_a_picture_of_somebody_is_made_where_no_page_waits() -> None:
@@ -65,7 +66,7 @@ def test_turns_go_round_the_companies_however_much_each_brought() -> None:
         many = [begin(READINGS, companies[0], lambda: order.append(0)) for _ in range(6)]
         few = [begin(READINGS, companies[n], lambda n=n: order.append(n)) for n in (1, 2)]  # type: ignore[misc]
     for future in first + many + few:
-        future.result(10)
+        future.result(PATIENCE)
     assert set(order[:4]) == {0, 1, 2}, order
 
 
@@ -81,22 +82,22 @@ def test_who_waits_behind_too_much_of_their_own_is_told_and_others_are_not() -> 
             futures.append(begin(READINGS, rush, long, uuid4()))
         with pytest.raises(TooMuchWaiting):
             begin(READINGS, rush, long, uuid4())
-        assert begin(READINGS, other, lambda: 1).result(5) == 1
+        assert begin(READINGS, other, lambda: 1).result(PATIENCE) == 1
     for future in futures:
-        future.result(10)
-    assert begin(READINGS, rush, lambda: 2, person).result(5) == 2
+        future.result(PATIENCE)
+    assert begin(READINGS, rush, lambda: 2, person).result(PATIENCE) == 2
 
 
 def test_what_fails_or_is_given_up_frees_its_turn() -> None:
     company = uuid4()
     with pytest.raises(ZeroDivisionError):
-        begin(READINGS, company, lambda: 1 / 0).result(5)
+        begin(READINGS, company, lambda: 1 / 0).result(PATIENCE)
     with held() as long:
         first = begin(READINGS, company, long)
         second = begin(READINGS, company, lambda: "never")
         assert second.cancel()
-    first.result(5)
-    assert begin(READINGS, company, lambda: "next").result(5) == "next"
+    first.result(PATIENCE)
+    assert begin(READINGS, company, lambda: "next").result(PATIENCE) == "next"
 
 
 def test_a_call_in_a_room_of_its_own_keeps_the_turn_of_its_request() -> None:
