@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from litestar.testing import TestClient
 from sqlalchemy import event
+from sqlmodel import col, select
 
-from batch.models import Sitting, SittingState
+from batch.models import Employee, Sitting, SittingState
 from batch.visit import invitations
+from compliance.desk import deleting
+from compliance.models import Erasure, Trigger
 from likeness.ground.db import BEGIN, utc_now
 from likeness.kernel import Kernel
+from likeness.keys.keys import KeyClass, KeyRef
+from likeness.store.objects import person_path
 from tests.factories import make_batch, make_employee, make_tenant, sign_in_member
 
 PARTS = {
@@ -124,3 +129,32 @@ def test_the_stages_of_a_batch_are_counted_once_for_its_page(client: TestClient[
         assert sum("percentile_cont" in statement for statement, _ in said) == 1
         assert sum(") placed" in statement or "from placed" in statement for statement, _ in said) == 1
     assert "Person 5" in got(client, kernel, f"/desk/batches/{batch}", "live")[0], "who needs help stands on the page"
+
+
+@pytest.mark.parametrize("few", [deleting.FEW, 2])
+def test_a_batch_is_counted_for_its_deletion_with_as_many_statements_as_one_of_one_person(
+    client: TestClient[Any], kernel: Kernel, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """`few` people are looked for one by one in the store, more of them with all that the company has."""
+    monkeypatch.setattr(deleting, "FEW", few)
+    tenant, batch = company(kernel)
+    stranger, _ = company(kernel)
+    with kernel.db.transaction(tenant) as session:
+        other = make_employee(session, kernel, full_name="Of another batch")
+        here = session.exec(select(Employee).where(col(Employee.batch_id) == batch).order_by(col(Employee.row))).all()
+        first, withdrawn, deleted, *_ = here
+        for person, trigger in ((withdrawn, Trigger.WITHDRAWAL), (deleted, Trigger.EMPLOYER)):
+            session.add(Erasure(tenant_id=tenant, employee_id=person.id, trigger=trigger, requested_by="test"))
+    with kernel.db.transaction(stranger) as session:
+        foreign = make_employee(session, kernel)
+    for person in (first, withdrawn, deleted, other, foreign):
+        for cls, count in ((KeyClass.SOURCE, 3), (KeyClass.HEADSHOT, 2)):
+            key = kernel.keys.open_or_create(KeyRef(person.tenant_id, person.id, cls))
+            for _ in range(count):
+                kernel.objects.put(person_path(person.tenant_id, person.id, cls, uuid4()), b"x", key)
+    sign_in_member(client, kernel, tenant)
+    page, said = got(client, kernel, f"/desk/batches/{batch}/delete")
+    assert 'name="people" value="11"' in page
+    assert 'name="objects" value="5"' in page
+    _, of_one = got(client, kernel, f"/desk/batches/{other.batch_id}/delete")
+    assert len(said) == len(of_one)
