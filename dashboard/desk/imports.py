@@ -80,6 +80,10 @@ class DateUnreadable(Unprocessable):
     title = "This day cannot be read"
 
 
+class ChosenTwice(WorkbookRefused):
+    title = "Two columns for one thing"
+
+
 @post("/desk/batches", guards=DESK, request_max_body_size=WITH_FILE)
 async def drop(request: Request[Any, Any, Any]) -> Response[Any]:
     """Keeps the file and shows what it says; nobody is written down yet."""
@@ -156,12 +160,13 @@ def _preview_page(
     request: Request[Any, Any, Any], batch_id: UUID, asked: Mapping[str, str], problem: LikenessError | None = None
 ) -> Response[str]:
     """What the import would do; while a column is in question, the page asks which one is what."""
-    kernel = kernel_of(request)
+    kernel, chosen = kernel_of(request), dict[str, str]()
     try:
         read = _read(request, batch_id, _how(asked))
     except WorkbookRefused as refused:
-        # What was chosen cannot be read so: the choice is made anew, with the sentence that says why.
-        problem, asked = refused, {}
+        # What was chosen cannot be read so: the choice stands where it was made, with the sentence that says why.
+        chosen = {name: value for name, value in asked.items() if LETTER.fullmatch(name)}
+        problem, asked = refused, {"step": "columns"}
         read = _read(request, batch_id, ReadingChoices())
     with desk(request, Permission.PEOPLE_IMPORT) as (session, member):
         batch = batches.get(session, batch_id)
@@ -199,6 +204,7 @@ def _preview_page(
         "problem": problem,
         "doubted": {label for question in reading.questions if question.suggested for label in question.columns},
         "choices": CHOICES,
+        "chosen": chosen,
         "encodings": ENCODINGS,
         "asked": [(name, value) for name, value in asked.items() if name in HOW or LETTER.fullmatch(name)],
     }
@@ -222,7 +228,7 @@ def _how(asked: Mapping[str, str]) -> ReadingChoices:
     letters = {name: value for name, value in asked.items() if LETTER.fullmatch(name)}
     chosen = {value: f"column {name}" for name, value in letters.items() if value in CHOICES}
     if len(chosen) < sum(value in CHOICES for value in letters.values()):
-        raise WorkbookRefused("Two columns were chosen for the same thing. Choose one of them.")
+        raise ChosenTwice("Two columns were chosen for the same thing. Choose one of them.")
     return ReadingChoices(
         sheet=asked.get("sheet") or None,
         header_row=whole_number(asked.get("header_row", ""), LAST_ROW) or None,

@@ -125,6 +125,16 @@ def test_two_columns_that_could_be_meant_are_asked_about(kernel: Kernel, client:
     assert page.count("please check") == 2
 
 
+def test_a_choice_that_cannot_be_stands_where_it_was_made(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
+    path = dropped(client, workbook.export(HEADINGS, [EVA]))
+    answered = page_at(client, f"{path}?A=email&B=full_name&C=email&D=-", 422)
+    assert "Two columns for one thing" in answered
+    assert "Which column is what?" in words(answered)
+    chosen = dict(re.findall(r'name="([A-D])">.*?<option value="([^"]+)" selected', answered, re.DOTALL))
+    assert {"A": "email", "B": "full_name", "C": "email"}.items() <= chosen.items()
+    assert "This is what will change" in page_at(client, f"{path}?A=employee_key&B=full_name&C=email&D=-")
+
+
 def test_the_preview_says_what_will_change_and_undo_says_what_it_did(
     kernel: Kernel, client: TestClient[Any], tenant: UUID
 ) -> None:
