@@ -101,7 +101,8 @@ def notes(
     employee_id: UUID | None = None,
     employee_ids: Collection[UUID] | None = None,
 ) -> dict[UUID, MailNote]:
-    """By person, for those of whom there is something to say. Mails to people who opted out are nobody's business."""
+    """By person, for those of whom there is something to say. Mails to people who opted out are nobody's business, and so
+    are later ones to those who opened their page and have not agreed."""
     wanted = list(employee_ids) if employee_ids is not None else [employee_id] if employee_id is not None else None
     whom = {"tenant": tenant_of(session), "batch": batch_id, "people": wanted} | departments.values(session)
     found: dict[UUID, MailNote] = {}
@@ -135,6 +136,10 @@ def _note(row: Any) -> MailNote | None:
     return None
 
 
+# To who said no nothing is written at HR's wish, and nothing fails. So of whoever opened their page and has not agreed no
+# later mail is told either, or a mail server that is away would tell them apart.
+AGREED = """exists (select from consent c
+        where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)"""
 # Whoever opened the link has got the mail, whatever the mail server said of it.
 NEWEST = f"""
     select true as asks, newest.* from (
@@ -148,7 +153,7 @@ NEWEST = f"""
       and (cast(:batch as uuid) is null or e.batch_id = :batch)
       and (cast(:people as uuid[]) is null or l.employee_id = any(cast(:people as uuid[])))
       and {departments.BOUND}
-      and (i.opened_at is null or i.opened_at < m.created_at) and l.used_at is null
+      and (i.opened_at is null or (i.opened_at < m.created_at and {AGREED})) and l.used_at is null
     order by l.employee_id, l.created_at desc
     ) newest where sent_at is null
 """  # noqa: S608 - a constant
@@ -163,6 +168,8 @@ OTHERS = f"""
         where m.tenant_id = :tenant and e.opted_out_at is null
           and (cast(:batch as uuid) is null or e.batch_id = :batch)
           and (cast(:people as uuid[]) is null or e.id = any(cast(:people as uuid[]))) and {departments.BOUND}
+          and ({AGREED} or not exists (select from invitation i
+              where i.tenant_id = e.tenant_id and i.employee_id = e.id and i.opened_at is not null))
           and not exists (select from link l where l.tenant_id = m.tenant_id and l.mail_id = m.id)
           and m.template not in ('address-corrected', 'address-agreed') -- They go to an address that the list gave up.
         order by m.owner_id, m.created_at desc

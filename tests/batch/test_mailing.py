@@ -14,14 +14,14 @@ from litestar.testing import TestClient
 from sqlalchemy import text
 
 from batch.models import Employee
-from batch.visit import invitations, mailing
+from batch.visit import consents, invitations, mailing
 from likeness.ground.db import utc_now
 from likeness.ground.lanes import Lanes
 from likeness.kernel import Kernel
 from likeness.mail import mail
 from likeness.mail.bounces import Bounce
 from likeness.mail.smtp import MailOutcome
-from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_member
+from tests.factories import give_consent, make_batch, make_employee, make_tenant, run_jobs, sign_in_member
 from tests.kernel.scripted import SILENT, Scripted, scripted
 
 
@@ -155,3 +155,42 @@ def test_nothing_is_said_of_who_opted_out_or_has_opened_the_link(
         line, page = shown(client, kernel, person)
         assert line["mail"] is None
         assert "Nobody knows" not in page
+
+
+@pytest.mark.parametrize("script", [{"mail": "421 4.3.2 bye"}, {"rcpt": "550 5.1.1 unknown"}, {"text": SILENT}])
+def test_a_mail_server_that_is_away_does_not_tell_who_said_no(
+    client: TestClient[Any], kernel: Kernel, alice: UUID, bob: UUID, script: dict[str, str]
+) -> None:
+    """To who said no nothing is sent, so nothing can fail; nobody else who opened their page and has not agreed has a
+    failure of later mails told of them either. Of who agreed it is told: that they did is no secret."""
+    with scripted() as server:
+        waits, declined, agreed = (invite(kernel, alice, server) for _ in range(3))
+        other = invite(kernel, bob, server)
+    for person in (waits, declined, agreed):
+        with kernel.db.transaction(alice) as session:
+            session.execute(
+                text("update invitation set opened_at = created_at + interval '1 ms' where employee_id = :id"),
+                {"id": person.id},
+            )
+            session.execute(text("update link set used_at = now() where employee_id = :id"), {"id": person.id})
+            session.execute(text("update link set created_at = created_at - interval '3 minutes'"))
+            session.execute(text("update invitation set delivered_at = delivered_at - interval '3 minutes'"))
+    with kernel.db.transaction(alice) as session:
+        consents.decline(session, declined.id, utc_now())
+        give_consent(session, kernel, agreed)
+    run_jobs(kernel, tenant=alice)
+    with scripted(**script) as server:
+        sending = replace(
+            kernel, settings=kernel.settings.model_copy(update={"smtp_url": server.url, "smtp_timeout": 0.4}), lanes=Lanes()
+        )
+        for person in (waits, declined, agreed):
+            sign_in_member(client, kernel, alice)
+            assert client.post(f"/api/v1/employees/{person.roster_id}/resend").status_code == 204
+        run_jobs(sending, tenant=alice)
+    mailing.note_deliveries(kernel, utc_now())
+    lines = {person.id: shown(client, kernel, person)[0] for person in (waits, declined, agreed, other)}
+    told = {str({**lines[person.id], "id": "", "email": "", "row": 0, "since": ""}) for person in (waits, declined)}
+    assert len(told) == 1, told
+    assert lines[waits.id]["stage"] == "opened"
+    assert lines[agreed.id]["mail"] is not None
+    assert lines[other.id]["mail"] is None
