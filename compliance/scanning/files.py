@@ -25,6 +25,7 @@ from compliance.proof.scan import StoreAnswer
 from compliance.scanning import tables
 from compliance.scanning.traces import Traces, blocks
 from likeness.ground.files import is_part
+from likeness.ground.settings import Settings
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.store.objects import CLASS, ID
@@ -203,14 +204,19 @@ def home(kernel: Kernel) -> list[StoreAnswer]:
 
 
 def _home(kernel: Kernel) -> Iterator[StoreAnswer]:
-    found, settings = Occurrences(), kernel.settings
-    beside = [*_beside(settings.home)] if settings.embedded and settings.home.is_dir() else []
-    for path in (*beside, *_no_keys(settings.keys_path())):
+    found = Occurrences()
+    for path in strangers(kernel.settings):
         found.add(path)
-    if not settings.embedded and not found.count:
+    if not kernel.settings.embedded and not found.count:
         yield StoreAnswer(stores.HOME.name, "clean", note="the folder of keys; this profile has no other folder of its own")
         return
     yield found.answer(stores.HOME.name)
+
+
+def strangers(settings: Settings) -> list[Path]:
+    """What nobody's certificate passes by, because it is not of Likeness's making."""
+    beside = _beside(settings.home) if settings.embedded and settings.home.is_dir() else ()
+    return sorted([*beside, *_no_keys(settings.keys_path())])
 
 
 def _beside(home: Path) -> Iterator[Path]:

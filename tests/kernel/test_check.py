@@ -48,6 +48,19 @@ def test_a_database_whose_keys_are_away_is_told_before_a_start(tmp_path: Path) -
     assert told() == []
 
 
+def test_what_lies_in_the_home_and_would_hold_up_every_certificate_is_told(tmp_path: Path) -> None:
+    """Such as what a user's own home holds: the re-scan cannot know that it is of nobody."""
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "likeness.log").touch()
+    for name in (".cache", "keys"):
+        (tmp_path / name).mkdir(mode=0o700)
+        (tmp_path / name / "face.jpg").touch()
+    told = [sentence for sentence in problems(Settings(home=tmp_path, recipe="cutout")) if "certificate" in sentence]
+    assert [str(tmp_path / name) in sentence for name, sentence in zip((".cache", "keys/face.jpg"), told, strict=True)] == [
+        True, True
+    ]  # fmt: skip
+
+
 def test_what_cuts_people_out_is_tried(tmp_path: Path) -> None:
     assert not [sentence for sentence in problems(Settings(home=tmp_path)) if "Cutting people out" in sentence]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache, partial
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from batch.marks import credential
 from compliance.proof import signing
+from compliance.scanning import files
 from gpu_cluster.bases.recipe import PHOTOGRAPHS, recipes
 from likeness.evidence.outside import Outside
 from likeness.ground import tls
@@ -58,6 +60,11 @@ def problems(settings: Settings) -> Iterator[str]:
     yield from changed(settings)
     yield from _shape(settings)
     yield from _keys(settings)
+    strangers: list[Path] = []
+    with suppress(OSError):  # What cannot be looked into is told beside this.
+        strangers = files.strangers(settings)
+    for path in strangers:
+        yield f"{path} is nothing that Likeness makes, and while it is there no certificate is issued. Move it elsewhere."
     yield from _marks(settings)
     if settings.counter_url:
         yield from _told("The counter", lambda: _counter(settings), "Check LIKENESS_COUNTER_URL and its credentials.")
