@@ -298,17 +298,19 @@ def finish(attempt: jobs.Attempt, departure_id: str) -> None:
         with attempt.finishing():
             return
     departed.wipe(kernel, departure.tenant_id, now)
+    deleted_at = utc_now()  # A backup that was made meanwhile may hold the company's key.
     scanned = departed.scan(kernel, departure.tenant_id)
     if scanned.problems():
         log.warning("a departure was not clean", extra={"departure": departure_id})
         with attempt.finishing() as session:
             ledger.record(session, "departure.incident", objects=[departure.id])
         return
+    now = utc_now()
     with attempt.transaction() as session:
         ledger.record(session, certifying.PREPARED, objects=[departure.id, certificate_id])
     with attempt.transaction() as session:
         placed = certifying.logged(session, kernel, certificate_id, now)
-        case = _case(session, kernel, departure, certificate_id, placed, now)
+        case = _case(session, kernel, departure, certificate_id, placed, deleted_at, now)
     made = certifying.made(
         kernel, departure.tenant_id, departures.build(case, PassedScan(scanned)), departure.language, now
     )
@@ -333,6 +335,7 @@ def _case(
     departure: Departure,
     certificate_id: UUID,
     placed: dict[str, Any],
+    deleted_at: datetime,
     now: datetime,
 ) -> DepartureCase:
     """What the certificate says. Nothing in it names a person."""
@@ -345,7 +348,7 @@ def _case(
         id=str(certificate_id),
         request_ref=str(departure.id),
         issued_at=now,
-        deleted_at=now,
+        deleted_at=deleted_at,
         asked_at=departure.asked_at,
         returned_at=departure.returned_at,
         controller=tenants.get(session).name,
@@ -390,7 +393,7 @@ def begin_second_of_companies(kernel: Kernel, now: datetime) -> None:
 @jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=5))
 def second_of_company(attempt: jobs.Attempt, departure_id: str) -> None:
     """Looks once more, and certifies that nothing is left; while anything is, it waits for the next day's try."""
-    kernel, now, certificate_id = attempt.kernel, utc_now(), uuid4()
+    kernel, certificate_id = attempt.kernel, uuid4()
     with attempt.transaction() as session:
         departure = open_of(session)
         issued = certificates_of(session, departure) if departure is not None else []
@@ -402,7 +405,7 @@ def second_of_company(attempt: jobs.Attempt, departure_id: str) -> None:
         log.warning("a company's second certificate is not possible yet", extra={"departure": departure_id})
         with attempt.finishing():
             return
-    before = stored.document(kernel, issued[0])
+    before, now = stored.document(kernel, issued[0]), utc_now()
     with attempt.transaction() as session:
         ledger.record(session, certifying.PREPARED, objects=[departure.id, certificate_id])
     with attempt.transaction() as session:

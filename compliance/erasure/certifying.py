@@ -184,12 +184,12 @@ def begin_second(kernel: Kernel, now: datetime) -> None:
     for tenant in (*tenants.all_ids(kernel, left=True), PLATFORM):
         with kernel.db.transaction(tenant) as session:
             today = f":second:{now:%Y%m%d}"
-            for erasure_id in _ripe(session, now, days, today):
-                if stored.has_run_out(kernel, certificates_of(session, erasure_id), now):
+            for erasure_id, deleted_at in _ripe(session, now, days, today):
+                if stored.has_run_out(kernel, certificates_of(session, erasure_id), now, deleted_at):
                     jobs.send(session, second, str(erasure_id), key=f"{erasure_id}{today}")
 
 
-def _ripe(session: Session, now: datetime, days: int, today: str) -> list[UUID]:
+def _ripe(session: Session, now: datetime, days: int, today: str) -> list[tuple[UUID, datetime | None]]:
     """Those that were not tried today: old ones of whom something is still there leave the newer ones their turn. What the
     rows say only narrows whom to ask about: the day itself is that of the signed text.
 
@@ -205,7 +205,7 @@ def _ripe(session: Session, now: datetime, days: int, today: str) -> list[UUID]:
     done = select(Certificate.erasure_id).where(*of_people, col(Certificate.stage) == 2)
     return list(
         session.exec(
-            select(Erasure.id)
+            select(Erasure.id, Erasure.deleted_at)
             .where(
                 col(Erasure.tenant_id) == tenant_of(session),
                 col(Erasure.state) == ErasureState.CERTIFIED,
@@ -223,19 +223,19 @@ def _ripe(session: Session, now: datetime, days: int, today: str) -> list[UUID]:
 @jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=3))
 def second(attempt: jobs.Attempt, erasure_id: str) -> None:
     """Looks once more, and certifies that nothing is left; while anything is, it waits for the next day's try."""
-    kernel, now, certificate_id = attempt.kernel, utc_now(), uuid4()
+    kernel, certificate_id = attempt.kernel, uuid4()
     with attempt.transaction() as session:
         erasure = session.exec(
             select(Erasure).where(col(Erasure.tenant_id) == tenant_of(session), col(Erasure.id) == UUID(erasure_id))
         ).one()
         issued = certificates_of(session, erasure.id)
-        left, told = cases.residuals(session, kernel, erasure, now), cases.told(session, erasure)
+        left, told = cases.residuals(session, kernel, erasure, utc_now()), cases.told(session, erasure)
     scan = rescan.scan(kernel, rescan.subject_of(erasure))
     if left or not issued or issued[-1].stage == 2 or scan.problems():
         log.info("a second certificate is not possible yet", extra={"erasure": erasure_id, "count": len(left)})
         with attempt.finishing():
             return
-    before = stored.document(kernel, issued[-1])
+    before, now = certificates.deleted_again(stored.document(kernel, issued[-1]), erasure.deleted_at), utc_now()
     with attempt.transaction() as session:
         ledger.record(session, PREPARED, objects=[erasure.id, certificate_id])
     with attempt.transaction() as session:

@@ -364,11 +364,11 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
         mine = _locked(session, erasure.id)
         assert mine is not None
         if mine.state == ErasureState.DELETING:
-            # Of the pass that left nothing: a backup made before it may hold what this one destroyed.
-            mine.state, mine.deleted_at = ErasureState.VERIFYING, now
+            # The end of the pass that left nothing: a backup made before it may hold what this one destroyed.
+            mine.state, mine.deleted_at = ErasureState.VERIFYING, utc_now()
             session.add(mine)
             _record(session, "erasure.deleted", mine)
-            deliveries.happened(session, Event.ERASURE_DELETED, {"erasure_id": mine.id}, now)
+            deliveries.happened(session, Event.ERASURE_DELETED, {"erasure_id": mine.id}, mine.deleted_at)
     return mine
 
 
@@ -428,7 +428,8 @@ def look_again(attempt: jobs.Attempt, erasure_id: str) -> None:
         else:
             wipe_rows(session, attempt.kernel, mine.employee_id, now)
             mine.failures += 1
-            mine.scan = scan.as_dict()
+            # The first certificate is out; the second one tells this day, and its backups count from it.
+            mine.scan, mine.deleted_at = scan.as_dict(), utc_now()
             _record(session, "erasure.incident", mine)
             jobs.send(session, look_again, erasure_id, key=f"{erasure_id}:{uuid4()}", due=now + timedelta(minutes=1))
         session.add(mine)

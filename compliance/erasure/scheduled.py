@@ -54,6 +54,11 @@ def certify(attempt: jobs.Attempt, erasure: Erasure) -> timedelta | None:
         mine = _tied(session, kernel, erasure.id)
     scan = rescan.scan(kernel, rescan.subject_of(mine))
     if not scan.problems():
+        if mine.failures:  # Something was left: it is known to be gone since this look, and not before.
+            with attempt.transaction() as session:
+                mine = certifying.locked(session, erasure.id)
+                mine.deleted_at = scan.started_at
+                session.add(mine)
         certifying.first(
             attempt, mine, PassedScan(scan), lambda session, done: endings.write_ended(session, kernel, done, utc_now())
         )

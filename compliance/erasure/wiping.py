@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, any_, cast, delete, literal, text
+from sqlalchemy import Text, Uuid, any_, cast, delete, literal, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session, col, select
 
@@ -23,6 +23,7 @@ from batch.roster import listings, raw_workbooks
 from compliance import holds
 from compliance.erasure import tombstones
 from compliance.erasure.tombstones import Tombstone
+from compliance.models import Erasure
 from compliance.scanning import files
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
@@ -230,6 +231,9 @@ def _replay(kernel: Kernel, tombstone: Tombstone) -> bool:
 
 
 def _record_replay(session: Session, tombstone: Tombstone) -> None:
+    # A backup that was made since may hold what this destroyed once more.
+    mine = (col(Erasure.tenant_id) == tombstone.tenant, col(Erasure.id) == tombstone.id)
+    session.execute(update(Erasure).where(*mine, col(Erasure.deleted_at).is_not(None)).values(deleted_at=utc_now()))
     # Objects may have come back without the company's row, which the ledger needs.
     if session.execute(text("select 1 from tenant where id = :id"), {"id": tombstone.tenant}).first():
         ledger.record(session, "erasure.replayed", subject=tombstone.owner, objects=[tombstone.id])

@@ -169,6 +169,13 @@ def second(
     }
 
 
+def deleted_again(first: Mapping[str, Any], at: datetime | None) -> Mapping[str, Any]:
+    """The first one as it is true once something came back after it and was deleted `at` a later moment."""
+    if at is None or moment(at) <= first["deleted_at"]:
+        return first
+    return {**first, "deleted_at": moment(at), "deleted_first_at": first["deleted_at"]}
+
+
 def run_out(first: Mapping[str, Any], backup_days: int | None) -> dict[str, Any]:
     """The later of two days: the one that the first certificate promised, and the one that follows from what the operator
     says by now."""

@@ -93,9 +93,9 @@ def text(kernel: Kernel, stored: Certificate, person: UUID | None = None) -> str
     return stored.jws
 
 
-def has_run_out(kernel: Kernel, issued: Sequence[Certificate], now: datetime) -> bool:
+def has_run_out(kernel: Kernel, issued: Sequence[Certificate], now: datetime, again: datetime | None = None) -> bool:
     """Whether a first certificate is all there is, and the last backup that could undo the deletion is gone by what was
-    signed and by what the operator says now."""
+    signed, by what the operator says now, and by when something was deleted `again` since."""
     if [one.stage for one in issued] != [1]:
         return False
     try:
@@ -103,7 +103,7 @@ def has_run_out(kernel: Kernel, issued: Sequence[Certificate], now: datetime) ->
     except CertificateChanged:
         return False
     first = departures.as_now(first) if issued[0].departure_id else first
-    ran_out = certificates.run_out(first, kernel.settings.backup_days)["ran_out"]
+    ran_out = certificates.run_out(certificates.deleted_again(first, again), kernel.settings.backup_days)["ran_out"]
     return ran_out is not None and datetime.fromisoformat(ran_out) <= now
 
 

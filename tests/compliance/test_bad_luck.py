@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from litestar import Litestar
@@ -19,11 +20,13 @@ from sqlmodel import Session, col, select
 from compliance.desk import leaving
 from compliance.erasure import certifying, erasures
 from compliance.models import Certificate, Erasure
-from compliance.proof import signing, verifier
+from compliance.proof import certificates, signing, verifier
 from likeness.ground.db import utc_now
 from likeness.jobs import claims
 from likeness.jobs.jobs import Job, JobState
 from likeness.kernel import Kernel
+from likeness.keys.keys import KeyClass
+from likeness.store.objects import person_path
 from tenants.models import Role
 from tests.compliance.people import colleague_of, erase, full_person, gone_on, reread
 from tests.factories import make_member, run_jobs, sign_in_employee, sign_in_member
@@ -106,6 +109,47 @@ def test_a_deletion_whose_keys_were_away_is_dated_when_they_were_destroyed(kerne
     run_jobs(stated, tenant=alice.tenant_id)
     with kernel.db.transaction(alice.tenant_id) as session:
         assert [one.stage for one in certifying.certificates_of(session, asked.id)] == [1]
+
+
+def test_what_came_back_after_the_certificate_is_dated_in_the_second_when_it_was_deleted_again(kernel: Kernel) -> None:
+    """The look ten minutes later deletes it once more, and the backups count from there."""
+    stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
+    alice = full_person(stated)
+    hers, his = erase(stated, alice), erase(stated, full_person(stated))
+    for one in (hers, his):
+        run_jobs(stated, tenant=one.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        first = erasures.certificate_of(session, hers.id).document
+        # As long ago as the pauses that a test does not wait for.
+        session.execute(update(Erasure).where(col(Erasure.id) == hers.id).values(deleted_at=utc_now() - LATER))
+    left = person_path(alice.tenant_id, alice.id, KeyClass.SOURCE, uuid4())
+    place = stated.settings.home / "objects" / left
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"what a process wrote that nobody had stopped")
+    before = utc_now()
+    work_due(stated, hers)
+    assert not place.exists()
+    again = reread(stated, hers).deleted_at
+    assert again is not None
+    assert again >= before
+    work_due(stated, hers)
+    assert reread(stated, hers).looked_again_at
+    assert reread(stated, hers).deleted_at == again
+    # The first certificate's own day is over by now, and that of the second deletion is not.
+    moved = first["deleted_at"]
+    assert certificates.run_out(certificates.deleted_again(first, again), 3)["ran_out"] == max(
+        first["residuals"][0]["until"], certificates.moment(again + timedelta(days=3))
+    )
+    certifying.begin_second(stated, again + timedelta(days=3, minutes=1))
+    run_jobs(stated, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        second = certifying.certificates_of(session, hers.id)[1].document
+    assert (second["deleted_at"], second["deleted_first_at"]) == (certificates.moment(again), moved)
+    assert second["issued_at"] >= second["verification"]["finished_at"][:19]
+    certifying.begin_second(stated, utc_now() + timedelta(days=4))
+    run_jobs(stated, tenant=his.tenant_id)
+    with kernel.db.transaction(his.tenant_id) as session:
+        assert "deleted_first_at" not in certifying.certificates_of(session, his.id)[1].document
 
 
 @pytest.mark.parametrize("what", ["another text", "another's certificate"])
