@@ -12,14 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from batch.models import Batch, Employee
 from batch.people import employees
 from batch.people.employees import EmployeeProfile
 from batch.sittings import copies, headshots
 from batch.visit import notices
-from compliance import holds
+from compliance import holds, stores
 from compliance.erasure import rescan
 from compliance.erasure.wiping import batch_of
 from compliance.models import EVERYTHING, LEFT_BY, Erasure, Trigger
@@ -74,12 +74,24 @@ def traces(session: Session, kernel: Kernel, person: Employee) -> dict[str, Any]
         "email_index": person.email_index.hex(),
         "workbooks": [str(batch.workbook_id)] if batch and batch.workbook_id else [],
         "samples": samples,
+        "objects": _named_objects(session, person),
         "keys": [
             str(cls)
             for cls in KeyClass
             if kernel.keys.state(KeyRef(person.tenant_id, person.id, cls)) in ("live", "destroyed")
         ],
     }
+
+
+def _named_objects(session: Session, person: Employee) -> list[str]:
+    """Class and name of each object that a row of the person names."""
+    found: list[str] = []
+    for name in stores.naming_objects():
+        table = SQLModel.metadata.tables[name]
+        mine = (table.c.tenant_id == person.tenant_id, table.c.employee_id == person.id, table.c.path.is_not(None))
+        paths = session.execute(table.select().with_only_columns(table.c.path).where(*mine)).scalars()
+        found += (str(path).partition(f"/{person.id}/")[2] for path in paths)
+    return found
 
 
 def inform(session: Session, kernel: Kernel, erasure: Erasure) -> list[dict[str, Any]]:

@@ -375,7 +375,8 @@ def _delete(attempt: jobs.Attempt, erasure: Erasure) -> Erasure:
 def _wipe_or_log(attempt: jobs.Attempt, erasure: Erasure, now: datetime) -> None:
     """What cannot be deleted keeps nothing else: the rows go as well, and the re-scan finds what is left and comes back."""
     try:
-        wipe(attempt.kernel, Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now))
+        tombstone = Tombstone(erasure.id, erasure.tenant_id, erasure.employee_id, now)
+        wipe(attempt.kernel, tombstone, erasure.traces.get("objects", ()))
     except WipeIncomplete:
         log.exception("an erasure could not delete everything", extra={"erasure": str(erasure.id)})
 

@@ -30,6 +30,7 @@ def subject_of(erasure: Erasure) -> Subject:
         name_index=traces.get("name_index", ""),
         name_words=traces.get("name_words", 0),
         since=traces.get("since"),
+        objects=tuple(traces.get("objects", ())),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import mmap
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -47,8 +47,9 @@ class WipeIncomplete(Unavailable):
     title = "Not everything is deleted yet"
 
 
-def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
+def wipe(kernel: Kernel, tombstone: Tombstone, names: Iterable[str] = ()) -> int:
     """What is outside the database: tombstone, keys, objects, log lines; safe to repeat. Returns how many objects.
+    `names` are those that rows named: a list of a bucket may be older than what is there.
 
     What cannot be deleted keeps nothing else from going. Raises `WipeIncomplete` at the end, also while the company's keys
     are away: they must not come back whole after a certificate.
@@ -62,6 +63,11 @@ def wipe(kernel: Kernel, tombstone: Tombstone) -> int:
             kernel.keys.destroy(KeyRef(tenant, owner, cls), tombstone.at)
     with _going_on(troubles):
         deleted = kernel.objects.delete_prefix(f"tenants/{tenant}/employees/{owner}")
+    for path in (f"tenants/{tenant}/employees/{owner}/{name}" for name in names):
+        with _going_on(troubles):
+            if kernel.objects.exists(path):
+                kernel.objects.delete(path)
+                deleted += 1
     for file in files.log_files(kernel):
         with _going_on(troubles), file.open("r+b") as opened:
             _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])

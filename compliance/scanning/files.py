@@ -89,16 +89,24 @@ def guarded(names: Iterable[str], look: Iterable[StoreAnswer]) -> list[StoreAnsw
 # Objects
 
 
-def objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: Iterable[UUID]) -> list[StoreAnswer]:
+def objects(
+    kernel: Kernel, tenant: UUID, traces: Traces, workbooks: Iterable[UUID], known: Iterable[str] = ()
+) -> list[StoreAnswer]:
+    """`known` is the class and name of each that a row named: these are asked for one by one as well."""
     names = [*(place.name for place in stores.OBJECTS.values()), stores.WORKBOOKS.name, stores.STRANGE.name]
-    return guarded(names, _objects(kernel, tenant, traces, {str(one) for one in workbooks}))
+    mine = [f"tenants/{tenant}/employees/{traces.employee}/{name}" for name in known]
+    return guarded(names, _objects(kernel, tenant, traces, {str(one) for one in workbooks}, mine))
 
 
-def _objects(kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str]) -> Iterator[StoreAnswer]:
+def _objects(
+    kernel: Kernel, tenant: UUID, traces: Traces, workbooks: set[str], mine: list[str]
+) -> Iterator[StoreAnswer]:
     by_class = {cls: Occurrences() for cls in KeyClass}
     raw, strange = Occurrences(), Occurrences()
     old: list[tuple[str, str]] = []
-    for path, age in (*_listed(kernel), *_older(kernel, tenant, traces)):
+    listed = [*_listed(kernel), *_older(kernel, tenant, traces)]
+    missed = set(mine) - {path for path, _ in listed}
+    for path, age in (*listed, *((path, 0.0) for path in sorted(missed) if kernel.objects.exists(path))):
         theirs = _theirs(path, traces)
         person, workbook = PERSON.fullmatch(path), WORKBOOK.fullmatch(path)
         known = person or workbook

@@ -41,6 +41,8 @@ class Subject:
     name_words: int = 0
     since: float | None = None
     """When the person was first known, in seconds; None once that is forgotten."""
+    objects: tuple[str, ...] = ()
+    """Class and name of each object that a row named: a list of a bucket may be older than what is there."""
 
     def as_words(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class Subject:
             "email_index": b64encode(self.email_index).decode() if self.email_index is not None else None,
             "workbooks": [str(one) for one in self.workbooks], "samples": dict(self.samples),
             "name_index": self.name_index, "name_words": self.name_words, "since": self.since,
+            "objects": list(self.objects),
         }  # fmt: skip
 
     @classmethod
@@ -59,6 +62,7 @@ class Subject:
                 "employee": UUID(words["employee"]),
                 "email_index": b64decode(words["email_index"]) if words["email_index"] is not None else None,
                 "workbooks": tuple(UUID(one) for one in words["workbooks"]),
+                "objects": tuple(words["objects"]),
             }
         )
 
@@ -85,7 +89,7 @@ CACHES_LATER = StoreAnswer(
 
 def outside_tables(kernel: Kernel, subject: Subject, traces: Traces) -> list[StoreAnswer]:
     return [
-        *files.objects(kernel, subject.tenant, traces, subject.workbooks),
+        *files.objects(kernel, subject.tenant, traces, subject.workbooks, subject.objects),
         *files.home(kernel),
         *(asked(place.name, partial(_key, kernel, subject, cls)) for cls, place in stores.KEYS.items()),
         _samples(kernel, subject),
