@@ -37,6 +37,8 @@ WORKING_DAYS = 2
 CLOSES = time(17)
 LONGEST = 2000
 MOST_OPEN = 3
+TOLD_THE_PAGE = ("legal",)
+"""Whoever sees names is not told the page: there are some that only who said no, or asked for a deletion, comes to."""
 PAGE = re.compile(r"/visit/([a-z-]{1,20})")
 ASKED, ANSWERED = "concern/asked", "concern/answered"
 
@@ -71,7 +73,7 @@ class Concern(TenantRow, table=True):
     desk: str
     """Who reads it: `hr` or `legal`."""
     page: str
-    """Where they were when they wrote, as the path of a page without any id."""
+    """Where they were when they wrote to legal, as the path of a page without any id."""
     sealed: bytes
     asked_at: datetime = Moment()
     promised_at: datetime = Moment()
@@ -143,7 +145,8 @@ def write(
     tenant = tenants.get(session)
     key = keys.open(employees.profile_ref(employee.tenant_id, employee.id))
     concern = Concern(
-        tenant_id=tenant_of(session), employee_id=employee_id, desk=desk, page=page, sealed=key.seal(text.encode(), ASKED),
+        tenant_id=tenant_of(session), employee_id=employee_id, desk=desk, page=page if desk in TOLD_THE_PAGE else "",
+        sealed=key.seal(text.encode(), ASKED),
         asked_at=now, promised_at=answer_by(now, tenant.time_zone),
     )  # fmt: skip
     session.add(concern)

@@ -12,11 +12,12 @@ from batch.models import Employee, SittingState
 from batch.sittings import sittings
 from batch.visit import concerns, invitations
 from likeness.ground.db import utc_now
+from likeness.identity import Kind
 from likeness.kernel import Kernel
 from likeness.mail import mail
 from tenants.models import Role
 from tests.dashboard.markup import get
-from tests.factories import make_member, run_jobs, sign_in_employee
+from tests.factories import make_member, run_jobs, sign_in, sign_in_employee
 from tests.handed_in import make_headshots, make_person, make_photos, make_sitting
 
 
@@ -198,3 +199,23 @@ def test_who_is_signed_out_reads_it_once_and_how_to_come_in(client: TestClient[A
     page = get(client, "/visit/photos", 401)
     assert page.count("Please sign in") == 2, "in the title and above the page"
     assert "its page sends a fresh one" in page
+
+
+def test_the_page_that_somebody_wrote_from_does_not_tell_what_they_answered(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    """HR reads who wrote: that it was on the page of who said no, or of deletions or requests, it must not learn.
+    Legal, which reads an id, is told the page, and the person reads that it is."""
+    declined, agreed = make_person(kernel, consented=False), make_person(kernel)
+    for person, pages in ((declined, ("declined", "requests")), (agreed, ("photos", "delete"))):
+        desks = {role: make_member(kernel, person.tenant_id, role) for role in (Role.HR, Role.LEGAL)}
+        sign_in_employee(client, kernel, person)
+        if person is declined:
+            client.post("/visit/decline")
+        assert "what you write, and from which page" in get(client, "/visit/wrong")
+        for desk, page in zip(("hr", "legal"), pages, strict=True):
+            client.post("/visit/wrong", data={"desk": desk, "words": "Why me?", "page": f"/visit/{page}"})
+        for role, told in ((Role.HR, ""), (Role.LEGAL, f"/visit/{pages[1]}")):
+            sign_in(client, kernel, person.tenant_id, Kind.MEMBER, desks[role].id)
+            (one,) = client.get("/api/v1/concerns", headers={"accept": "application/json"}).json()
+            assert (one["concern"]["page"], f"/visit/{pages[0]}" in get(client, "/questions")) == (told, False)
