@@ -192,6 +192,12 @@ def test_a_port_that_nobody_could_open_is_refused(folder: Path) -> None:
     assert not (folder / "home").exists()
 
 
+def test_a_report_in_the_home_is_refused_because_no_certificate_would_be_issued_beside_it(folder: Path) -> None:
+    said = told("demo", "--report", str(folder / "home/here/report.json"), LIKENESS_HOME=str(folder / "home"))
+    assert "LIKENESS_HOME" in said
+    assert not (folder / "home").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "written", "begins"),
     [

@@ -16,10 +16,16 @@ FOLDER = Path("demo-report")
 
 def prepared(report: Path | None, *, cut_out: bool) -> Settings:
     """The settings of a demo whose folders are there. Raises `SettingsWrong` and `HomeUnusable`."""
-    settings = of_one_machine()
+    settings, folders = of_one_machine(), (FOLDER, report.parent if report else FOLDER)
+    home = settings.home.resolve()
+    if any(home in (one.resolve(), *one.resolve().parents) for one in folders):
+        raise HomeUnusable(
+            f"The demo's report cannot lie in LIKENESS_HOME, {home}: beside anything that Likeness does not keep there, no"
+            " certificate is issued. Start it in another folder, and name such a one with --report."
+        )
     make_home(settings.home)
-    _make_writable(FOLDER)
-    _make_writable(report.parent if report else FOLDER)
+    for one in folders:
+        _make_writable(one)
     # The base that knows drawn people is offered here and nowhere else.
     return settings.model_copy(update={"recipe": CUTOUT if cut_out else "portrait-small"})
 
