@@ -28,7 +28,8 @@ OF_A_BATCH = f"""
 """
 IN_ORDER = " order by row, roster_id offset cast(:skip as bigint) limit cast(:most as bigint)"
 
-# Each person's newest invitation and sitting, and the counts of the rest; every lateral part is one index look-up.
+# Each person's invitation that stands, of which there is one at most (`invitation_standing`), their newest sitting, and the
+# counts of the rest; every lateral part is one index look-up.
 FACTS = """
     select e.id, e.roster_id, e.batch_id, e.row, e.opted_out_at, e.created_at, e.department_index, e.site_index,
            (select max(revoked_at) from invitation
@@ -38,10 +39,7 @@ FACTS = """
            c.given_at, case when c.portrait then :enough_for_a_portrait else :enough_for_a_model end as enough,
            p.photos, p.accepted, p.first_at, s.state, s.changed_at, r.released_at, r.downloaded_at
     from people e
-    left join lateral (
-        select * from invitation where tenant_id = e.tenant_id and employee_id = e.id and revoked_at is null
-        order by created_at desc limit 1
-    ) i on true
+    left join invitation i on i.tenant_id = e.tenant_id and i.employee_id = e.id and i.revoked_at is null
     left join lateral (
         select min(given_at) as given_at, bool_or(purpose = 'portrait') as portrait from consent
         where tenant_id = e.tenant_id and employee_id = e.id and withdrawn_at is null
