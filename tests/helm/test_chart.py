@@ -575,6 +575,11 @@ def test_names_are_asked_of_the_clusters_own_service_and_of_nobody_else(
     elsewhere = render(cluster, *(f"--set-json=networkPolicy.{name}={json.dumps(one)}" for name, one in said.items()))
     bound = {f"acme-likeness-{name}" for name in ("privacy", "ray-head", "ray-worker", "scheduler", "web", "worker")}
     assert dict(asked(elsewhere, 5353)) == {name: [place] for name in bound}
+    to_ray = {
+        policy["metadata"]["name"] for policy in elsewhere
+        if policy["kind"] == "NetworkPolicy" and "ray-head" in json.dumps(policy["spec"].get("egress", []))
+    }  # fmt: skip
+    assert to_ray == bound - {"acme-likeness-web"}, "the web pods, which everybody reaches, do not reach Ray"
 
 
 def test_an_operators_own_certificate_of_pictures_is_mounted_by_web_alone(cluster: Cluster) -> None:
