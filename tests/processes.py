@@ -22,3 +22,13 @@ def ended(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
+
+
+def worked() -> float:
+    """Seconds of a processor that this process and all below it have had: its database and its children are among them,
+    and what ended was counted by whoever waited for its end."""
+    total = 0.0
+    for one in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(one.cpu_times()[:4])
+    return total

@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,6 +29,7 @@ from likeness.locale.words import words
 from likeness.mail import mail
 from tenants import credits, tenants
 from tests.factories import give_consent, make_tenant, run_jobs
+from tests.processes import worked
 
 HEADINGS = ("Employee ID", "Name", "E-mail", "Department", "Manager")
 Row = tuple[str, ...]
@@ -100,22 +100,22 @@ def test_dropping_and_looking_write_nothing_of_anybody(kernel: Kernel) -> None:
 
 
 def test_five_hundred_people_within_the_time_promised(kernel: Kernel) -> None:
-    """3 s to preview and 5 s to commit are promised on a machine of one's own; here others may be at work as well."""
+    """3 s to preview and 5 s to commit are promised on a machine of one's own; beside others it is the processor's time."""
     tenant = make_tenant(kernel)
     data = roster(*(person(number) for number in range(500)))
-    started = perf_counter()
+    started = worked()
     batch = drop(kernel, tenant, data)
-    previewed = perf_counter()
+    previewed = worked()
     result = commit(kernel, tenant, batch.id, invite=True)
-    committed = perf_counter()
+    committed = worked()
     print(f"500 rows: preview {previewed - started:.2f} s, commit {committed - previewed:.2f} s")
     assert (result.created, result.invited) == (500, 500)
-    assert previewed - started < 15
-    assert committed - previewed < 25
+    assert previewed - started < 3
+    assert committed - previewed < 5
     with kernel.db.transaction(tenant) as session:
-        started = perf_counter()
+        started = worked()
         stages = batches.funnel(session, batch.id, utc_now())
-        assert perf_counter() - started < 2
+        assert worked() - started < 1
         assert sum(stages.values()) == stages[Stage.INVITED] == 500
         assert credits.balance(session) == 500
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from likeness.sandbox.child import Answer, ChildFailed, Children, Limits
+from tests.waiting import until
 
 MODULE = "tests.batch.test_child"
 LIMITS = Limits(memory=256 * 2**20, processor_seconds=1, wall_seconds=30, open_files=32)
@@ -120,7 +121,7 @@ def test_a_child_that_cannot_start_says_so() -> None:
 
 
 def test_no_more_than_size_jobs_run_at_a_time() -> None:
-    pool = Children(MODULE, "act", limits=replace(LIMITS, wall_seconds=1.0), size=1, wait_seconds=0.2)
+    pool = Children(MODULE, "act", limits=replace(LIMITS, wall_seconds=3.0), size=1, wait_seconds=0.1)
     failures: list[str] = []
 
     def ask() -> None:
@@ -129,13 +130,13 @@ def test_no_more_than_size_jobs_run_at_a_time() -> None:
         except ChildFailed as error:
             failures.append(error.reason)
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    first = threading.Thread(target=ask)
+    first.start()
+    until(lambda: pool._turns._value == 0)
+    ask()
+    first.join()
     pool.close()
-    assert sorted(failures) == ["busy", "time"]
+    assert failures == ["busy", "time"]
 
 
 def test_a_child_is_replaced_after_its_jobs_and_when_it_died_idle() -> None:

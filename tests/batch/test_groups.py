@@ -73,7 +73,7 @@ class Album:
 
 
 def play(rng: np.random.Generator, order: Sequence[str], *, answering: str) -> tuple[Album, set[UUID]]:
-    people = {name: Somebody(rng) for name in set(order)}
+    people = {name: Somebody(rng) for name in dict.fromkeys(order)}
     album, own = Album(), set()
     for name in order:
         photo_id = album.add(people[name].photo())

@@ -42,9 +42,8 @@ def bob(kernel: Kernel) -> UUID:
 
 
 def invite(kernel: Kernel, tenant: UUID, server: Scripted) -> Employee:
-    sending = replace(
-        kernel, settings=kernel.settings.model_copy(update={"smtp_url": server.url, "smtp_timeout": 0.4}), lanes=Lanes()
-    )
+    reached = {"smtp_url": server.url, "smtp_timeout": server.patience}
+    sending = replace(kernel, settings=kernel.settings.model_copy(update=reached), lanes=Lanes())
     with kernel.db.transaction(tenant) as session:
         person = make_employee(session, kernel, batch=make_batch(session))
         invitations.invite(session, person, utc_now())

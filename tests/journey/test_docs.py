@@ -23,6 +23,7 @@ from likeness.run.app import FIGURES
 from tests import pictures
 from tests.journey.test_production import answer, wait_for
 from tests.kernel.rabbit import free_port
+from tests.waiting import PATIENCE
 
 TOP = Path(__file__).parents[2]
 PAGES = sorted([*(TOP / "docs").rglob("*.md"), TOP / "README.md", TOP / "CONTRIBUTING.md"])
@@ -77,7 +78,7 @@ def desk() -> Iterator[tuple[Path, dict[str, str], str]]:
         yield folder, ours, address
     finally:
         up.send_signal(signal.SIGTERM)
-        up.wait(40)
+        up.wait(PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -37,6 +37,7 @@ from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
 from tests.kernel.test_mail import mail_server
 from tests.kernel.test_objects import s3_server
 from tests.tls import NGINX, Certificates, certificates, door_to_postgres, front
+from tests.waiting import PATIENCE
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 PAGE = (Path(__file__).parents[2] / "docs/operating/install.md").read_text()
@@ -205,7 +206,7 @@ def test_the_page_leads_from_empty_servers_to_a_certificate(machine: Machine) ->
             for part in parts:
                 part.send_signal(signal.SIGTERM)
             for part in parts:
-                assert part.wait(40) in {0, -signal.SIGTERM}
+                assert part.wait(PATIENCE) in {0, -signal.SIGTERM}
 
 
 COMPANY = {"name": "Zebra & Sons", "admin_name": "Hanna Okafor", "admin_email": "hanna@zebra.example", "credits": "5",

@@ -31,6 +31,12 @@ class Scripted(socketserver.ThreadingTCPServer):
         self.over = threading.Event()
 
     @property
+    def patience(self) -> float:
+        """Seconds for which a client is to wait for an answer: two suffice where none comes, and a server that answers may
+        have to wait for a processor first."""
+        return 2.0 if SILENT in self.script.values() else 60.0
+
+    @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.server_address[1]}"
 
@@ -66,7 +72,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         if answer == CUT:
             return False
         if answer == SILENT:
-            self.server.over.wait(30)
+            self.server.over.wait(120)
             return False
         self.wfile.write(answer.encode() + b"\r\n")
         return not answer.startswith(("421", "221")) and at != "quit"

@@ -29,7 +29,7 @@ LETTER = Letter("Nadia Ümit <nadia@zebra.example>", "Ihre Porträts", "Guten Ta
 
 
 def through(kernel: Kernel, server: Scripted, **changes: object) -> Kernel:
-    settings = {"smtp_url": server.url, "smtp_timeout": 0.4, "mail_from": "HR <hr@likeness.example>"} | changes
+    settings = {"smtp_url": server.url, "smtp_timeout": server.patience, "mail_from": "HR <hr@likeness.example>"} | changes
     return replace(kernel, settings=kernel.settings.model_copy(update=settings), lanes=Lanes())
 
 
