@@ -110,7 +110,9 @@ def main(uv: str, folder: str = "") -> None:
         print("No build of this torch without CUDA is locked: `make lock WHEELS=folder` adds those in a folder.")
     LOCKS.mkdir(exist_ok=True)
     for name, locked in sets.items():
-        (LOCKS / f"{name}.txt").write_text(written(locked))
+        path, text = LOCKS / f"{name}.txt", written(locked)
+        if not path.exists() or path.read_text() != text:  # What is newer than the installation is installed again.
+            path.write_text(text)
 
 
 if __name__ == "__main__":
