@@ -107,7 +107,7 @@ def list_own_holds(request: Request[Any, Any, Any]) -> list[HoldSeen]:
 def show_consent_receipt(request: Request[Any, Any, Any], consent_id: FromPath[UUID]) -> Response[bytes]:
     """The signed receipt of one answer, as `verifier.py certificate` reads it."""
     with own(request) as (session, caller):
-        receipt = consent_receipts.get(session, caller.id, consent_id)
+        receipt = consent_receipts.get(session, kernel_of(request), caller.id, consent_id)
     return Response(f"{receipt}\n".encode(), media_type="application/jose", headers=PRIVATE)
 
 

@@ -8,6 +8,7 @@ that whoever keeps their receipt can show that the log was changed afterwards.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,10 +21,10 @@ from sqlmodel import Session, col, select
 
 from batch.models import Consent, Notice, Purpose
 from batch.visit import notices
-from compliance.proof import certificates, signing, verifier
+from compliance.proof import certificates, signing, stored, verifier
 from likeness import checkpoints
 from likeness.ground.db import tenant_of, utc_now
-from likeness.ground.errors import NotFound
+from likeness.ground.errors import NotFound, Unprocessable
 from likeness.ground.lanes import Lane
 from likeness.ground.settings import Settings
 from likeness.jobs import jobs, sweeping
@@ -31,6 +32,8 @@ from likeness.kernel import Kernel
 from likeness.ledger import LedgerEntry
 from tenants import tenants
 from tenants.models import Tenant
+
+log = logging.getLogger(__name__)
 
 STRUCTURE = "ISO/IEC TS 27560:2023"
 PATH = "/schemas/consent-receipt-1.json"
@@ -51,8 +54,14 @@ class ReceiptMissing(NotFound):
     title = "There is no receipt yet"
 
 
-def get(session: Session, employee_id: UUID, consent_id: UUID) -> str:
-    """Raises `ReceiptMissing`."""
+class ReceiptChanged(Unprocessable):
+    """The row holds something else than what was signed for this answer."""
+
+    title = "This receipt was changed"
+
+
+def get(session: Session, kernel: Kernel, employee_id: UUID, consent_id: UUID) -> str:
+    """Raises `ReceiptMissing` and `ReceiptChanged`."""
     found = session.exec(
         select(Consent.signed_receipt).where(
             col(Consent.tenant_id) == tenant_of(session),
@@ -62,7 +71,23 @@ def get(session: Session, employee_id: UUID, consent_id: UUID) -> str:
     ).first()
     if not found:
         raise ReceiptMissing("There is no signed receipt of this yet. It is made within a few minutes.")
-    return found
+    return as_signed(kernel, found, employee_id, consent_id)
+
+
+def as_signed(kernel: Kernel, token: str, employee_id: UUID, consent_id: UUID) -> str:
+    """The receipt, where it was signed for this answer of this person. Raises `ReceiptChanged`."""
+    try:
+        pin, now = verifier.Pin(signing.published(kernel)), utc_now().timestamp()
+        said = verifier.certificate(token, pin, verifier.RECEIPT, now)["record_metadata"]
+    except verifier.Invalid:
+        said = {}
+    if (said.get("receipt_id"), said.get("pii_principal_id")) != (str(consent_id), str(employee_id)):
+        stored.CHANGED.add(consent_id)
+        log.error("a consent receipt was changed in the database", extra={"employee": str(employee_id)})
+        raise ReceiptChanged(
+            "This receipt was changed in the database, so it is not handed out. Whoever runs this installation is told."
+        )
+    return token
 
 
 @jobs.every(timedelta(minutes=1))

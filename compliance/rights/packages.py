@@ -40,7 +40,6 @@ from tenants import tenants
 MANIFEST, SIGNED, START, OMISSIONS = "manifest.json", "manifest.jws", "START-HERE.html", "omissions.json"
 PAPER = "report.pdf"
 GONE = N_("It is on record, but was deleted, or its key destroyed.")
-CHANGED = N_("It was changed in the database, so it is not handed out. Whoever runs this installation is told.")
 KEY_GONE = N_("It is on record, but its key is destroyed.")
 HOW_TO = (
     N_("This package can be checked without a network. It takes Python 3.9 or newer and its library “cryptography”."),
@@ -85,7 +84,7 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
     with kernel.db.transaction(PLATFORM) as session:
         read.processors = reading.sub_processors(session, person.created_at, now)
     sent, listed = Sink(), []
-    omitted = [*_withheld(read), *({"what": one["what"], "reason": KEY_GONE} for one in read.unread)]
+    omitted = [*_withheld(read), *({"what": one["what"], "reason": one.get("reason", KEY_GONE)} for one in read.unread)]
     with zipfile.ZipFile(sent, "w", zipfile.ZIP_DEFLATED) as packed:
 
         def pack(name: str, data: bytes, section: PackageSection | None = None) -> bytes:
@@ -110,7 +109,7 @@ def pieces(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime, *, ca
                 yield pack(f"{name}.{headshots.kind(data)}", data, section)
         for name, token in certified:
             if token is None:
-                omitted.append({"what": name, "reason": CHANGED})
+                omitted.append({"what": name, "reason": reading.CHANGED})
             else:
                 yield pack(name, token.encode(), PackageSection.REQUESTS)
         told = list(page.parts(company, words, read, omitted, now))

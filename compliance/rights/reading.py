@@ -21,14 +21,17 @@ from batch.visit import addresses, concerns, consents, notices
 from compliance import holds, stores
 from compliance.models import SubProcessor
 from compliance.proof import certificates
+from compliance.rights import consent_receipts
 from compliance.rights.contents import CONTENTS, PackageSection
 from likeness import ledger
 from likeness.ground.db import PLATFORM, tenant_of, utc_now
 from likeness.ground.errors import Gone
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyBroken, KeyClass, KeyRef, SealBroken
+from likeness.locale.marks import N_
 from likeness.mail.mail import Letter
 
+CHANGED = N_("It was changed in the database, so it is not handed out. Whoever runs this installation is told.")
 TOKENS = re.compile(r"[0-9a-f]{32}\.[\w-]{20,}")
 """What lets somebody in; a copy of a mail must not."""
 PARTS = {
@@ -50,7 +53,7 @@ class PersonRecords:
     processors: list[dict[str, Any]] = field(default_factory=list)
     """Who else processed it."""
     unread: list[dict[str, str]] = field(default_factory=list)
-    """What is on record, but whose key is destroyed or broken."""
+    """What is on record, but whose key is destroyed or broken, or what for another `reason` is not shown."""
 
     def of(self, section: PackageSection) -> dict[str, list[dict[str, Any]]]:
         return {table: rows for table, rows in self.records.items() if CONTENTS[table].section == section}
@@ -133,6 +136,9 @@ def _shown(
         except (Gone, SealBroken, KeyBroken):
             found[column] = None
             read.unread.append({"what": f"{name}.{column}", "number": str(row["id"])})
+        except consent_receipts.ReceiptChanged:
+            found[column] = None
+            read.unread.append({"what": f"{name}.{column}", "number": str(row["id"]), "reason": CHANGED})
     return found
 
 
@@ -188,6 +194,11 @@ def _answer(session: Session, kernel: Kernel, person: Employee, row: Mapping[Any
     return _key(kernel, person).open(row["answer"], concerns.ANSWERED).decode() if row["answer"] else None
 
 
+def _receipt(session: Session, kernel: Kernel, person: Employee, row: Mapping[Any, Any]) -> Any:
+    signed = row["signed_receipt"]
+    return consent_receipts.as_signed(kernel, signed, person.id, row["id"]) if signed else None
+
+
 def _notice(session: Session, kernel: Kernel, person: Employee, row: Mapping[Any, Any]) -> Any:
     notice = notices.get(session, row["notice_id"])
     return {"version": notice.version, "language": notice.language, "text": notice.text, "sha256": notice.digest}
@@ -226,6 +237,7 @@ OPENED: Mapping[str, Opening] = {
     "concern.sealed": _asked,
     "concern.answer": _answer,
     "consent.notice_id": _notice,
+    "consent.signed_receipt": _receipt,
     "ledger_detail.sealed": _detail,
     "ledger_entry.caller": _caller,
     "listing.caller": _caller,

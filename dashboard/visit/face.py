@@ -71,7 +71,7 @@ def download_receipt(request: Request[Any, Any, Any], consent_id: FromPath[UUID]
     """The signed receipt of one answer, as `verifier.py certificate` reads it."""
     caller = signed_in(request)
     with kernel_of(request).db.transaction(caller.tenant) as session:
-        receipt = consent_receipts.get(session, caller.id, consent_id)
+        receipt = consent_receipts.get(session, kernel_of(request), caller.id, consent_id)
     headers = PRIVATE | {"content-disposition": f'attachment; filename="consent-{str(consent_id)[:8]}.jws"'}
     return Response(f"{receipt}\n", media_type="application/jose", headers=headers)
 

@@ -22,17 +22,19 @@ from litestar.testing import TestClient
 from sqlalchemy import delete, insert, update
 from sqlmodel import Session, col, select
 
-from batch.models import Employee
+from batch.models import Consent, Employee
+from batch.visit import consents
 from compliance.erasure import erasures, scheduled
 from compliance.models import Certificate, Erasure
 from compliance.proof import certificates, signing, verifier
 from compliance.retention import retention
-from compliance.rights import attending, packages
+from compliance.rights import attending, consent_receipts, packages
 from likeness.cli.main import main
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tests.compliance.people import colleague_of, full_person
 from tests.factories import run_jobs, sign_in_employee
+from tests.handed_in import make_person
 from tests.metrics import figure
 
 API = "/api/v1"
@@ -220,3 +222,31 @@ def test_a_page_says_that_something_was_deleted_for_a_signed_certificate_alone(
     assert (page.status_code, "Deleted and checked" in page.text) == (200, False)
     assert "was changed in the database" in page.text
     assert client.get(f"{API}/receipts/{receipt}").status_code == 422
+
+
+def test_nor_does_another_receipt_of_consent(kernel: Kernel, client: TestClient[Any]) -> None:
+    alice, stranger = make_person(kernel), make_person(kernel)
+    consent_receipts.ask(kernel, utc_now())
+    for person in (alice, stranger):
+        run_jobs(kernel, tenant=person.tenant_id)
+    with kernel.db.transaction(stranger.tenant_id) as session:
+        theirs = consents.of(session, stranger.id)[0].signed_receipt or ""
+    with kernel.db.transaction(alice.tenant_id) as session:
+        first, second = consents.of(session, alice.id)[:2]
+    sign_in_employee(client, kernel, alice)
+    head, body, tail = (first.signed_receipt or "").split(".")
+    before = figure(client, "likeness_certificates_changed")
+    for token in (theirs, second.signed_receipt or "", f"{head}.{body}.{tail[:-4]}AAAA"):
+        with kernel.db.transaction(alice.tenant_id) as session:
+            row = update(Consent).where(col(Consent.tenant_id) == alice.tenant_id, col(Consent.id) == first.id)
+            session.execute(row.values(signed_receipt=token))
+        for start in ("", API):
+            answer = client.get(f"{start}/visit/consents/{first.id}/receipt")
+            assert (answer.status_code, token in answer.text) == (422, False)
+            assert client.get(f"{start}/visit/consents/{second.id}/receipt").text.strip() == second.signed_receipt
+        files = package(kernel, alice)
+        shown = [one["signed_receipt"] for one in json.loads(files["5-consent.json"])["records"]["consent"]]
+        assert sorted(one for one in shown if one) == [second.signed_receipt]
+        omitted = {one["what"]: one["reason"] for one in json.loads(files["omissions.json"])}
+        assert "changed in the database" in omitted["consent.signed_receipt"]
+    assert figure(client, "likeness_certificates_changed") > before

@@ -146,7 +146,7 @@ FIGURES = {
     "jobs_oldest_due_seconds": "How long the oldest due job has waited.",
     "deletions_late_seconds": "How long the oldest thing that should be deleted is late.",
     "deletions_paused": "Whether nothing is deleted because clocks disagree.",
-    "certificates_changed": "How many certificates were refused since the start, because the database held another text.",
+    "certificates_changed": "How many certificates and receipts were refused since the start: the database held others.",
     "restored_time_seconds": "When a start noticed that a backup was put back; 0 without.",
     "clock_difference_seconds": "How far this machine's clock is ahead of the database's.",
     "disk_free_bytes": "Room on the fullest disk that this machine writes to.",
