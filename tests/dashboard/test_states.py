@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -219,3 +220,20 @@ def test_the_page_that_somebody_wrote_from_does_not_tell_what_they_answered(
             sign_in(client, kernel, person.tenant_id, Kind.MEMBER, desks[role].id)
             (one,) = client.get("/api/v1/concerns", headers={"accept": "application/json"}).json()
             assert (one["concern"]["page"], f"/visit/{pages[0]}" in get(client, "/questions")) == (told, False)
+
+
+def test_whoever_withdrew_downloads_a_certificate_that_people_can_read(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    person = make_person(kernel)
+    make_photos(kernel, person, 1)
+    sign_in_employee(client, kernel, person)
+    client.post("/visit/withdraw")
+    run_jobs(kernel, tenant=person.tenant_id, ahead=timedelta(minutes=11))
+    page = get(client, "/visit/declined")
+    button = re.search(r'<a class="button" href="([^"]+)" download>', page)
+    assert button
+    assert client.get(button[1]).content.startswith(b"%PDF-")
+    code = re.search(r'<a href="(/gone/[^"]+)">Your proof code', page)
+    assert code
+    assert "Keep it with the certificate" in get(client, code[1])
