@@ -245,7 +245,7 @@ def test_a_photo_that_arrives_while_its_consent_is_withdrawn_waits_and_is_refuse
                     assert not arriving.done(), "it did not wait"
                     looking.rollback()
         with pytest.raises(IntegrityError):
-            arriving.result(timeout=20)
+            arriving.result(timeout=90)
 
 
 def test_shorter_terms_reach_what_is_stored(kernel: Kernel) -> None:

@@ -371,7 +371,7 @@ def test_redirects_and_slow_answers_lead_nowhere(monkeypatch: pytest.MonkeyPatch
     receiver.drips = True
     answer = outbound.post(receiver.url, b"{}", {}, INSIDE)
     assert answer.outcome == CallOutcome.NO_ANSWER
-    assert answer.seconds < 3
+    assert answer.seconds < 6, "sooner than the answer would have ended"
 
 
 def test_a_certificate_must_be_good_for_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
