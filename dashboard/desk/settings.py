@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from litestar import Request, Response, get, post
 from litestar.enums import RequestEncodingType
@@ -35,6 +37,13 @@ MOST_DAYS = 366
 MAILED = ("language", "time_zone", "colour", "sender_name")
 """How mails and pages look and read; no notice says anything of it."""
 Form = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
+AREAS = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+
+
+@cache
+def _zones() -> list[str]:
+    """By their cities, of which a browser offers those that hold what is typed."""
+    return sorted(name for name in available_timezones() if name.startswith(AREAS))
 
 
 @get("/settings", sync_to_thread=True, guards=DESK)
@@ -70,6 +79,7 @@ def _settings_page(
         "typed": typed or {},
         "logo": logo,
         "sender": sender,
+        "zones": _zones(),
         "words_saved": request.query_params.get("words") == "1",
         "logo_saved": request.query_params.get("logo") == "1",
         "approval_saved": request.query_params.get("approval") == "1",

@@ -9,6 +9,7 @@ from litestar.testing import TestClient
 from batch.sittings import headshots
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from tenants import tenants
 from tenants.models import Role
 from tests.dashboard.markup import get
 from tests.factories import give_consent, make_employee, make_tenant, sign_in_member
@@ -54,3 +55,20 @@ def test_a_refused_form_of_a_key_keeps_what_was_typed_and_ticked(client: TestCli
     assert 'value="Payroll"' in named.text
     wrong = client.post("/team/directory", data={"leaver_days": "99", "invite_joiners": "1"})
     assert 'value="99"' in wrong.text
+
+
+def test_a_time_zone_is_chosen_by_a_city_and_what_is_none_is_said(client: TestClient[Any], kernel: Kernel) -> None:
+    ours, other = make_tenant(kernel), make_tenant(kernel)
+    sign_in_member(client, kernel, ours, Role.OWNER)
+    settings = get(client, "/settings")
+    assert 'list="zones"' in settings
+    assert "<option>Europe/Berlin</option>" in settings
+    words = {"language": "de", "colour": "", "sender_name": ""}
+    refused = client.post("/settings", data=words | {"time_zone": "Berlin"})
+    assert refused.status_code == 422
+    assert 'value="Berlin"' in refused.text
+    assert client.post("/settings", data=words | {"time_zone": "Europe/Berlin"}).status_code == 200
+    with kernel.db.transaction(ours) as session:
+        assert tenants.get(session).time_zone == "Europe/Berlin"
+    with kernel.db.transaction(other) as session:
+        assert tenants.get(session).time_zone != "Europe/Berlin"
