@@ -351,7 +351,6 @@ def test_a_cancelled_sitting_leaves_nothing_behind(cluster: Kernel) -> None:
     with cluster.db.transaction(tenant) as session:
         sittings.cancel(session, employee)
     tend_until(cluster, lambda: runs(cluster, tenant, sitting)[-1].state != RunState.RUNNING)
-    assert runs(cluster, tenant, sitting)[-1].state == RunState.CANCELLED, "it was not worked to its end"
     assert state(cluster, tenant, sitting) == SittingState.CANCELLED
     with cluster.db.transaction(tenant) as session:
         assert session.exec(select(Headshot)).all() == []
