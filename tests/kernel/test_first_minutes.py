@@ -223,6 +223,29 @@ def test_an_address_of_another_kind_is_refused_and_not_repeated(
     assert from_environment().model_dump()[name.lower()] == f"{begins}secret.example"
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://likeness_app:half/secret@db.example:5432/likeness"),
+        ("BROKER_URL", "amqps://likeness:half#secret@rabbit.example/"),
+        ("SMTP_URL", "smtp://likeness:half/secret@mail.example:587"),
+        ("BOUNCES_IMAP", "imaps://mail.example:secret/INBOX"),
+        ("PUBLIC_URL", "https://heads.example:secret"),
+    ],
+)
+def test_a_password_that_is_not_written_as_an_address_takes_it_is_told(
+    name: str, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"LIKENESS_{name}", written)
+    with pytest.raises(SettingsWrong, match=f"^LIKENESS_{name}: .*%2F") as refused:
+        from_environment()
+    assert "secret" not in str(refused.value)
+    assert "half" not in str(refused.value)
+    mended = written.replace("half/", "half%2F").replace("half#", "half%23").replace(":secret", "")
+    monkeypatch.setenv(f"LIKENESS_{name}", mended)
+    from_environment()
+
+
 @pytest.mark.parametrize("command", ["up", "demo"])
 @pytest.mark.parametrize("name", ["LIKENESS_PROFILE", "LIKENESS_DATABASE_URL"])
 def test_servers_of_ones_own_are_not_passed_over(name: str, command: str, folder: Path) -> None:

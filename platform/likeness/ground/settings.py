@@ -7,6 +7,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -219,6 +220,13 @@ class Settings(BaseSettings):
         begins = BEGINNINGS[str(about.field_name)]
         if written and not any(written.startswith(one) and written != one for one in begins):
             raise ValueError(f"this is no address that can be used. It begins with {' or '.join(begins)}, and goes on.")
+        try:
+            urlsplit(written).port  # noqa: B018 - read for what it raises
+        except ValueError:
+            raise ValueError(
+                "what stands where the port belongs is no port. In a password, / is written %2F, # %23, ? %3F, @ %40 and"
+                " % %25."
+            ) from None
         return written
 
     @field_validator("trusted_proxies", "webhook_networks")
