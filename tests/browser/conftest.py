@@ -13,7 +13,7 @@ from likeness.jobs import held
 expect.set_options(timeout=60_000)
 
 
-@pytest.fixture(autouse=True)
-def _time_to_press_undo(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def time_to_press_undo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds otherwise, in which a busy browser may not have shown the button yet."""
     monkeypatch.setattr(held, "WAITS", timedelta(minutes=5))

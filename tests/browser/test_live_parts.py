@@ -26,6 +26,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("time_to_press_undo")
 def test_live_rows_keep_focus_scroll_and_ticks(kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     member = make_member(kernel, tenant)
