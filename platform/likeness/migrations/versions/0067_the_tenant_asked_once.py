@@ -6,7 +6,7 @@ What the rules say is as before: each is read from the catalogue, and only the w
 from alembic import op
 from sqlalchemy import text
 
-revision = "0068"
+revision = "0067"
 down_revision = "0066"
 
 FOR_EACH_ROW = "(NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid"
