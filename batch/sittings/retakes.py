@@ -54,26 +54,27 @@ class Retakes:
 
 
 def of(session: Session, employee_id: UUID) -> Retakes:
-    """Those that were cancelled gave nothing and do not count."""
+    """Those that were cancelled gave nothing and do not count. One that failed can be tried again, which is no other
+    retake: its state is that of the newest try."""
     tenant = tenant_of(session)
-    made = list(
+    tried = list(
         session.exec(
             select(Sitting)
             .where(
                 col(Sitting.tenant_id) == tenant,
                 col(Sitting.employee_id) == employee_id,
-                col(Sitting.reshoot_of).is_not(None),
                 col(Sitting.state) != SittingState.CANCELLED,
             )
             .order_by(col(Sitting.created_at))
         )
     )
+    made = [one for one in tried if one.reshoot_of is not None]
     credit = credits.standings(session, [employee_id]).get(employee_id)
     if credit is not None and credit.standing == CreditState.REFUNDED and len(made) >= FREE_RESHOOTS:
         return Retakes(len(made), Retake.REFUNDED, credit.since)
     if not made:
         return Retakes(0, Retake.NONE, None)
-    newest = made[-1]
+    newest = tried[-1]
     if newest.state in ACTIVE:
         return Retakes(len(made), Retake.ASKED, newest.created_at)
     if newest.state == SittingState.FAILED:

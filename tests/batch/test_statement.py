@@ -162,3 +162,35 @@ def retaken(kernel: Kernel, person: Employee) -> Any:
         found = sittings.reshoot(session, person.id, utc_now())
         assert found is not None
         return found
+
+
+def test_a_retake_that_failed_and_is_tried_again_stands_where_its_newest_try_does(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    person, neighbour = make_person(kernel, with_credits=5), make_person(kernel, with_credits=5)
+    for somebody in (person, neighbour):
+        make_headshots(kernel, somebody, 2)
+        failing(kernel, retaken(kernel, somebody))
+
+    def told(somebody: Employee) -> tuple[str, int]:
+        sign_in_member(client, kernel, somebody.tenant_id)
+        api = client.get(f"/api/v1/employees/{somebody.roster_id}/credit").json()
+        return api["retake"], api["free_retakes"]
+
+    assert told(person) == ("failed", 1)
+    with kernel.db.transaction(person.tenant_id) as session:
+        again = sittings.submit(session, person.id, utc_now())
+    assert told(person) == ("asked", 1)
+    made = run_sitting(kernel, again, 2)
+    assert told(person) == ("offered", 1)
+    with kernel.db.transaction(person.tenant_id) as session:
+        headshots.release(session, person.id, [made[0].id], utc_now())
+    assert told(person) == ("accepted", 1)
+    assert told(neighbour) == ("failed", 1)
+
+
+def failing(kernel: Kernel, sitting: Any) -> None:
+    with kernel.db.transaction(sitting.tenant_id) as session:
+        fence = sittings.claim(session, sitting.id, utc_now())
+        assert fence is not None
+        assert sittings.fail(session, sitting.id, fence, "None of the headshots looked enough like you.")
