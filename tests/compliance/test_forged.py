@@ -24,7 +24,7 @@ from sqlmodel import Session, col, select
 
 from batch.models import Consent, Employee
 from batch.visit import consents
-from compliance.erasure import erasures, scheduled
+from compliance.erasure import erasures, replay, scheduled
 from compliance.models import Certificate, Erasure
 from compliance.proof import certificates, signing, verifier
 from compliance.retention import retention
@@ -190,6 +190,25 @@ def test_what_was_put_in_the_place_of_somebodys_certificate_reaches_them_by_no_d
             assert "changed in the database" in omitted[f"8-requests/certificate-{changed}.jws"], what
     assert figure(client, "likeness_certificates_changed") > before
     assert client.get("/visit/certificates").text.count("was changed in the database") == 0
+
+
+def test_what_the_alarm_advises_brings_the_signed_one_back(kernel: Kernel, client: TestClient[Any]) -> None:
+    """Delete the changed row and start: it comes from beside the database (`docs/operating/alarms.md`)."""
+    alice, stranger = full_person(kernel), full_person(kernel)
+    a_week_later(kernel, alice, stranger)
+    mine = certified(kernel, alice)
+    sign_in_employee(client, kernel, alice)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        change(session, mine, jws=certified(kernel, stranger).jws)
+    assert client.get(f"/visit/certificates/{mine.id}/jws").status_code == 422
+    with kernel.db.transaction(alice.tenant_id) as session:
+        session.execute(
+            delete(Certificate).where(col(Certificate.tenant_id) == alice.tenant_id, col(Certificate.id) == mine.id)
+        )
+    assert client.get(f"/visit/certificates/{mine.id}/jws").status_code == 404
+    assert replay.after_restore(kernel).certificates == 1
+    answer = client.get(f"/visit/certificates/{mine.id}/jws")
+    assert (answer.status_code, answer.text.strip()) == (200, mine.jws)
 
 
 @pytest.mark.parametrize("header", ["its key and name", "its name", "their own name"])
