@@ -32,8 +32,9 @@ from compliance.rights import attending, consent_receipts, packages
 from likeness.cli.main import main
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from tenants.models import Role
 from tests.compliance.people import colleague_of, full_person
-from tests.factories import run_jobs, sign_in_employee
+from tests.factories import run_jobs, sign_in_employee, sign_in_member
 from tests.handed_in import make_person
 from tests.metrics import figure
 
@@ -190,6 +191,28 @@ def test_what_was_put_in_the_place_of_somebodys_certificate_reaches_them_by_no_d
             assert "changed in the database" in omitted[f"8-requests/certificate-{changed}.jws"], what
     assert figure(client, "likeness_certificates_changed") > before
     assert client.get("/visit/certificates").text.count("was changed in the database") == 0
+
+
+def test_nor_do_they_reach_legal(kernel: Kernel, client: TestClient[Any]) -> None:
+    alice, stranger = full_person(kernel), full_person(kernel)
+    bob = colleague_of(kernel, alice)
+    a_week_later(kernel, alice, bob, stranger)
+    sign_in_member(client, kernel, alice.tenant_id, Role.LEGAL)
+    signed = {one.id: one.jws for one in (certified(kernel, alice), certified(kernel, bob))}
+    asked = [*signed, certified(kernel, stranger).id]
+    for what in FORGERIES:
+        with put_back_afterwards(kernel, alice, stranger):
+            pasted(kernel, what, alice, bob, stranger)
+            answers = {one: client.get(f"{API}/certificates/{one}/jws") for one in asked}
+            for one, answer in answers.items():
+                told = (answer.status_code, answer.text.strip())
+                assert told == (200, signed.get(one)) or answer.status_code in (404, 422), (what, one)
+                if answer.status_code != 200:
+                    assert client.get(f"{API}/certificates/{one}/pdf").status_code == answer.status_code, (what, one)
+            # A colleague's deletion that was given to her stays what was signed, and no address names its person.
+            refused = [answer for answer in answers.values() if answer.status_code == 422]
+            assert bool(refused) == (what != "a colleague's, with its deletion"), what
+    assert {client.get(f"{API}/certificates/{one}/jws").text.strip() for one in signed} == set(signed.values())
 
 
 def test_what_the_alarm_advises_brings_the_signed_one_back(kernel: Kernel, client: TestClient[Any]) -> None:
