@@ -50,6 +50,8 @@ class DemoCompany:
     batch: str = ""
     workbook: Path = Path()
     invited: int = 0
+    earlier: int = 0
+    """Who stood on a list before, as after a demo from another folder over the same data."""
 
     def download(self, folder: Path) -> int:
         """Fetches the ZIP of released headshots; returns how many are in it."""
@@ -124,9 +126,10 @@ def import_rosters(companies: list[DemoCompany], players: dict[str, list[Player]
             raise DemoFailed(f"the dry run of {company.workbook} found problems: {dropped['reading']['problems']}")
         company.batch = dropped["batch"]["id"]
         if dropped["batch"]["imported_at"] is None:
-            company.hr.call(
+            imported = company.hr.call(
                 "POST",
                 f"/batches/{company.batch}/commit",
                 json={"invite": True, "digest": dropped["reading"]["digest"]},
-            )
+            ).json()
+            company.earlier = imported["updated"] + imported["unchanged"]
         company.invited = len(company.hr.call("GET", f"/batches/{company.batch}/people").json())

@@ -128,6 +128,7 @@ def play(
     for company in companies:
         console.print(
             f"[green]✓[/] {company.name}: HR dropped {company.workbook.name}, {company.invited} people invited"
+            + (f", {company.earlier} on an earlier list already" if company.earlier else "")
         )
     account, told = None, dict[str, Any]()
     if own is not None:
@@ -154,7 +155,11 @@ def play(
             console.print(f"[yellow]![/] {visitor.player.name}: {visitor.failure}")
     with clock.stage("download"):
         delivered = sum(company.download(folder) for company in companies)
-    console.print(f"[green]✓[/] HR downloaded {delivered} released headshots")
+    earlier = any(company.earlier for company in companies)
+    console.print(
+        f"[green]✓[/] HR downloaded {delivered} released headshots"
+        + (" of these lists; those of people on an earlier list are downloaded with that one" if earlier else "")
+    )
     with clock.stage("contact sheet"):
         picture = contact_sheet(visitors, folder / "contact-sheet.png")
     with clock.stage("erasure"):
