@@ -145,12 +145,11 @@ def _to_do(
                 f"/desk/people?stage=uploading&days={funnel.SLOW.days}", said.gettext("Who is handing in"),
             ))  # fmt: skip
     if Permission.PEOPLE_IMPORT in may:
-        filled = {one.batch_id for one in tallies}
         found += [
             ToDo(1, said.gettext("list waits to be checked: {name}", name=names[batch.id]),
                  said.gettext("Nobody of it was added yet, and nobody was written to."),
                  f"/desk/batches/{batch.id}/preview", said.gettext("Check the list"))
-            for batch in known if batch.workbook_id and batch.id not in filled
+            for batch in known if batch.workbook_id and batch.imported_at is None
         ]  # fmt: skip
     return found + _with_headshots(session, said, may, now)
 

@@ -51,6 +51,35 @@ def test_home_of_a_company_without_people_says_how_to_begin(client: TestClient[A
         assert ("Begin with a list of people" in home) is begins
 
 
+def test_a_list_that_was_imported_waits_for_nobody_also_when_everybody_of_it_stood_on_another(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    mine, theirs = make_tenant(kernel), make_tenant(kernel)
+
+    def dropped(name: str, end: str = "") -> dict[str, Any]:
+        sheet = f"Full name,Email\nAda Okafor,ada@zebra.example\n{end}".encode()
+        found: dict[str, Any] = client.post(
+            "/api/v1/batches", files={"workbook": (f"{name}.csv", sheet)}, data={"name": name}
+        ).json()
+        return found
+
+    def imported(found: dict[str, Any]) -> dict[str, int]:
+        wish = {"invite": False, "digest": found["reading"]["digest"]}
+        done: dict[str, int] = client.post(f"/api/v1/batches/{found['batch']['id']}/commit", json=wish).json()
+        return done
+
+    sign_in_member(client, kernel, theirs)
+    dropped("Theirs")
+    sign_in_member(client, kernel, mine)
+    assert imported(dropped("First"))["created"] == 1
+    again = dropped("Again", end="\n")
+    assert "list waits to be checked: Again" in get(client, "/desk")
+    assert imported(again)["unchanged"] == 1
+    assert "waits to be checked" not in get(client, "/desk")
+    sign_in_member(client, kernel, theirs)
+    assert "list waits to be checked: Theirs" in get(client, "/desk")
+
+
 def test_home_says_what_to_do_and_counts_no_other_company(client: TestClient[Any], kernel: Kernel) -> None:
     person = make_person(kernel)
     one, *_ = make_headshots(kernel, person)
