@@ -246,7 +246,7 @@ def link_opened(session: Session, kernel: Kernel, kind: Kind, subject: UUID, now
     """Before the member's session begins: an account that was connected by its address alone is so no longer."""
     if kind == Kind.MEMBER and identities.link_opened(session, kind, subject):
         who = members.profile(kernel.keys, members.get(session, subject))
-        letter, campaign = letters.about("disconnected", tenants.get(session), who.name, who.email), f"{now:%Y%m%d%H%M%S}"
+        letter, campaign = letters.about("disconnected", tenants.get(session), who.name, who.email), f"{now:%Y%m%d%H%M%S%f}"
         mail.post(session, kernel.keys, subject, letter, template="account-disconnected", campaign=campaign)
 
 

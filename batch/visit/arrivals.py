@@ -157,7 +157,7 @@ def disconnect(session: Session, kernel: Kernel, caller: Caller, now: datetime) 
 
 def _tell(session: Session, kernel: Kernel, what: str, kind: Kind, person_id: UUID, now: datetime) -> None:
     """Whoever did not do it themselves learns of it at the address that the company knows."""
-    company, campaign = tenants.get(session), f"{now:%Y%m%d%H%M%S}"
+    company, campaign = tenants.get(session), f"{now:%Y%m%d%H%M%S%f}"
     if kind == Kind.MEMBER:
         who = members.profile(kernel.keys, members.get(session, person_id))
         letter = letters.about(what, company, who.name, who.email)

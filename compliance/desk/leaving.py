@@ -267,7 +267,7 @@ def _step(session: Session, kernel: Kernel, now: datetime) -> None:
     for person in session.exec(left.limit(AT_ONCE)).all():
         erasures.ask(session, kernel, person, now, caller=ledger.SYSTEM, trigger=Trigger.TENANT_EXIT)
     if _is_empty(session):
-        jobs.send(session, finish, str(departure.id), key=f"{departure.id}:{now:%Y%m%d%H%M%S}")
+        jobs.send(session, finish, str(departure.id), key=f"{departure.id}:{now:%Y%m%d%H%M%S%f}")
 
 
 def _is_empty(session: Session) -> bool:

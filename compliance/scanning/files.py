@@ -271,7 +271,7 @@ TOMBSTONES = {
     "": re.compile(rf"{ID}\.json|\.?lock"),
     "heads": re.compile(ID), "acts": re.compile(rf"{ID}\.jsonl"), "signers": re.compile(r"[\w-]+\.json"),
     "marks": re.compile(r"[0-9a-f]{64}\.json"),
-    "drills": re.compile(r"\d{8}T\d{6}\.json"),
+    "drills": re.compile(r"\d{8}T\d{6}(\d{6})?\.json"),  # Those of earlier versions are named to the second.
     "notes": re.compile(rf"{ID}/\d{{9}}-\d{{12}}"), "certificates": re.compile(rf"{ID}/{ID}\.json"),
 }  # fmt: skip
 WORDS_OF_TOMBSTONES = frozenset({"tombstone", "tenant", "owner", "classes", "keys", "at"})

@@ -17,7 +17,8 @@ from compliance.models import Certificate
 from compliance.records import keeping, proofs
 from compliance.records.promises import PROMISES
 from compliance.rights import attending
-from likeness.evidence.outside import Drill
+from compliance.scanning import files
+from likeness.evidence.outside import Drill, Outside
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.locale.words import words
@@ -58,6 +59,19 @@ def test_the_page_says_what_is_kept_and_what_was_proved_and_names_nobody(
     for secret in (alice.tenant_id, bob.tenant_id, bob.id, "Nadia", "Zebra"):
         assert str(secret) not in page
     assert 'dir="rtl"' in get(client, "/trust?language=ar")
+
+
+def test_of_two_trial_restores_in_one_second_the_later_one_is_told(tmp_path: Path) -> None:
+    record = Outside(tmp_path)
+    first = Drill(utc_now().replace(microsecond=1), own=True, acts=11, people=1, whole=True)
+    later = replace(first, at=first.at + timedelta(microseconds=1), acts=0)
+    for one in (first, later, replace(first, at=first.at - timedelta(seconds=1))):
+        record.keep_drill(one)
+    assert record.last_drill() == later
+    # Installations before this one named them to the second.
+    (tmp_path / "drills" / f"{later.at:%Y%m%dT%H%M%S}.json").write_text("{}")
+    assert record.last_drill() == later
+    assert all(files.TOMBSTONES["drills"].fullmatch(one.name) for one in (tmp_path / "drills").iterdir())
 
 
 def test_the_public_page_does_not_tell_that_somebody_withdrew(client: TestClient[Any], kernel: Kernel) -> None:

@@ -241,7 +241,7 @@ class Outside:
 
     def keep_drill(self, drill: Drill) -> None:
         words = asdict(drill) | {"at": drill.at.astimezone(UTC).isoformat()}
-        self._add("drills", f"{drill.at.astimezone(UTC):%Y%m%dT%H%M%S}.json", json.dumps(words, sort_keys=True).encode())
+        self._add("drills", f"{drill.at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json", json.dumps(words, sort_keys=True).encode())
 
     def last_drill(self) -> Drill | None:
         newest = max(self._files("drills"), default=None)
