@@ -63,6 +63,12 @@ class PhotoShown:
 
 
 @dataclass
+class PhotoTaken(PhotoShown):
+    known: bool
+    """The same file was handed in before: it is still one photo, and this upload changed nothing."""
+
+
+@dataclass
 class SomebodyShown:
     """One of the people on the photos about whom it is not known whether they are the person."""
 
@@ -110,19 +116,20 @@ class PhotoForm(Operation):
 
 @post("/visit/photos", guards=EMPLOYEE, status_code=201, operation_class=PhotoForm, request_max_body_size=WITH_FILE,
       opt={"refuses": SLOW_BODY})  # fmt: skip
-async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoShown:
-    """201 means that the photo is kept and will be checked; the same bytes again give the same photo."""
+async def hand_in_photo(request: Request[Any, Any, Any]) -> PhotoTaken:
+    """201 means that the photo is kept and will be checked; the same bytes again give the same photo, which is `known`."""
     kernel, caller = kernel_of(request), signed_in(request)
     with in_flight(caller.tenant, caller.id, request, intake.LARGEST):
         data = await photo_in(request, kernel, caller)
-        photo = await threads.run(PHOTOS, intake.add, kernel, caller.tenant, caller.id, data, utc_now())
-    return await threads.run(PAGES, _shown_again, kernel, caller, photo)
+        taken = await threads.run(PHOTOS, intake.take, kernel, caller.tenant, caller.id, data, utc_now())
+    return await threads.run(PAGES, _taken_shown, kernel, caller, taken)
 
 
-def _shown_again(kernel: Kernel, caller: Caller, photo: Photo) -> PhotoShown:
+def _taken_shown(kernel: Kernel, caller: Caller, taken: intake.Taken) -> PhotoTaken:
     """The same bytes may have been looked at before."""
     with kernel.db.transaction(caller.tenant) as session:
-        return photo_shown(photo, _reads(session, kernel, caller.id))
+        shown = photo_shown(taken.photo, _reads(session, kernel, caller.id))
+    return PhotoTaken(**vars(shown), known=taken.known)
 
 
 def _reads(session: Session, kernel: Kernel, employee_id: UUID) -> Words:

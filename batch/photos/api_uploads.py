@@ -40,6 +40,8 @@ SAVE_EVERY = 10.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PATH = "/visit/uploads"
 ONE = PATH + "/{upload_id:uuid}"
+KNOWN = {"photo-known": "true"}
+"""Beside the end of an upload: the same file was handed in before, and is still one photo."""
 TUS = {"refuses": SLOW_BODY | {412: "Another version of tus is spoken."}}
 
 
@@ -121,25 +123,30 @@ async def ask_offset(request: Request[Any, Any, Any], upload_id: FromPath[UUID])
     _check_protocol(request)
     caller = signed_in(request)
     await _end_older(caller, upload_id)
-    upload = await threads.run(PHOTOS, _whole, kernel_of(request), caller, upload_id)
-    return _answer(upload, 200, {"cache-control": "no-store", "upload-length": str(upload.length)})
+    upload, known = await threads.run(PHOTOS, _whole, kernel_of(request), caller, upload_id)
+    headers = {"cache-control": "no-store", "upload-length": str(upload.length)}
+    return _answer(upload, 200, headers | (KNOWN if known else {}))
 
 
-def _whole(kernel: Kernel, caller: Caller, upload_id: UUID) -> Upload:
+def _whole(kernel: Kernel, caller: Caller, upload_id: UUID) -> tuple[Upload, bool]:
     upload = resumable.taken_up(kernel, caller.tenant, caller.id, upload_id, utc_now())
     if upload.received == upload.length and upload.photo_id is None:
-        resumable.finish(kernel, upload, b"", utc_now())
-    return upload
+        return upload, resumable.finish(kernel, upload, b"", utc_now())
+    return upload, False
 
 
 @patch(ONE, guards=EMPLOYEE, opt=TUS, status_code=204, request_max_body_size=WITH_FILE)
 async def take_bytes(request: Request[Any, Any, Any], upload_id: FromPath[UUID]) -> Response[None]:
-    """What follows from `Upload-Offset` on; what comes before the connection breaks is kept."""
+    """What follows from `Upload-Offset` on; what comes before the connection breaks is kept.
+
+    With the last byte `Photo-Known: true` says that the same file was handed in before, and is still one photo.
+    """
     _check_protocol(request)
     if request.headers.get("content-type") != BODY:
         raise BodyUnknown
     offset = _number(request, "upload-offset")
     kernel, caller = kernel_of(request), signed_in(request)
+    known = False
     await _end_older(caller, upload_id)
     with in_flight(caller.tenant, caller.id, request, intake.LARGEST):
         stream = _streams[_name(caller, upload_id)] = _Stream()
@@ -152,15 +159,15 @@ async def take_bytes(request: Request[Any, Any, Any], upload_id: FromPath[UUID])
                     "{n} bytes are kept. Please go on from there.", n=upload.received
                 )
             if upload.photo_id is None:
-                await _take(request, kernel, upload, stream.stop)
+                known = await _take(request, kernel, upload, stream.stop)
         finally:
             del _streams[_name(caller, upload_id)]
             stream.ended.set()
-    return _answer(upload, 204)
+    return _answer(upload, 204, KNOWN if known else {})
 
 
-async def _take(request: Request[Any, Any, Any], kernel: Kernel, upload: Upload, stop: asyncio.Event) -> None:
-    """Holds only what came since it was last kept, which is what `in_flight` counts."""
+async def _take(request: Request[Any, Any, Any], kernel: Kernel, upload: Upload, stop: asyncio.Event) -> bool:
+    """Holds only what came since it was last kept, which is what `in_flight` counts. Returns what `finish` does."""
     came, saved = bytearray(), time.monotonic()
     try:
         async for piece in in_time(request.stream(), stop):
@@ -176,9 +183,10 @@ async def _take(request: Request[Any, Any, Any], kernel: Kernel, upload: Upload,
             await threads.run(PHOTOS, resumable.save, kernel, upload, came, utc_now())
         raise
     if upload.received + len(came) == upload.length:
-        await threads.run(PHOTOS, resumable.finish, kernel, upload, came, utc_now())
-    elif came:
+        return await threads.run(PHOTOS, resumable.finish, kernel, upload, came, utc_now())
+    if came:
         await threads.run(PHOTOS, resumable.save, kernel, upload, came, utc_now())
+    return False
 
 
 @delete(ONE, guards=EMPLOYEE, opt=TUS, status_code=204)

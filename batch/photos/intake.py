@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import update
@@ -58,7 +59,18 @@ class PhotosClosed(Gone):
     title = "Photos can no longer be added"
 
 
+class Taken(NamedTuple):
+    photo: Photo
+    known: bool
+    """The same file was among the person's photos already. They are told; it is no fault, and nothing is written of it."""
+
+
 def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datetime) -> Photo:
+    """As `take`, for whom it is all the same whether the photo was there already."""
+    return take(kernel, tenant, employee_id, data, now).photo
+
+
+def take(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datetime) -> Taken:
     """Takes a photo in; once this returns it is durable. The same bytes again give the same photo.
 
     Several transactions, because nothing slow happens inside one: ask for permission, look whether the photo is known,
@@ -73,7 +85,7 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
         photos.agreed(session, employees.get(session, employee_id))
         known = _known(session, employee_id, digest)
     if known and _held(kernel.objects, known):
-        return known
+        return Taken(known, known=True)
     path = person_path(tenant, employee_id, KeyClass.SOURCE, uuid4())
     try:
         kernel.objects.put(path, data, kernel.keys.open_or_create(photos.source_key(tenant, employee_id)))
@@ -86,7 +98,7 @@ def add(kernel: Kernel, tenant: UUID, employee_id: UUID, data: bytes, now: datet
         photo = _look_again(kernel, tenant, employee_id, path)
     if photo.path != path:
         kernel.objects.delete(path)
-    return photo
+    return Taken(photo, known=photo.path != path)
 
 
 def _held(objects: Objects, photo: Photo) -> bool:

@@ -64,7 +64,7 @@ class FileChanged(Conflict):
 def begin(session: Session, objects: Objects, employee_id: UUID, length: int, digest: str, now: datetime) -> Upload:
     """Permission for a photo of this size, before a byte of it is taken.
 
-    `digest` is the photo's, or empty. Raises what `intake.add` raises before it writes, and `TooManyUnfinished`.
+    `digest` is the photo's, or empty. Raises what `intake.take` raises before it writes, and `TooManyUnfinished`.
     """
     suspension.check(session)
     consent = photos.permitted(session, employee_id)
@@ -171,8 +171,10 @@ def _keep(kernel: Kernel, upload: Upload, data: bytes, now: datetime) -> None:
     upload.received, upload.path = len(data), path
 
 
-def finish(kernel: Kernel, upload: Upload, more: bytes | bytearray, now: datetime) -> None:
-    """The last byte came: it is a photo. Raises what `intake.add` raises, `FileChanged`, `OffsetMoved` and `UploadExpired`.
+def finish(kernel: Kernel, upload: Upload, more: bytes | bytearray, now: datetime) -> bool:
+    """The last byte came: it is a photo. Returns whether the person has handed it in before.
+
+    Raises what `intake.take` raises, `FileChanged`, `OffsetMoved` and `UploadExpired`.
 
     A refusal ends the upload; while the database or the store is away it stays, and whoever asks again finishes it.
     """
@@ -180,7 +182,7 @@ def finish(kernel: Kernel, upload: Upload, more: bytes | bytearray, now: datetim
     try:
         if upload.digest and not hmac.compare_digest(upload.digest, _digest(kernel, upload, data)):
             raise FileChanged("The file has changed since its upload began. It is sent again from the start.")
-        photo = intake.add(kernel, upload.tenant_id, upload.employee_id, data, now)
+        photo, known = intake.take(kernel, upload.tenant_id, upload.employee_id, data, now)
     except LikenessError as error:
         if error.status < 500:
             end(kernel, upload.tenant_id, upload.employee_id, upload.id)
@@ -192,6 +194,7 @@ def finish(kernel: Kernel, upload: Upload, more: bytes | bytearray, now: datetim
     if upload.path:
         kernel.objects.delete(upload.path)
     upload.received, upload.path, upload.photo_id = upload.length, None, photo.id
+    return known
 
 
 def _digest(kernel: Kernel, upload: Upload, data: bytes) -> str:

@@ -22,14 +22,16 @@ const remembered = () => {
   return [];
 };
 const remember = () => {
-  const files = lines.filter((line) => line.kind !== "refused").map(({ name, size, modified, url, sent, at }) => ({ name, size, modified, url, sent, at }));
+  const files = lines.filter((line) => !SETTLED.has(line.kind)).map(({ name, size, modified, url, sent, at }) => ({ name, size, modified, url, sent, at }));
   try {
     if (files.length) localStorage.setItem(MEMORY, JSON.stringify({ person: form.dataset.person, files }));
     else localStorage.removeItem(MEMORY);
   } catch { /* a browser that keeps nothing still sends */ }
 };
 
-// In the order in which they are sent. A line is waiting, sending, left (by a page that was closed), vanished or refused.
+// In the order in which they are sent. A line is waiting, sending, left (by a page that was closed), vanished, refused or
+// known (this file is among the person's photos already).
+const SETTLED = new Set(["refused", "known"]);
 let lines = [];
 let busy = false;
 let ended = false;
@@ -45,12 +47,13 @@ const make = (facts) => {
   name.className = "name";
   name.textContent = line.name;
   const remove = document.createElement("button");
+  line.word = document.createElement("span");
   const whose = document.createElement("span");
   remove.type = "button";
   remove.className = "text-button text-button-bad";
   whose.className = "hidden-visually";
   whose.textContent = ` ${line.name}`;
-  remove.append(words.remove, whose);
+  remove.append(line.word, whose);
   remove.addEventListener("click", () => give_up(line));
   line.bar.setAttribute("aria-label", line.name);
   line.item.append(name, remove, line.state, line.bar);
@@ -62,8 +65,10 @@ const make = (facts) => {
 const show = (line, kind, says) => {
   line.kind = kind;
   line.state.textContent = says;
+  // What is closed beside a photo that was there already is the line alone, never the photo.
+  line.word.textContent = kind === "known" ? words.close : words.remove;
   line.state.className = kind === "refused" || kind === "vanished" ? "bad" : "soft";
-  line.bar.hidden = kind === "refused" || kind === "vanished";
+  line.bar.hidden = SETTLED.has(kind) || kind === "vanished";
   line.bar.value = line.size ? (100 * line.sent) / line.size : 0;
   document.getElementById("queue-left").hidden = !lines.some((one) => one.kind === "left");
 };
@@ -93,8 +98,8 @@ const add = (files) => {
     const same = (one) => one.name === file.name && one.size === file.size;
     // Without a digest the server could not notice that another picture has this name and size by now.
     const goes_on = lines.find((one) => !one.file && same(one) && (canDigest || one.modified === file.lastModified));
-    if (!goes_on && lines.some((one) => one.file && same(one) && one.modified === file.lastModified && one.kind !== "vanished" && one.kind !== "refused")) continue;
-    const line = goes_on ?? lines.find((one) => one.kind === "vanished" && one.name === file.name) ?? make({ name: file.name });
+    if (!goes_on && lines.some((one) => one.file && same(one) && one.modified === file.lastModified && one.kind !== "vanished" && !SETTLED.has(one.kind))) continue;
+    const line = goes_on ?? lines.find((one) => (one.kind === "vanished" || one.kind === "known") && one.name === file.name) ?? make({ name: file.name });
     if (line.size !== file.size) Object.assign(line, { url: null, sent: 0 });
     Object.assign(line, { file, size: file.size, modified: file.lastModified, at: Date.now(), tries: 0, notBefore: 0 });
     show(line, "waiting", words.waiting);
@@ -151,7 +156,7 @@ const transfer = (line, body, digest) => new Promise((done) => {
       line.bar.value = line.size ? (100 * sent) / line.size : 0;
       if (moved - noted > 2000) { noted = line.at = moved; remember(); }
     },
-    onSuccess: () => end({ status: 204 }),
+    onSuccess: ({ lastResponse }) => end({ status: 204, known: lastResponse.getHeader("photo-known") === "true" }),
     onError: (error) => end(read(error)),
   });
   // What the system has taken into its buffers still travels, unseen from here: then the server says whether it arrives.
@@ -194,6 +199,10 @@ const settle = (line, answer) => {
     line.file = null;
     to_the_back(line);
     show(line, "vanished", words.vanished);
+  } else if (answer.known) {
+    line.url = null;
+    to_the_back(line);
+    show(line, "known", words.known);
   } else if (answer.status >= 200 && answer.status < 300) {
     drop(line);
     document.body.dispatchEvent(new CustomEvent("photos-changed"));

@@ -59,6 +59,7 @@ def _photos_page(request: Request[Any, Any, Any], problem: LikenessError | None 
         "kept": kept,
         "coming": coming,
         "problem": problem,
+        "known": "known" in request.query_params,
     }
     return show(request, "visit/photos.html", me, 2, context, status=problem.status if problem else 200)
 
@@ -70,12 +71,12 @@ async def add_photo(request: Request[Any, Any, Any]) -> Response[Any]:
     try:
         with in_flight(caller.tenant, caller.id, request, intake.LARGEST):
             data = await photo_in(request, kernel, caller)
-            await threads.run(PHOTOS, intake.add, kernel, caller.tenant, caller.id, data, utc_now())
+            taken = await threads.run(PHOTOS, intake.take, kernel, caller.tenant, caller.id, data, utc_now())
     except consents.ConsentMissing:
         raise
     except LikenessError as problem:
         return await threads.run(PAGES, _photos_page, request, problem)
-    return Redirect("/visit/photos", status_code=303)
+    return Redirect("/visit/photos?known=1" if taken.known else "/visit/photos", status_code=303)
 
 
 @post("/visit/photos/{photo_id:uuid}/use-anyway", sync_to_thread=True, status_code=200, guards=EMPLOYEE)

@@ -18,6 +18,7 @@ from batch.models import Employee, PhotoState
 from batch.people import employees
 from batch.photos import intake, photos
 from batch.vision.inspection import FINDINGS
+from likeness import ledger
 from likeness.kernel import Kernel
 from likeness.locale.words import words
 from likeness.web import uploads
@@ -50,6 +51,11 @@ def send(client: TestClient[Any], data: bytes, field: str = "photo") -> Any:
     return client.post(f"{API}/visit/photos", files={field: ("my face.jpg", data, "image/jpeg")})
 
 
+def ledger_of(kernel: Kernel, person: Employee) -> list[str]:
+    with kernel.db.transaction(person.tenant_id) as session:
+        return [entry.event for entry in ledger.entries(session, subject=person.id)]
+
+
 def test_a_photo_goes_from_the_phone_to_accepted(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
     sign_in_employee(client, kernel, alice)
     sent = send(client, pictures.drawn(1)[0])
@@ -79,9 +85,33 @@ def test_a_photo_goes_from_the_phone_to_accepted(client: TestClient[Any], kernel
     assert client.get(f"{API}/visit/photos").json()["photos"] == []
 
 
-def test_the_same_upload_again_is_the_same_photo(client: TestClient[Any], kernel: Kernel, alice: Employee) -> None:
+def test_the_same_upload_again_is_the_same_photo_and_says_so(
+    client: TestClient[Any], kernel: Kernel, alice: Employee
+) -> None:
     sign_in_employee(client, kernel, alice)
-    assert send(client, b"one").json()["id"] == send(client, b"one").json()["id"]
+    first, events = send(client, b"one").json(), ledger_of(kernel, alice)
+    again = send(client, b"one")
+    assert again.status_code == 201
+    assert (first.pop("known"), again.json().pop("known")) == (False, True)
+    assert again.json() == first | {"known": True}
+    assert send(client, b"two").json()["known"] is False
+    # It is no fault of the person: nothing is written of it, and it counts for nothing.
+    assert ledger_of(kernel, alice) == [*events, "photo.added"]
+    assert [photo["id"] for photo in client.get(f"{API}/visit/photos").json()["photos"]][:1] == [first["id"]]
+
+
+def test_a_rejected_photo_and_one_that_is_lost_are_taken_again_like_new_ones(
+    client: TestClient[Any], kernel: Kernel, alice: Employee
+) -> None:
+    sign_in_employee(client, kernel, alice)
+    lost, rejected = UUID(send(client, b"lost").json()["id"]), UUID(send(client, b"rejected").json()["id"])
+    with kernel.db.transaction(alice.tenant_id) as session:
+        photos.get(session, alice.id, rejected).state = PhotoState.REJECTED
+        path = photos.get(session, alice.id, lost).path
+    kernel.objects.delete(path)
+    for name, photo_id in ((b"lost", lost), (b"rejected", rejected)):
+        again = send(client, name).json()
+        assert (again["id"], again["known"]) == (str(photo_id), False)
 
 
 def test_without_consent_an_upload_is_forbidden(client: TestClient[Any], kernel: Kernel) -> None:

@@ -137,6 +137,18 @@ def test_a_photo_in_two_parts_is_a_photo_like_any_other(kernel: Kernel, alice: E
     assert [photo["state"] for photo in phone.photos()] == [PhotoState.ACCEPTED]
 
 
+def test_a_photo_that_was_handed_in_before_is_one_photo_and_is_said_to_be(
+    kernel: Kernel, alice: Employee, phone: Phone
+) -> None:
+    data = pictures.drawn(1)[0]
+    said = []
+    for _ in range(2):
+        where = phone.begin(len(data)).headers["location"]
+        said.append(phone.send(where, data).headers.get("photo-known"))
+    assert said == [None, "true"]
+    assert len(mine(kernel, alice)) == 1
+
+
 def test_what_this_server_speaks_is_said(phone: Phone) -> None:
     said = phone.http.options(URL)
     assert said.status_code == 204

@@ -108,6 +108,27 @@ def line(page: Page, name: str) -> Any:
     return page.locator("#queue li", has_text=name)
 
 
+def test_a_photo_that_is_there_already_says_so_beside_its_name_and_counts_once(
+    kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    (one,) = files(tmp_path, "one.jpg")
+    page = opened(phone, address)
+    page.set_input_files("#photo-file", [one])
+    expect(page.locator("#photos .picture")).to_have_count(1)
+    (copy,) = files(tmp_path, "copy.jpg")
+    copy.write_bytes(one.read_bytes())
+    for _ in range(2):
+        page.set_input_files("#photo-file", [copy])
+        expect(page.locator("#queue li")).to_have_count(1)
+        expect(line(page, "copy.jpg")).to_contain_text("You have handed in this photo already.")
+    assert len(mine(kernel, alice)) == 1
+    expect(line(page, "copy.jpg").get_by_role("button", name="Close copy.jpg")).to_be_visible()
+    assert page.evaluate("localStorage.getItem('likeness-uploads')") is None
+    line(page, "copy.jpg").get_by_role("button").click()
+    expect(page.locator("#queue li")).to_have_count(0)
+    assert len(mine(kernel, alice)) == 1
+
+
 def test_a_file_that_vanished_is_said_and_the_others_go_on(
     kernel: Kernel, address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
 ) -> None:

@@ -81,6 +81,16 @@ def test_a_link_that_leads_nowhere_is_a_page(client: TestClient[Any], token: str
     assert "<h1>" in answer.text
 
 
+def test_a_plain_form_says_that_a_photo_was_handed_in_already(client: TestClient[Any], kernel: Kernel) -> None:
+    sign_in_employee(client, kernel, make_person(kernel))
+    said = "You have handed in this photo already."
+    for number, where in enumerate(("/visit/photos", "/visit/photos?known=1")):
+        sent = client.post("/visit/photos", files={"photo": ("a.jpg", b"bytes", "image/jpeg")}, follow_redirects=False)
+        assert (sent.status_code, sent.headers["location"]) == (303, where)
+        assert (f"<div>{said}" in get(client, where)) is bool(number)
+        assert get(client, where).count('class="picture') == 1 + 1  # The list, and one photo in it.
+
+
 def test_nothing_is_ticked_and_an_empty_answer_changes_nothing(client: TestClient[Any], kernel: Kernel) -> None:
     person = make_person(kernel, consented=False)
     sign_in_employee(client, kernel, person)
