@@ -11,9 +11,15 @@ from uuid import UUID, uuid4
 import openpyxl
 import pytest
 from litestar.testing import TestClient
+from sqlalchemy import text
+from sqlmodel import select
 
+from batch.models import Employee
 from batch.reading import workbook
+from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
+from tenants.members import members, programs
+from tenants.members.permissions import Permission
 from tests.dashboard.markup import check
 from tests.factories import make_tenant, sign_in_member
 
@@ -159,6 +165,40 @@ def test_the_preview_says_what_will_change_and_undo_says_what_it_did(
     assert "1 person removed again. 1 correction taken back." in undone.text
     again = client.post(preview.replace("/preview", "/undo"))
     assert again.status_code == 409 or "nothing left to undo" in again.text
+
+
+@pytest.mark.parametrize("door", ["/desk/batches", "/api/v1/batches"])
+def test_the_whole_time_of_an_undo_is_there_for_whoever_imported(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID, door: str
+) -> None:
+    """Undo withdraws what was just sent: the sign-in that sufficed for the import suffices for it."""
+    preview = dropped(client, workbook.export(HEADINGS, [EVA]))
+    form = {"invite": "now", **hidden(page_at(client, preview))}
+    batch = client.post(preview.replace("/preview", "/commit"), data=form, follow_redirects=False).headers["location"]
+    batch_id = batch.split("/")[3].split("?")[0]
+    with kernel.db.transaction(tenant) as session:
+        session.execute(text("update web_session set authenticated_at = authenticated_at - interval '1 hour'"))
+        session.execute(text("update batch set imported_at = imported_at - interval '14 minutes'"))
+    # What has no such end still asks who sits there.
+    assert client.post(f"{door}/{batch_id}/revoke").status_code == 403
+    assert client.post(f"{door}/{batch_id}/undo").status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        assert session.exec(select(Employee.id).where(Employee.tenant_id == tenant)).all() == []
+
+
+def test_no_key_of_a_program_undoes_an_import(kernel: Kernel, client: TestClient[Any]) -> None:
+    maker = sign_in_member(client, kernel, tenant := make_tenant(kernel))
+    preview = dropped(client, workbook.export(HEADINGS, [EVA]))
+    client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(page_at(client, preview))})
+    with kernel.db.transaction(tenant) as session:
+        _, key = programs.make(session, members.get(session, maker.id), "HRIS", [Permission.PEOPLE_IMPORT], utc_now())
+    client.cookies.clear()
+    undo = f"/api/v1{preview.removeprefix('/desk').partition('/preview')[0]}/undo"
+    refused = client.post(undo, headers={"authorization": f"Bearer {key}", "accept": "application/json"})
+    assert refused.status_code == 403
+    assert "No key opens this" in refused.json()["detail"]
+    with kernel.db.transaction(tenant) as session:
+        assert len(session.exec(select(Employee.id).where(Employee.tenant_id == tenant)).all()) == 1
 
 
 def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:

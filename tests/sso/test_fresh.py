@@ -47,7 +47,6 @@ def test_four_acts_ask_for_a_fresh_sign_in_and_are_done_after_one(
         batch = make_batch(session)
     acts: list[tuple[UUID, str, str, dict[str, Any]]] = [
         (hr.id, "POST", f"/api/v1/batches/{batch.id}/revoke", {}),
-        (hr.id, "POST", f"/api/v1/batches/{batch.id}/undo", {}),
         (legal.id, "PATCH", "/api/v1/tenant", {"json": {"source_days": 3}}),
         (legal.id, "GET", "/api/v1/ledger", {}),
         (person.id, "GET", "/api/v1/visit/export", {}),
@@ -71,7 +70,6 @@ def test_four_acts_ask_for_a_fresh_sign_in_and_are_done_after_one(
 
 
 def refused_or_broken(answer: Any) -> bool:
-    # An undo is too late for this batch, which is no matter of the sign-in.
     return answer.status_code >= 500 or (answer.status_code == 403)
 
 

@@ -136,16 +136,22 @@ def signed_in(request: Request[Any, Any, Any]) -> Caller:
     return caller
 
 
+class NotByKey(Forbidden):
+    title = "This is done by people alone"
+
+
 class only:
     """A Litestar guard that lets only these kinds of callers in. Every route has a guard or is marked `public=True`."""
 
     def __init__(self, *kinds: Kind) -> None:
         self.kinds = kinds
 
-    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         caller = caller_or_none(connection)
         if caller is None:
             raise Unauthorized(SIGNED_OUT)
+        if caller.kind == Kind.MACHINE and "for_people" in handler.opt:
+            raise NotByKey("No key opens this: it is asked of a person who signed in.")
         # A program works in a member's place, on the API alone: a page is for somebody who reads it.
         in_place = caller.kind == Kind.MACHINE and Kind.MEMBER in self.kinds and connection.url.path.startswith("/api/")
         part = caller if in_place else caller.as_kind(*self.kinds)
