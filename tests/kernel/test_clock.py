@@ -67,6 +67,19 @@ def test_time_is_the_databases_and_goes_on_without_it(times: Times) -> None:
     assert times.clock.doubt() == ""
 
 
+def test_a_first_answer_that_took_hours_sets_no_time() -> None:
+    """The machine slept while it waited for it: the database may have said so at either end."""
+    times = Times()
+    times.steady += 8 * 3600
+    times.host += timedelta(hours=8)
+    times.clock.observe(NOW, 8 * 3600)
+    assert times.clock.doubt() == "The database has not been asked for the time yet."
+    assert times.clock.now() == NOW + timedelta(hours=8)
+    times.database += timedelta(hours=8)
+    assert times.after(1).doubt() == ""
+    assert times.clock.now() == NOW + timedelta(hours=8, seconds=1)
+
+
 @pytest.mark.parametrize("by", [timedelta(days=1), timedelta(hours=-1), timedelta(minutes=2)])
 def test_a_host_that_is_wrong_changes_no_time_and_pauses(times: Times, by: timedelta) -> None:
     times.host += by

@@ -36,13 +36,16 @@ class Clock:
 
         It said so at some moment of these seconds, so that its time is now anything from what it said to so many seconds
         more. What was known before stays where it lies within, and otherwise moves to the nearer end: a quick answer
-        corrects what a slow one left, and no time is earlier than what the database has said.
+        corrects what a slow one left, and no time is earlier than what the database has said. A first answer that leaves
+        more than `TOLERATED` open sets nothing, because what it left would be taken for a jump later.
         """
         steady, host = self.steady(), self._host()
         latest = database + timedelta(seconds=took)
         with self._lock:
             self._apart = host - min(max(host, database), latest)
             if self._base is None:
+                if latest - database > TOLERATED:
+                    return
                 self._base = (database + (latest - database) / 2, steady)
             carried = self._carried(self._base, steady)
             off = min(max(carried, database), latest) - carried
