@@ -140,7 +140,7 @@ def write(
         raise WordsMissing("Choose who reads it.")
     text = _plain(words)
     session.refresh(employee, with_for_update={"key_share": True})
-    if sum(one.answered_at is None for one in _of(session, employee_id)) >= MOST_OPEN:
+    if sum(one.answered_at is None and not one.passed_on for one in _of(session, employee_id)) >= MOST_OPEN:
         raise TooManyOpen("Please wait until one of them is answered.")
     tenant = tenants.get(session)
     key = keys.open(employees.profile_ref(employee.tenant_id, employee.id))

@@ -104,3 +104,22 @@ def test_nor_what_they_did_and_asked_for(client: TestClient[Any], kernel: Kernel
     sign_in_employee(client, kernel, line)
     assert client.get("/api/v1/visit/requests").json() == []
     assert "You asked for something under data protection law" not in client.get("/visit/face", headers=page).text
+
+
+def test_what_was_asked_before_keeps_nobody_from_writing(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    make_member(kernel, tenant, Role.HR)
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    said = {"desk": "hr", "page": "", "words": WORDS}
+    answers = [client.post("/api/v1/visit/concerns", json=said).status_code for _ in range(4)]
+    assert answers == [201, 201, 201, 409]
+    sign_in_member(client, kernel, tenant, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+    sign_in_employee(client, kernel, line)
+    assert client.post("/api/v1/visit/concerns", json=said).status_code == 201
