@@ -114,7 +114,7 @@ def paper(kernel: Kernel, stored: Certificate, person: UUID | None = None) -> by
     if stored.paper is None:
         return None
     try:
-        sealing.check(stored.paper, said["paper"]["sealed_by"])
+        sealing.check(stored.paper, said.get("paper", {}).get("sealed_by", ""))
         if verifier.out_of_pdf(stored.paper) != stored.jws:
             raise sealing.PaperSealBroken
     except (sealing.PaperSealBroken, verifier.Invalid) as error:

@@ -292,3 +292,18 @@ def test_nor_does_another_receipt_of_consent(kernel: Kernel, client: TestClient[
         omitted = {one["what"]: one["reason"] for one in json.loads(files["omissions.json"])}
         assert "changed in the database" in omitted["consent.signed_receipt"]
     assert figure(client, "likeness_certificates_changed") > before
+
+
+def test_a_page_that_nobody_sealed_for_a_text_is_told_as_changed(kernel: Kernel, client: TestClient[Any]) -> None:
+    """Also beside a certificate from before there were pages, whose text names no seal."""
+    alice = full_person(kernel)
+    a_week_later(kernel, alice)
+    mine = certified(kernel, alice)
+    sign_in_employee(client, kernel, alice)
+    without = {name: value for name, value in mine.document.items() if name != "paper"}
+    signed = certificates.sign(without, signing.key(kernel, utc_now()))
+    for text, paper in ((mine.jws, b"%PDF-1.7 nothing"), (mine.jws, (mine.paper or b"")[:-400]), (signed, mine.paper)):
+        with kernel.db.transaction(alice.tenant_id) as session:
+            change(session, mine, jws=text, paper=paper)
+        answer = client.get(f"/visit/certificates/{mine.id}/pdf")
+        assert (answer.status_code, "was changed in the database" in answer.text) == (422, True), text == signed

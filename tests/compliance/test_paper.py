@@ -170,6 +170,16 @@ def test_the_seal_holds_for_the_file_as_it_is_and_for_nothing_else(
             sealing.check(changed, ours)
 
 
+@pytest.mark.parametrize("gone", [b"/Size", b"/Length", b"/Type", b"/FlateDecode", b"/SubFilter", b"/ByteRange", b"/W"])
+def test_a_file_in_which_a_reader_finds_no_sense_is_one_that_was_changed(
+    sealed: bytes, credential: tuple[bytes, bytes], gone: bytes
+) -> None:
+    changed = sealed.replace(gone, b"/" + b"Z" * (len(gone) - 1))
+    assert changed != sealed
+    with pytest.raises(sealing.PaperSealBroken):
+        sealing.check(changed, sealing.fingerprint(credential[1]))
+
+
 def test_somebody_elses_seal_is_refused(credential: tuple[bytes, bytes]) -> None:
     stranger = sealing.new_credential("https://likeness.example", NOW)
     theirs = sealing.seal(page.render(document(), "a.b.c", "en", fingerprint=FINGERPRINT), *stranger)
