@@ -50,6 +50,7 @@ class AskedBack:
 
     person_id: UUID
     name: str
+    """Empty once nobody can read it any more."""
     count: int
     downloaded_at: datetime
     asked_at: datetime
@@ -59,7 +60,7 @@ def asked_back(session: Session, kernel: Kernel, batch_id: UUID) -> list[AskedBa
     """What waits for HR's word, one line a person, the oldest first."""
     found: dict[UUID, AskedBack] = {}
     for request, employee in copies.waiting(session, batch_id):
-        name, one = "A deleted person", found.get(employee.id)
+        name, one = "", found.get(employee.id)
         with suppress(Gone):
             name = employees.profile(kernel.keys, employee).full_name
         count = one.count + 1 if one else 1

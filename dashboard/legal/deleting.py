@@ -17,6 +17,7 @@ from batch.people import employees
 from batch.roster import batches, listings, naming, undoing
 from compliance.desk import deleting
 from dashboard.pages import page
+from dashboard.reader import reader
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Gone
 from likeness.identity import Kind
@@ -35,28 +36,33 @@ Who = Callable[[Session, Kernel], tuple[list[UUID], str]]
 """The people, and what the page calls them."""
 
 
-def _person(person_id: UUID, caller: str) -> Who:
+def _person(request: Request[Any, Any, Any], person_id: UUID) -> Who:
+    says = reader(request)
+
     def who(session: Session, kernel: Kernel) -> tuple[list[UUID], str]:
         person = employees.on_roster(session, person_id)
-        name = "this person"
+        name = says.gettext("this person")
         with suppress(Gone):
             name = employees.profile(kernel.keys, person).full_name
-        listings.note(session, [person.roster_id], utc_now(), caller=caller)
+        listings.note(session, [person.roster_id], utc_now(), caller=str(signed_in(request)))
         return [person.id], name
 
     return who
 
 
-def _ticked(data: Mapping[str, Any], caller: str) -> Who:
+def _ticked(request: Request[Any, Any, Any], data: Mapping[str, Any]) -> Who:
+    says = reader(request)
+
     def who(session: Session, kernel: Kernel) -> tuple[list[UUID], str]:
         people = undoing.ticked(session, data.get("person"))
         names = list[str]()
         for one in people[:NAMED]:
             with suppress(Gone):
                 names.append(employees.profile(kernel.keys, one).full_name)
-        listings.note(session, [one.roster_id for one in people[:NAMED]], utc_now(), caller=caller)
+        listings.note(session, [one.roster_id for one in people[:NAMED]], utc_now(), caller=str(signed_in(request)))
         more = len(people) - len(names)
-        return [one.id for one in people], ", ".join(names) + (f" and {more} more" if more else "")
+        listed = [says.enumerated(names)] if names else []
+        return [one.id for one in people], " ".join([*listed, *([says.gettext("and {n} more", n=more)] if more else [])])
 
     return who
 
@@ -102,23 +108,23 @@ def _delete(request: Request[Any, Any, Any], who: Who, back: str, data: Mapping[
 
 @get("/desk/people/{person_id:uuid}/delete", sync_to_thread=True, guards=DESK)
 def ask_about_person(request: Request[Any, Any, Any], person_id: FromPath[UUID]) -> Response[str]:
-    return _ask(request, _person(person_id, str(signed_in(request))), f"/desk/people/{person_id}")
+    return _ask(request, _person(request, person_id), f"/desk/people/{person_id}")
 
 
 @post("/desk/people/{person_id:uuid}/delete", sync_to_thread=True, guards=[*DESK, fresh])
 def delete_person(request: Request[Any, Any, Any], person_id: FromPath[UUID], data: Form) -> Response[Any]:
-    return _delete(request, _person(person_id, str(signed_in(request))), f"/desk/people/{person_id}", data)
+    return _delete(request, _person(request, person_id), f"/desk/people/{person_id}", data)
 
 
 @post("/desk/people/preview-deletion", sync_to_thread=True, guards=DESK, status_code=200)
 def ask_about_ticked(request: Request[Any, Any, Any], data: Ticks) -> Response[str]:
     """A form, because a hundred ids are too long for an address; nothing is changed."""
-    return _ask(request, _ticked(data, str(signed_in(request))), "/desk/people", ticked=data.get("person", ()))
+    return _ask(request, _ticked(request, data), "/desk/people", ticked=data.get("person", ()))
 
 
 @post("/desk/people/delete", sync_to_thread=True, guards=[*DESK, fresh])
 def delete_ticked(request: Request[Any, Any, Any], data: Ticks) -> Response[Any]:
-    return _delete(request, _ticked(data, str(signed_in(request))), "/desk/people", data)
+    return _delete(request, _ticked(request, data), "/desk/people", data)
 
 
 @get("/desk/batches/{batch_id:uuid}/delete", sync_to_thread=True, guards=DESK)

@@ -17,6 +17,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from batch.models import Employee, PhotoState
+from batch.people.employees import profile_ref
 from batch.photos import photos
 from batch.reading import workbook
 from batch.sittings import headshots, sittings
@@ -57,7 +58,7 @@ class World:
     pages: list[str] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     """Pages that are answered with another status than 200."""
-    asked: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, Any], int]] = field(default_factory=list)
     """What is pressed, with what is sent along, and with which status it is answered."""
 
 
@@ -121,6 +122,10 @@ def world(client: TestClient[Any], kernel: Kernel) -> World:
     made.asked += [(f"/desk/people/{act}", {"all": "1", "query": ""}, 200) for act in ("invite", "remind", "revoke")]
     made.asked += [("/desk/people/invite", {}, 422), ("/desk/people/revoke", {"all": "1", "query": "q=nobody"}, 200)]
     made.asked += [(f"/desk/people/{made.people['new'].roster_id}/correct", {"name": "", "email": "x"}, 422)]
+    kernel.keys.destroy(profile_ref(tenant, made.people["back"].id), utc_now())
+    made.pages.append(f"/desk/people/{made.people['back'].roster_id}/delete")
+    ticked = [str(made.people[name].roster_id) for name in ("new", "asked", "opened", "bounced", "back")]
+    made.asked += [("/desk/people/preview-deletion", {"person": ticked}, 200)]
     made.pages += _lists(client, kernel, made)
     made.refused["/nowhere"] = 404
     made.pages += made.refused
@@ -192,7 +197,7 @@ def test_no_page_of_lists_and_people_leaks_english(client: TestClient[Any], kern
     def opened(path: str) -> Callable[[], str]:
         return lambda: get(client, path, world.refused.get(path, 200))
 
-    def pressed(path: str, data: dict[str, str], status: int) -> Callable[[], str]:
+    def pressed(path: str, data: dict[str, Any], status: int) -> Callable[[], str]:
         def press() -> str:
             answer = client.post(path, data=data)
             assert answer.status_code == status, f"{path}: {answer.status_code}"

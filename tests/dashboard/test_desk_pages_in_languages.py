@@ -17,6 +17,7 @@ import pytest
 from litestar.testing import TestClient
 
 from batch.delivery import disclosure
+from batch.people.employees import profile_ref
 from batch.sittings import approvals, headshots
 from gpu_cluster.bases import words as of_bases
 from gpu_cluster.drawn.words import WORDS as DRAWN
@@ -30,6 +31,7 @@ from tenants.members import members, permissions
 from tenants.models import CUTOUT, Role
 from tenants.webhooks import deliveries, endpoints
 from tenants.webhooks.events import Event
+from tests.browser.turns import taken_back
 from tests.dashboard.leaks import catalogue_of
 from tests.dashboard.leaks import leaks as all_leaks
 from tests.dashboard.markup import get
@@ -66,9 +68,9 @@ def company(kernel: Kernel) -> UUID:
         batch = make_batch(session, name="Qxbatch")
         people = [
             make_employee(session, kernel, batch=batch, full_name="Qx Aq", department="Qxdept", language="fr")
-            for _ in range(4)
+            for _ in range(5)
         ]
-        for person in people[:3]:
+        for person in (*people[:3], people[4]):
             give_consent(session, kernel, person)
         for number, look in enumerate(looks.list_looks(session)):
             look.name = f"Qxlook {number}"
@@ -78,6 +80,10 @@ def company(kernel: Kernel) -> UUID:
         made = make_headshots(kernel, person)
         with kernel.db.transaction(tenant) as session:
             headshots.release(session, person.id, [shot.id for shot in made[:2]], utc_now())
+    back = make_headshots(kernel, people[4])[0]
+    with kernel.db.transaction(tenant) as session:
+        taken_back(session, back)
+    kernel.keys.destroy(profile_ref(tenant, people[4].id), utc_now())
     with kernel.db.transaction(tenant) as session:
         first, second, third, *_ = approvals.waiting(session, utc_now(), 10)
         approvals.approve(session, [first.headshot.shelf_id, second.headshot.shelf_id], utc_now(), caller="test")
