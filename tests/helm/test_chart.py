@@ -24,7 +24,9 @@ import yaml
 
 from likeness.cli.main import main
 from likeness.ground.settings import Settings
+from likeness.jobs.liveness import Liveness
 from likeness.run.app import FIGURES
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "likeness"
@@ -260,7 +262,9 @@ def test_every_object_matches_the_schemas_of_the_api_server(
 
 def schemas(cluster: Cluster, folder: Path) -> None:
     """Writes the API server's own description of each kind as a JSON schema that allows no unknown field."""
-    described = json.loads(ok(cluster.kubectl("get", "--raw", "/openapi/v2")))["definitions"]
+    # The server describes what it was taught after its start a while after it takes it.
+    until(lambda: "io.ray.v1.RayCluster" in openapi(cluster))
+    described = openapi(cluster)
     # Numbers or strings with a meaning: the plain description calls them strings only.
     described["io.k8s.apimachinery.pkg.api.resource.Quantity"] = {"type": ["string", "number"]}
     described["io.k8s.apimachinery.pkg.util.intstr.IntOrString"] = {"type": ["string", "integer"]}
@@ -272,6 +276,11 @@ def schemas(cluster: Cluster, folder: Path) -> None:
                 collect(name, described, needed)
                 schema = {"$ref": f"#/definitions/{name}", "definitions": needed}
                 (folder / f"{kind['kind'].lower()}.json").write_text(json.dumps(schema))
+
+
+def openapi(cluster: Cluster) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(ok(cluster.kubectl("get", "--raw", "/openapi/v2")))["definitions"]
+    return described
 
 
 def collect(name: str, described: dict[str, Any], needed: dict[str, Any]) -> None:
@@ -361,6 +370,44 @@ def test_pods_satisfy_restricted_and_a_careless_one_is_refused(
     refused = cluster.kubectl(*create, stdin=careless)
     assert refused.returncode != 0
     assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+def test_every_pod_that_stays_says_whether_it_gets_on(rendered: list[dict[str, Any]]) -> None:
+    """A start may take half an hour, after a restore; none is asked whether others are away, but to be sent requests."""
+    stay = {name: pod for name, pod in pods(rendered).items() if name.startswith("acme-") and "migrate" not in name}
+    for name, pod in stay.items():
+        [container] = pod["spec"]["containers"]
+        asked = {how: what for how, what in container["livenessProbe"].items() if how in ("httpGet", "exec")}
+        assert asked == {"httpGet": {"path": "/livez", "port": "http"}} or ("exec" in asked and "web" not in name)
+        starts = container["startupProbe"]
+        assert starts["periodSeconds"] * starts["failureThreshold"] >= 1800, name
+        assert ("readinessProbe" in container) == name.endswith("web")
+
+
+@pytest.mark.parametrize("part", ["worker", "privacy", "scheduler"])
+def test_a_pod_without_a_port_is_asked_for_the_file_that_it_renews(
+    rendered: list[dict[str, Any]], tmp_path: Path, part: str
+) -> None:
+    [container] = pods(rendered)[f"acme-likeness-{part}"]["spec"]["containers"]
+    told = {item["name"]: item.get("value", "") for item in container["env"]}
+    mounted = [mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert str(Path(told["LIKENESS_LIVENESS_FILE"]).parent) in mounted
+    assert container["livenessProbe"]["exec"] == container["startupProbe"]["exec"]
+    file = tmp_path / "alive"
+
+    def answers() -> bool:
+        command = container["livenessProbe"]["exec"]["command"]
+        asked = subprocess.run(
+            command, env={"PATH": os.environ["PATH"], "LIKENESS_LIVENESS_FILE": str(file)}, capture_output=True, check=False
+        )
+        return asked.returncode == 0
+
+    assert not answers(), "it has not started"
+    Liveness().renew(file)
+    assert answers()
+    minutes = time.time() - 180
+    os.utime(file, (minutes, minutes))
+    assert not answers()
 
 
 def test_no_pod_can_write_its_own_image(rendered: list[dict[str, Any]]) -> None:

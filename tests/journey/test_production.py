@@ -67,13 +67,16 @@ def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess
     return subprocess.run([LIKENESS, *words], env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str]) -> None:
+def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str], tmp_path: Path) -> None:
     migrated = run(environment, "migrate")
     assert migrated.returncode == 0, migrated.stderr
     processes = {
-        part: subprocess.Popen([LIKENESS, part], env=environment, stderr=subprocess.PIPE, text=True)
+        part: subprocess.Popen(
+            [LIKENESS, part], env=environment | {"LIKENESS_LIVENESS_FILE": str(tmp_path / part)},
+            stderr=subprocess.PIPE, text=True,
+        )
         for part in ("web", "worker", "scheduler")
-    }
+    }  # fmt: skip
     try:
         address = f"http://127.0.0.1:{environment['LIKENESS_PORT']}"
         wait_for(lambda: answer(f"{address}/readyz") == 200)
@@ -89,6 +92,10 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str])
                 return mail.mailbox(session)[0].sent_at is not None
 
         wait_for(sent)
+        for part in ("worker", "scheduler"):
+            wait_for((tmp_path / part).exists)
+            (tmp_path / part).unlink()
+            wait_for((tmp_path / part).exists)
         metrics = httpx.get(f"{address}/metrics").text
         assert "likeness_jobs_oldest_due_seconds" in metrics
         kernel.db.close()
@@ -106,17 +113,27 @@ def test_parts_that_train_nobody_do_not_load_torch() -> None:
 
 
 def test_a_superuser_and_a_foreign_schema_are_refused_with_a_sentence(
-    environment: dict[str, str], postgres: EmbeddedPostgres
+    environment: dict[str, str], postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    unsafe = environment | {"LIKENESS_DATABASE_URL": postgres.url("postgres")}
+    alive = tmp_path / "alive"
+    alive.touch()
+    unsafe = environment | {"LIKENESS_DATABASE_URL": postgres.url("postgres"), "LIKENESS_LIVENESS_FILE": str(alive)}
     refused = run(unsafe, "worker")
     assert refused.returncode == 1
+    assert not alive.exists(), "what the process before this one left says nothing of it"
     assert "likeness_app" in refused.stderr
     assert "Traceback" not in refused.stderr
     empty = environment | {"LIKENESS_DATABASE_URL": postgres.url("likeness_app").replace("@/likeness", "@/postgres")}
     refused = run(empty, "scheduler")
     assert refused.returncode == 1
     assert "likeness migrate" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_file_that_cannot_be_renewed_is_refused_at_the_start(environment: dict[str, str], tmp_path: Path) -> None:
+    refused = run(environment | {"LIKENESS_LIVENESS_FILE": str(tmp_path / "none/alive")}, "scheduler")
+    assert refused.returncode == 1
+    assert f"LIKENESS_LIVENESS_FILE is {tmp_path}/none/alive, which cannot be written" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

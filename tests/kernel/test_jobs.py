@@ -18,10 +18,12 @@ from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.lanes import Lane
 from likeness.jobs import claims, jobs
 from likeness.jobs.jobs import Attempt, Job, JobState
+from likeness.jobs.liveness import Liveness
 from likeness.jobs.notify import Notifier, broker_for, queue_of
 from likeness.kernel import Kernel
 from tenants.models import Look, Tenant
 from tests.kernel.rabbit import Rabbit, installed, rabbit
+from tests.kernel.test_liveness import Watch
 from tests.waiting import PATIENCE, until
 
 seen: list[tuple[str, int]] = []
@@ -286,8 +288,10 @@ def note_who_asks(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> set[st
 def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     if not installed():
         pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    watch = Watch()
+    liveness = Liveness(watch)
     with rabbit() as server:
-        notifier = Notifier(kernel, broker_for(server.url))
+        notifier = Notifier(kernel, broker_for(server.url), liveness)
         asks = note_who_asks(notifier, monkeypatch)
         notifier.start()
         notifier.answer(THREADS)
@@ -296,6 +300,9 @@ def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID, monkeypa
             if number == 20:
                 server.kill()
             ids.append(send(kernel, tenant, note, f"n{number}"))
+        for _ in range(2):  # Nobody is taken for stuck because the broker is away.
+            watch.forward()
+            until(lambda: not liveness.stuck())
         server.start()
         until(lambda: due_is_notified(kernel) and all(job(kernel, job_id).state == JobState.DONE for job_id in ids))
         assert asks == {"notifier"}, "a request must not wait for the broker"

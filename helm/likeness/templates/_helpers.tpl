@@ -115,7 +115,24 @@ seccompProfile: {type: RuntimeDefault}
 {{- if .Values.database.rescan.existingSecret }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" .Values.database.rescan.existingSecret "key" .Values.database.rescan.key) }}
 {{- end }}
+- {name: LIKENESS_LIVENESS_FILE, value: /tmp/alive}
 {{ include "likeness.rayTokenEnv" . }}
+{{- end }}
+
+{{/* They listen nowhere, so they renew a file while all of their threads get on; what they wait for may be away. A start may take
+minutes, after a restore. */}}
+{{- define "likeness.backstageProbes" -}}
+{{- $renewed := list "sh" "-c" "test -n \"$(find \"$LIKENESS_LIVENESS_FILE\" -newermt '-2 minutes')\"" -}}
+startupProbe:
+  exec: {command: {{ toJson $renewed }}}
+  periodSeconds: 5
+  timeoutSeconds: 10
+  failureThreshold: 360
+livenessProbe:
+  exec: {command: {{ toJson $renewed }}}
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 3
 {{- end }}
 
 {{- define "likeness.mounts" -}}

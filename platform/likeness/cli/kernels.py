@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from sqlalchemy.exc import DBAPIError
 
@@ -49,9 +51,23 @@ def serving_kernel() -> Kernel:
     """Of a process that serves people from now on, unless this machine or its settings cannot."""
     from likeness.run.machine import hindrances
 
-    for sentence in hindrances(from_environment()):
+    settings = from_environment()
+    for sentence in hindrances(settings):
         raise click.ClickException(sentence)
+    if settings.liveness_file is not None:
+        _not_yet(settings.liveness_file)
     return production_kernel()
+
+
+def _not_yet(file: Path) -> None:
+    """What an earlier process left says nothing of this one, whose start takes minutes after a restore."""
+    try:
+        file.touch()
+        file.unlink()
+    except OSError as error:
+        raise click.ClickException(
+            f"LIKENESS_LIVENESS_FILE is {file}, which cannot be written: {error.strerror}."
+        ) from error
 
 
 def seal_clear_text(settings: Settings) -> list[str]:

@@ -73,6 +73,8 @@ IDLE_SECONDS = 180
 """A transaction that does nothing for so long belongs to a thread that hangs. The longest honest pause is the making of
 keys for a workbook of 10,000 rows, half a minute."""
 CONNECT_SECONDS = 10
+ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+"""A server whose machine vanished without a word is given up after a minute; Linux alone would wait for two hours."""
 
 
 class UnsafeRole(RuntimeError):
@@ -122,11 +124,14 @@ class Database:
             pool_pre_ping=True, connect_args=_limits(url),
         )  # fmt: skip
         self.notify: Callable[[str], None] = lambda lane: None
+        self.began: Callable[[], None] = lambda: None
+        """Called at the begin of each transaction, by the thread that begins it."""
 
     def apart(self, connections: int) -> Database:
         """The same database through connections of its own, which nobody else can use up."""
         other = Database(self._url, pool_size=2, overflow=max(0, connections - 2))
         other.notify = lambda lane: self.notify(lane)
+        other.began = lambda: self.began()
         other.outside = self.outside
         return other
 
@@ -142,6 +147,7 @@ class Database:
         was certainly not committed; then `undo` and what `on_rollback` collected are run. Raises `Unavailable` when no
         connection is to be had, and `DatabaseFull`.
         """
+        self.began()
         with Session(self.engine, expire_on_commit=False) as session:
             session.info.update(
                 tenant=tenant,
@@ -284,9 +290,8 @@ def _limits(url: str) -> dict[str, Any]:
     }
     asked = make_url(url).query
     options = " ".join([str(asked.get("options", "")), *(f"-c {name}={value}" for name, value in limits.items())])
-    return {"connect_timeout": CONNECT_SECONDS, "options": options.strip()} | {
-        name: value for name, value in asked.items() if name == "connect_timeout"
-    }
+    ours = {"connect_timeout": CONNECT_SECONDS, **ALIVE}
+    return {name: asked.get(name, value) for name, value in ours.items()} | {"options": options.strip()}
 
 
 def before_commit(session: Session, act: Callable[[], None]) -> None:

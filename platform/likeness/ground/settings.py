@@ -207,6 +207,11 @@ class Settings(BaseSettings):
         1, description="Threads of one worker that send webhooks to servers of companies.", ge=0, le=64
     )
     general_threads: int = Field(1, description="Threads of one worker for everything else.", ge=0, le=64)
+    liveness_file: Path | None = Field(
+        None,
+        description="File that `likeness worker` or `likeness scheduler` renews every second while all of its threads get"
+        " on, for whatever restarts one that hangs. Each process needs one of its own. Empty: none.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @model_validator(mode="after")

@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 ASK_AGAIN_SECONDS = 1.0
 
 
-def until_told_to_stop() -> None:
-    """Returns at SIGTERM or SIGINT.
+def until_told_to_stop(meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Returns at SIGTERM or SIGINT; until then does `meanwhile` every second.
 
     Ray, which another thread starts at any time, puts a handler of its own in the place of ours, so ours is set again
     and again.
@@ -23,6 +24,7 @@ def until_told_to_stop() -> None:
     while not told.is_set():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told.set())
+        meanwhile()
         told.wait(ASK_AGAIN_SECONDS)
     stop_in_peace()
 

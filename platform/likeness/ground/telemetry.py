@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 ALLOWED = {
@@ -37,13 +37,13 @@ class JsonLines(logging.Formatter):
         line |= {key: value for key, value in record.__dict__.items() if key in ALLOWED}
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
-            line["where"] = _places(record.exc_info[2])
+            line["where"] = places(traceback.extract_tb(record.exc_info[2]))
         return json.dumps(line, default=str)
 
 
-def _places(trace: TracebackType | None) -> list[str]:
+def places(stack: Iterable[traceback.FrameSummary]) -> list[str]:
     """File, line and function of each frame: an exception's message may quote data, its places cannot."""
-    return [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+    return [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in stack]
 
 
 class OwnersFile(RotatingFileHandler):

@@ -17,6 +17,7 @@ from dramatiq.middleware import AgeLimit, TimeLimit
 
 from likeness.ground.lanes import Lane
 from likeness.jobs import claims
+from likeness.jobs.liveness import Liveness
 from likeness.kernel import Kernel
 
 log = logging.getLogger(__name__)
@@ -85,8 +86,10 @@ class Notifier:
     for every lane with due rows.
     """
 
-    def __init__(self, kernel: Kernel, broker: InProcessBroker | QuorumBroker) -> None:
-        self.kernel, self.broker = kernel, broker
+    def __init__(
+        self, kernel: Kernel, broker: InProcessBroker | QuorumBroker, liveness: Liveness | None = None
+    ) -> None:
+        self.kernel, self.broker, self._liveness = kernel, broker, liveness or Liveness()
         self._wanted: set[Lane] = set()
         self._wake = threading.Condition()
         self._stopping = threading.Event()
@@ -115,6 +118,7 @@ class Notifier:
                 woken = True
                 self.notify(lane)
 
+        self._liveness.step()
         try:
             while not self._stopping.is_set():
                 if not claims.work_next(self.kernel, lane, claimed=wake_another):
@@ -124,10 +128,13 @@ class Notifier:
                     return
         except Exception as error:  # The database went away: the sweep notifies when it is back.
             log.warning("a lane could not be worked", extra={"error": type(error).__name__, "lane": lane})
+        finally:
+            self._liveness.idle()
 
     def start(self) -> None:
         self.kernel.db.notify = self.notify
         self._thread.start()
+        self._liveness.watch([self._thread])
 
     def answer(self, threads: Mapping[Lane, int]) -> None:
         """Starts the threads of this process: each lane has its own, so that none waits for another's jobs."""
@@ -141,6 +148,7 @@ class Notifier:
                 worker.queue_prefetch = number
                 worker.start()
                 self._workers.append(worker)
+                self._liveness.watch([*worker.workers, *worker.consumers.values()])
 
     def notify(self, lane: str) -> None:
         with self._wake:
@@ -163,9 +171,11 @@ class Notifier:
 
     def _notify_all(self) -> None:
         while not self._stopping.is_set():
+            self._liveness.idle()
             with self._wake:
                 self._wake.wait_for(lambda: self._wanted or self._stopping.is_set())
                 wanted, self._wanted = self._wanted, set()
+            self._liveness.step()
             for lane in wanted:
                 try:
                     if not self.broker.waits(queue_of(lane)):

@@ -17,6 +17,7 @@ from likeness.ground.clock import CLOCK
 from likeness.ground.db import utc_now
 from likeness.jobs import claims, jobs
 from likeness.jobs.jobs import Sweep
+from likeness.jobs.liveness import Liveness
 from likeness.jobs.pause import DOUBT_LOCK
 from likeness.kernel import Kernel
 
@@ -42,10 +43,11 @@ def _tell(connection: Connection, doubt: str, told: str) -> str:
 class Scheduler:
     """One thread leads, one notifies, and each sweep has one: Ray's processes end with the thread that started them."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, liveness: Liveness | None = None) -> None:
         sweeps = list(jobs.SWEEPS.values())
         # Every thread uses one connection at a time.
-        self.kernel = kernel.apart(len(sweeps) + 1)
+        self.kernel, self._liveness = kernel.apart(len(sweeps) + 1), liveness or Liveness()
+        self.kernel.db.began = self._liveness.step
         self._stop, self._leading = threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._lead, name="lead", daemon=True),
@@ -56,6 +58,7 @@ class Scheduler:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+        self._liveness.watch(self._threads)
 
     def stop(self, grace_seconds: float = 20) -> None:
         self._stop.set()
@@ -72,12 +75,14 @@ class Scheduler:
     def _lead(self) -> None:
         """Holds a lock of its own connection while leading; a lost connection only means to ask again."""
         while not self._stop.is_set():
+            self._liveness.step()
             try:
                 with self.kernel.db.lone_connection() as connection:
                     held = connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LEADER_LOCK}).scalar()
                     connection.commit()
                     told = ""
                     while held and not self._stop.is_set():
+                        self._liveness.step()
                         asked = CLOCK.steady()
                         said = connection.execute(text("select clock_timestamp()")).scalar_one()
                         CLOCK.observe(said, CLOCK.steady() - asked)
@@ -93,6 +98,7 @@ class Scheduler:
 
     def _notify(self) -> None:
         while not self._stop.is_set():
+            self._liveness.step()
             if not self._leading.wait(ASK_AGAIN_SECONDS):
                 continue
             try:
@@ -105,6 +111,7 @@ class Scheduler:
         """Runs the sweep every so often while this process leads."""
         last, swept = float("-inf"), False
         while not self._stop.is_set():
+            self._liveness.step()
             if not self._leading.is_set():
                 swept = swept and not self._let_go(sweep)
             elif sweep.deletes and CLOCK.doubt():

@@ -8,6 +8,7 @@ import gpu_cluster.api
 import tenants.api
 from likeness.ground.lanes import threads
 from likeness.ground.stopping import until_told_to_stop
+from likeness.jobs.liveness import Liveness
 from likeness.jobs.notify import Notifier, broker_for
 from likeness.kernel import Kernel
 from likeness.run.scheduler import Scheduler
@@ -19,20 +20,22 @@ FLOORS = (tenants.api, batch.api, gpu_cluster.api, compliance.api)
 def work(kernel: Kernel) -> None:
     """Works jobs that RabbitMQ brings, until told to stop; then lets running ones end within 20 seconds."""
     kernel.db.check()
-    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url))
+    liveness = Liveness()
+    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url), liveness)
     notifier.start()
     notifier.answer(threads(kernel.settings))
-    until_told_to_stop()
+    until_told_to_stop(lambda: liveness.renew(kernel.settings.liveness_file))
     notifier.stop()
 
 
 def schedule(kernel: Kernel) -> None:
     """Notifies of due jobs and runs the sweeps, until told to stop. Of several replicas one leads."""
     kernel.db.check()
-    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url))
+    liveness = Liveness()
+    notifier = Notifier(kernel, broker_for(kernel.settings.broker_url), liveness)
     notifier.start()
-    scheduler = Scheduler(kernel)
+    scheduler = Scheduler(kernel, liveness)
     scheduler.start()
-    until_told_to_stop()
+    until_told_to_stop(lambda: liveness.renew(kernel.settings.liveness_file))
     scheduler.stop()
     notifier.stop()
