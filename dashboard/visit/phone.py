@@ -12,16 +12,26 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from batch.people import employees
-from dashboard.pages import page, signed
+from dashboard.pages import back, page, signed
 from dashboard.reader import chosen, kept
 from dashboard.sso import BY_LINK
 from dashboard.visit.around.frame import EMPLOYEE, PUBLIC, show
 from dashboard.visit.around.standing import standing
 from likeness import identity
 from likeness.ground.db import utc_now
-from likeness.identity import Kind, LinkUnknown, going_on, make_code, promised, redeem, start_session, tenant_in
+from likeness.identity import (
+    Kind,
+    LinkUnknown,
+    code_of,
+    going_on,
+    make_code,
+    promised,
+    redeem,
+    start_session,
+    tenant_in,
+)
 from likeness.locale.marks import N_
-from likeness.web.guards import kernel_of, signed_in
+from likeness.web.guards import kernel_of, shown, signed_in
 from tenants import tenants
 from tenants.tries import counted
 
@@ -30,15 +40,26 @@ LASTS = timedelta(minutes=10)
 GONE = N_("This code was used already or has run out. Show a new one on your other screen.")
 
 
-@post("/visit/phone", sync_to_thread=True, status_code=200, guards=EMPLOYEE)
+@post("/visit/phone", sync_to_thread=True, guards=EMPLOYEE)
+def new_code(request: Request[Any, Any, Any]) -> Response[Any]:
+    caller = signed_in(request)
+    with kernel_of(request).db.transaction(caller.tenant) as session:
+        employees.speaking(session, caller)
+        make_code(session, caller, shown(request)[0], utc_now(), LASTS)
+    return back(request, "/visit/phone")
+
+
+@get("/visit/phone", sync_to_thread=True, guards=EMPLOYEE)
 def show_code(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Makes none: the page can be loaded again, and shows the code that the button made until it is used or runs out."""
     kernel, caller, now = kernel_of(request), signed_in(request), utc_now()
     with kernel.db.transaction(caller.tenant) as session:
-        employees.speaking(session, caller)
-        token = make_code(session, caller, now, LASTS)
+        code = code_of(session, caller, shown(request)[0])
         me = standing(session, kernel, caller.id, now)
-    address = f"{kernel.settings.public_url.rstrip('/')}/p/{token}"
-    context = {"code": drawn(address), "address": address, "until": now + LASTS, "here": "/visit/photos"}
+    used = code is not None and code.used
+    stands = code if code is not None and not used and code.until > now else None
+    address = f"{kernel.settings.public_url.rstrip('/')}/p/{stands.token}" if stands else ""
+    context = {"svg": drawn(address) if stands else "", "address": address, "code": stands, "used": used}
     return show(request, "visit/phone.html", me, 2, context)
 
 
@@ -91,4 +112,4 @@ def _tenant(token: str) -> UUID:
     return tenant
 
 
-routes: list[Any] = [show_code, ask_on_phone, go_on_here]
+routes: list[Any] = [new_code, show_code, ask_on_phone, go_on_here]

@@ -6,9 +6,11 @@ hashed only. A GET never consumes a link, because mail scanners open links; a pa
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -170,17 +172,48 @@ def keep_link(
     )
 
 
-def make_code(session: Session, caller: Caller, now: datetime, lasting: timedelta) -> str:
+@dataclass(frozen=True)
+class Code:
+    token: str
+    until: datetime
+    used: bool
+
+
+def make_code(session: Session, caller: Caller, cookie: str, now: datetime, lasting: timedelta) -> str:
     """A token that lets the caller go on once on another device, in the place of the one before. Its row has the id of the
     session that shows it: what goes on there is a part of that session, see `going_on`."""
     screen = select(col(WebSession.id)).where(
         col(WebSession.tenant_id) == tenant_of(session), col(WebSession.id) == caller.session
     )
     session.execute(screen.with_for_update())  # Two codes of one session are made one after the other.
-    session.execute(
-        delete(SignInLink).where(col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.id) == caller.session)
-    )
-    return make_link(session, caller.kind, caller.id, now, lasting, link=caller.session)
+    mine = col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.id) == caller.session
+    before = session.execute(delete(SignInLink).where(*mine).returning(col(SignInLink.expires_at))).scalar()
+    until = now + lasting
+    if before is not None and until <= before:  # No two codes of a session end at the same moment, nor are the same.
+        until = before + timedelta(microseconds=1)
+    token = _code(tenant_of(session), cookie, until)
+    keep_link(session, token, caller.kind, caller.id, until, link=caller.session)
+    return token
+
+
+def code_of(session: Session, caller: Caller, cookie: str) -> Code | None:
+    """The code that the caller's session has made last, made once more; None for none that this cookie made."""
+    mine = col(SignInLink.tenant_id) == tenant_of(session), col(SignInLink.id) == caller.session
+    row = session.execute(select(SignInLink).where(*mine)).scalar()
+    if row is None or (row.kind, row.subject_id) != (caller.kind, caller.id):
+        return None
+    token = _code(row.tenant_id, cookie, row.expires_at)
+    if token_hash(token) != row.token_hash:
+        return None
+    return Code(token, row.expires_at, row.used_at is not None)
+
+
+def _code(tenant: UUID, cookie: str, until: datetime) -> str:
+    """Follows from the cookie of the session that shows it, which is stored nowhere here, so that a page can be loaded once
+    more although the code is stored hashed only. The cookie does not follow from it."""
+    told = f"code until {until.astimezone(UTC).isoformat(timespec='microseconds')}"
+    secret = hmac.digest(cookie.encode(), told.encode(), "sha256")
+    return f"{tenant.hex}.{urlsafe_b64encode(secret).decode().rstrip('=')}"
 
 
 def going_on(session: Session, token: str, now: datetime) -> WebSession | None:

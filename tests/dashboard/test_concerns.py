@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from litestar.testing import TestClient
+from sqlalchemy import text
 from sqlmodel import select
 
 from batch.photos import rejections
@@ -163,6 +165,51 @@ def test_reasons_are_counted_for_the_company_and_named_once_they_tell_of_nobody(
     assert everywhere.refused["no_face"] >= 3
     proofs._known.clear()  # The page reads every company's rows once a minute.
     assert "No face was found" in get(client, "/trust")
+
+
+def address_on(page: str) -> str:
+    found = re.search(r'data-address="[^"]*(/p/[^"]+)"', page)
+    return found[1] if found else ""
+
+
+def test_the_page_with_a_code_can_be_loaded_again_and_makes_none(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    sign_in_employee(client, kernel, person)
+    assert "No code stands here" in get(client, "/visit/phone")
+    made = client.post("/visit/phone", follow_redirects=False)
+    assert (made.status_code, made.headers["location"]) == (303, "/visit/phone"), "the address holds no code"
+    first, again = (address_on(get(client, "/visit/phone")) for _ in range(2))
+    assert first == again != ""
+    client.post("/visit/phone")
+    second = address_on(get(client, "/visit/phone"))
+    assert second not in ("", first)
+    with kernel.db.transaction(person.tenant_id) as session:
+        stored = session.execute(text("select (select json_agg(l) from sign_in_link l)::text || (select json_agg(s) from"
+                                      " web_session s)::text")).scalar_one()  # fmt: skip
+    assert second.rpartition(".")[2] not in stored
+    with TestClient(client.app) as phone:
+        assert phone.post(first, follow_redirects=False).status_code == 410
+        assert phone.post(second, follow_redirects=False).status_code == 303
+        # The phone is signed in, and has made no code of its own: that of the screen is none of its page's.
+        assert "No code stands here" in get(phone, "/visit/phone")
+        phone.cookies.clear()
+        assert phone.post(second, follow_redirects=False).status_code == 410
+        sign_in_employee(phone, kernel, make_person(kernel))
+        assert "No code stands here" in get(phone, "/visit/phone")
+    gone_on = get(client, "/visit/phone")
+    assert "Your phone has gone on with your page" in gone_on
+    assert address_on(gone_on) == ""
+
+
+def test_a_code_that_ran_out_is_not_shown(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    sign_in_employee(client, kernel, person)
+    code = address_on(client.post("/visit/phone").text)
+    with kernel.db.transaction(person.tenant_id) as session:
+        session.execute(text("update sign_in_link set expires_at = expires_at - interval '11 minutes'"))
+    assert address_on(get(client, "/visit/phone")) == ""
+    client.post("/visit/phone")
+    assert address_on(get(client, "/visit/phone")) not in ("", code)
 
 
 def test_a_code_on_the_screen_signs_in_one_phone_once(client: TestClient[Any], kernel: Kernel) -> None:

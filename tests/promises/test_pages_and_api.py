@@ -284,6 +284,7 @@ PAGES_SHOW_ALONE = {
     "/verify": "runs in the browser, without the server",
     "/verify/vectors.json": "a file for whoever writes a verifier",
     "/verify/verifier.py": "a program to keep",
+    "/visit/phone": "a code of this screen alone, for the camera of a phone",
     "/visit/initials.svg": "drawn of the person's own name",
 }
 PROGRAMS_READ_ALONE = {

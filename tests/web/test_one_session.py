@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from litestar.testing import TestClient
 
 from dashboard.visit.phone import LASTS
 from likeness.ground.db import utc_now
-from likeness.identity import Kind, caller_of, make_code, make_link, start_session
+from likeness.identity import Kind, caller_of, code_of, make_code, make_link, start_session
 from likeness.kernel import Kernel
 from likeness.web.guards import cookie_name
 from tests.dashboard.test_visit import invited
@@ -28,10 +29,27 @@ def fresh_way_in(kernel: Kernel, way: str) -> str:
         caller = caller_of(kernel.db, screen, utc_now())
         assert caller is not None
         with kernel.db.transaction(person.tenant_id) as session:
-            return way + make_code(session, caller, utc_now(), LASTS)
+            return way + make_code(session, caller, screen, utc_now(), LASTS)
     member = make_member(kernel, tenant := make_tenant(kernel))
     with kernel.db.transaction(tenant) as session:
         return way + make_link(session, Kind.MEMBER, member.id, utc_now())
+
+
+def test_no_two_codes_of_a_session_are_the_same_though_the_clock_stood_still(kernel: Kernel) -> None:
+    person, now = invited(kernel)[0], utc_now()
+    with kernel.db.transaction(person.tenant_id) as session:
+        screen = start_session(session, Kind.EMPLOYEE, person.id, now)
+    caller = caller_of(kernel.db, screen, now)
+    assert caller is not None
+    made = []
+    for moment in (now, now, now - timedelta(minutes=1), now):
+        with kernel.db.transaction(person.tenant_id) as session:
+            made.append(make_code(session, caller, screen, moment, LASTS))
+            shown = code_of(session, caller, screen)
+            assert shown is not None
+            assert shown.token == made[-1]
+            assert code_of(session, caller, f"{screen}x") is None
+    assert len(set(made)) == 4
 
 
 @pytest.mark.parametrize("way", ["/i/", "/api/v1/links/", "/p/", "/sign-in/", "/api/v1/sign-in/"])
