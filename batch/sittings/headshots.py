@@ -288,20 +288,21 @@ def released(
     batch_id: UUID | None,
     now: datetime,
     *,
-    employee_id: UUID | None = None,
+    employee_ids: Collection[UUID] = (),
     shelf_id: UUID | None = None,
     people: Collection[UUID] = (),
     not_fetched_before: datetime | None = None,
     in_use: bool = False,
+    held: bool = False,
 ) -> list[Released]:
     """What the people of a batch, or of all batches, have released, in the order of the workbook; of these `people` alone,
-    by the ids of their lines, and only what nobody had downloaded before a time, where these are given; `in_use` without
-    what is not approved yet."""
+    by the ids of their lines or of themselves, and only what nobody had downloaded before a time, where these are given;
+    `in_use` without what is not approved yet. The releases are `held` until the transaction ends."""
     query = joined(select(Release, Headshot, Employee), session, batch_id, now).order_by(
         col(Employee.row), col(Employee.roster_id), col(Release.at), col(Headshot.number)
     )
-    if employee_id is not None:
-        query = query.where(col(Employee.id) == employee_id)
+    if employee_ids:
+        query = query.where(col(Employee.id).in_(employee_ids))
     if in_use:
         query = query.where(usable(session))
     if shelf_id is not None:
@@ -310,6 +311,8 @@ def released(
         query = query.where(col(Employee.roster_id).in_(people))
     if not_fetched_before is not None:
         query = query.where(col(Release.downloaded_at).is_(None) | (col(Release.downloaded_at) >= not_fetched_before))
+    if held:
+        query = query.with_for_update(of=Release)
     return [Released(*row) for row in session.exec(query)]
 
 

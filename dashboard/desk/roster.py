@@ -331,7 +331,7 @@ def _person_page(
             "retake_words": retakes.WORDS,
             "trouble": decisions.trouble(session, employee.id),
             "said_of_photos": desk_people.SAID_OF_PHOTOS,
-            "released": headshots.released(session, employee.batch_id, now, employee_id=employee.id),
+            "released": headshots.released(session, employee.batch_id, now, employee_ids=[employee.id]),
             "remindable": REMINDABLE,
             "unanswered": batches.UNANSWERED,
             "tones": TONES,

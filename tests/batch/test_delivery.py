@@ -13,9 +13,11 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from PIL import Image
+from sqlalchemy import event, update
+from sqlmodel import col
 
 from batch.delivery import delivery, names, zipped
-from batch.models import Batch, Employee
+from batch.models import Batch, Employee, Headshot
 from batch.roster import batches
 from batch.sittings import headshots, sittings
 from likeness import ledger
@@ -124,6 +126,69 @@ def test_who_took_back_or_withdrew_during_the_download_is_left_out(kernel: Kerne
     assert packed.namelist() == ["Ada.png", "manifest.csv"]
     with kernel.db.transaction(batch.tenant_id) as session:
         assert "release.downloaded" not in [e.event for e in ledger.entries(session, subject=people[1].id)]
+
+
+def test_small_pictures_of_several_people_are_handed_over_together(kernel: Kernel) -> None:
+    """And put on record by person all the same, before the piece with theirs leaves."""
+    names = [f"Person {number:02}" for number in range(21)]
+    batch, people = make_people(kernel, *({"full_name": name} for name in names))
+    with kernel.db.transaction(batch.tenant_id) as session:
+        planned = delivery.plan(session, kernel, delivery.DeliveryChoice(batch.id), utc_now())
+    told, said = list[int](), list[str]()
+
+    def note(*seen: Any) -> None:
+        said.append(seen[2])
+
+    event.listen(kernel.db.engine, "before_cursor_execute", note)
+    pieces = []
+    try:
+        for piece in delivery.pieces(kernel, batch.tenant_id, planned, caller="member:x"):
+            pieces.append(piece)
+            told.append(sum("INSERT INTO ledger_entry" in one for one in said))
+    finally:
+        event.remove(kernel.db.engine, "before_cursor_execute", note)
+    assert told == [1, 2, 2], "the first person alone, everybody else in one piece, and the manifest"
+    assert len(said) <= 2 * 8
+    packed = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
+    assert packed.testzip() is None
+    assert [line["Full name"] for line in manifest(packed)] == names
+    with kernel.db.transaction(batch.tenant_id) as session:
+        for person in people:
+            (entry,) = [e for e in ledger.entries(session, subject=person.id) if e.event == "release.downloaded"]
+            assert len(entry.objects) == 1
+
+
+def test_of_a_piece_only_whom_its_bytes_are_of_is_handed_over(kernel: Kernel) -> None:
+    batch, people = make_people(kernel, *({"full_name": name} for name in ("Ada", "Ben", "Cleo", "Dora")))
+    with kernel.db.transaction(batch.tenant_id) as session:
+        planned = delivery.plan(session, kernel, delivery.DeliveryChoice(batch.id), utc_now())
+    length = delivery.measure(kernel, planned)
+    (ada, ben, cleo, _) = [known.size for known in planned.known() or []]
+    # Within the third picture: behind two of them and their headers, before the end of the third.
+    span = (ada + ben + 2 * 42, ada + ben + 2 * 42 + cleo // 2)
+    part = b"".join(delivery.pieces(kernel, batch.tenant_id, planned, caller="member:y", span=span))
+    whole = b"".join(delivery.pieces(kernel, batch.tenant_id, planned, caller="member:x", span=(0, length)))
+    assert part == whole[slice(*span)]
+    with kernel.db.transaction(batch.tenant_id) as session:
+        told = {
+            person.id: [e.caller for e in ledger.entries(session, subject=person.id) if e.event == "release.downloaded"]
+            for person in people
+        }
+    assert [told[person.id] for person in people] == [["member:x"], ["member:x"], ["member:y", "member:x"], ["member:x"]]
+
+
+def test_pictures_that_are_large_are_sent_by_person(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, people = make_people(kernel, *({"full_name": name} for name in ("Ada", "Ben", "Cleo")))
+    with kernel.db.transaction(batch.tenant_id) as session:
+        session.execute(update(Headshot).where(col(Headshot.tenant_id) == batch.tenant_id).values(bytes=delivery.PIECE))
+    monkeypatch.setattr(delivery, "_cuts", delivery._Cuts())
+    pieces = delivery.archive(kernel, batch.tenant_id, batch.id, utc_now(), caller="member:x")
+    start = next(pieces) + next(pieces)
+    with kernel.db.transaction(batch.tenant_id) as session:
+        (release,) = headshots.releases(session, people[2].id)
+        headshots.unrelease(session, people[2].id, release.headshot_id, utc_now())
+    packed = zipfile.ZipFile(io.BytesIO(start + b"".join(pieces)))
+    assert packed.namelist() == ["Ada.png", "Ben.png", "manifest.csv"]
 
 
 def test_the_archive_is_sent_while_it_is_made(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
