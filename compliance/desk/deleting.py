@@ -23,9 +23,9 @@ from likeness.ground.lanes import Lane
 from likeness.jobs import held, jobs
 from likeness.kernel import Kernel
 
-FEW = 20
-"""Up to so many people the store is asked about each. More are looked for in all that the company has: a bucket lists a
-thousand objects with a request, so ten thousand people cost some dozens of requests and not one each."""
+FEW, EACH = 20, 30
+"""Up to `FEW` people the store is asked about each. More are looked for in all that the company has where that takes fewer
+requests: a bucket lists a thousand objects with one, and a person has some `EACH`."""
 
 
 class NotAsCounted(Conflict):
@@ -76,7 +76,8 @@ def preview(session: Session, kernel: Kernel, people: Sequence[UUID], now: datet
             counting.add(str(person))
         # Else their things are going by themselves, and HR must not see that; their line goes now as well.
     home = f"tenants/{tenant_of(session)}/employees"
-    for folder in [f"{home}/{one}" for one in counting] if len(counting) <= FEW else [home]:
+    few = max(FEW, employees.how_many(session) * EACH // 1000)
+    for folder in [f"{home}/{one}" for one in counting] if len(counting) <= few else [home]:
         for stored in kernel.objects.list(folder):
             person_id, cls, *_ = stored.path.removeprefix(f"{home}/").split("/")
             if person_id in counting and cls in said.objects:

@@ -22,6 +22,7 @@ from likeness.ground.db import BEGIN, utc_now
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.store.objects import person_path
+from likeness.store.storage import StoredObject
 from tests.factories import make_batch, make_employee, make_tenant, sign_in_member
 
 PARTS = {
@@ -158,3 +159,25 @@ def test_a_batch_is_counted_for_its_deletion_with_as_many_statements_as_one_of_o
     assert 'name="objects" value="5"' in page
     _, of_one = got(client, kernel, f"/desk/batches/{other.batch_id}/delete")
     assert len(said) == len(of_one)
+
+
+def test_of_a_small_batch_in_a_large_company_the_store_is_asked_about_its_people_alone(
+    client: TestClient[Any], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To list all that a large company has takes more requests than its batch has people."""
+    monkeypatch.setattr(deleting, "FEW", 2)
+    tenant, batch = company(kernel)
+    sign_in_member(client, kernel, tenant)
+    asked, found = set[str](), kernel.objects.list
+
+    def counted(prefix: str = "") -> list[StoredObject]:
+        asked.add(prefix)
+        return found(prefix)
+
+    monkeypatch.setattr(kernel.objects, "list", counted)
+    everybody = f"tenants/{tenant}/employees"
+    for each, wanted in ((1000, 12), (100, 1)):
+        asked.clear()
+        monkeypatch.setattr(deleting, "EACH", each)
+        got(client, kernel, f"/desk/batches/{batch}/delete")
+        assert (len(asked), everybody in asked) == (wanted, wanted == 1)
