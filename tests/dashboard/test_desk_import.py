@@ -26,6 +26,7 @@ from tests.factories import make_tenant, sign_in_member
 CASES = Path(__file__).parents[1] / "cases"
 HEADINGS = ("Employee ID", "Full name", "E-mail", "Department")
 EVA = ("1", "Eva Neu", "eva@acme.example", "Design")
+PIA = ("4", "Pia Ohne", "pia@acme.example", "")
 
 
 @pytest.fixture
@@ -202,11 +203,11 @@ def test_no_key_of_a_program_undoes_an_import(kernel: Kernel, client: TestClient
 
 
 def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
-    lines = [EVA, ("2", "Hans Alt", "hans@acme.example", "Sales"), ("3", "Ina Klar", "ina@acme.example", "Sales")]
+    lines = [EVA, ("2", "Hans Alt", "hans@acme.example", "Sales"), ("3", "Ina Klar", "ina@acme.example", "Sales"), PIA]
     first = page_at(client, preview := dropped(client, workbook.export(HEADINGS, lines)))
     client.post(preview.replace("/preview", "/commit"), data={"invite": "later", **hidden(first)})
     many = [(str(number), f"Person {number}", f"p{number}@gmial.com", "Sales") for number in range(100, 203)]
-    preview = dropped(client, workbook.export(HEADINGS, [(*EVA[:3], "Legal"), lines[1], *many]))
+    preview = dropped(client, workbook.export(HEADINGS, [(*EVA[:3], "Legal"), lines[1], (*PIA[:3], "(nothing)"), *many]))
     page = page_at(client, preview)
     batch = preview.removesuffix("/preview")
     assert f'<a href="{batch}/changes">Download all new people</a>: the other 3 are in the file too.' in page
@@ -215,12 +216,19 @@ def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestCl
         book = openpyxl.load_workbook(io.BytesIO(client.get(path).content))
         rows = {sheet.title: [[cell.value for cell in row] for row in sheet][1:] for sheet in book}
         assert len(rows["New"]) == len(rows["Warnings"]) == len(many)
-        assert rows["Corrected"] == [[2, "Eva Neu", "Department", "Design", "Legal", None]]
+        assert rows["Corrected"] == [
+            [2, "Eva Neu", "Department", "Design", "Legal", None],
+            [4, "Pia Ohne", "Department", "(nothing)", "(nothing)", None],
+        ]
         assert rows["Unchanged"] == [[3, "Hans Alt"]]
         assert rows["Not in the file"] == [["Ina Klar", "ina@acme.example"]]
     german = openpyxl.load_workbook(io.BytesIO(client.get(f"{batch}/changes", headers={"accept-language": "de"}).content))
     assert german.sheetnames == ["Neu", "Korrigiert", "Unverändert", "Hinweise", "Nicht in der Datei"]
     assert [cell.value for cell in german["Korrigiert"][2]][2:5] == ["Abteilung", "Design", "Legal"]
+    assert [cell.value for cell in german["Korrigiert"][3]][2:5] == ["Abteilung", "(nichts)", "(nothing)"]
+    shown = client.get(preview, headers={"accept-language": "de"}).text
+    assert "<del><bdi>(nichts)</bdi></del>" in shown
+    assert "<ins><bdi>(nothing)</bdi></ins>" in shown, "as somebody wrote it"
     sign_in_member(client, kernel, make_tenant(kernel))
     assert client.get(f"{batch}/changes").status_code == 404
 
