@@ -12,6 +12,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
+import textwrap
 import time
 import tomllib
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
@@ -26,6 +30,8 @@ from likeness.cli.main import main
 from likeness.ground.settings import Settings
 from likeness.jobs.liveness import Liveness
 from likeness.run.app import FIGURES
+from likeness.run.check import BACKSTAGE, REQUIRED
+from likeness.run.postgres import EmbeddedPostgres
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +41,7 @@ SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS", ROOT / ".." / "shared" / 
 NAMESPACE = "headshots"
 RELEASE = "acme"
 KUBE_VERSION = "1.36.0"
+LIKENESS = Path(sys.executable).with_name("likeness")
 # What the API server behind these tests knows nothing of, because it belongs to another operator.
 UNKNOWN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 
@@ -190,6 +197,11 @@ def namespace(cluster: Cluster) -> str:
     return NAMESPACE
 
 
+ROLES = {
+    "likeness-database": "likeness_app",
+    "likeness-database-owner": "likeness_owner",
+    "likeness-database-rescan": "likeness_rescan",
+}
 SECRETS = {
     "likeness-database": {"database-url": "postgresql+psycopg://likeness_app@db/likeness"},
     "likeness-database-owner": {"owner-database-url": "postgresql+psycopg://likeness_owner@db/likeness"},
@@ -433,7 +445,8 @@ def test_credentials_come_from_secrets_only_to_those_who_need_them(rendered: lis
         "acme-likeness-worker": backstage,
         "acme-likeness-privacy": backstage,
         "acme-likeness-scheduler": backstage,
-        "acme-likeness-migrate": {"likeness-database-owner"},
+        # It gives the two roles the passwords of their addresses; who owns the tables could take them anyway.
+        "acme-likeness-migrate": {"likeness-database-owner", "likeness-database", "likeness-database-rescan"},
         "head": {"likeness-ray"},
         "l40s": {"likeness-ray"},
         "h200": {"likeness-ray"},
@@ -568,6 +581,7 @@ def test_versions_agree_with_the_program() -> None:
         ("networkPolicy.ray.egress[0].to=null", "egress"),
         ("networkPolicy.dns.to=null", "dns"),
         ("networkPolicy.dns.port=0", "port"),
+        ("networkPolicy.migrate.egress=null", "egress"),
     ],
 )
 def test_the_schema_refuses_a_wrong_value(cluster: Cluster, wrong: str, named: str) -> None:
@@ -579,12 +593,21 @@ def test_the_schema_refuses_a_wrong_value(cluster: Cluster, wrong: str, named: s
     assert named in refused.stderr
 
 
-def test_a_missing_secret_is_named_in_a_sentence(cluster: Cluster) -> None:
+@pytest.mark.parametrize("value", ["database", "database.owner", "database.rescan", "broker", "ray.auth"])
+def test_a_missing_secret_is_named_in_a_sentence(cluster: Cluster, value: str) -> None:
     refused = cluster.helm(
         "template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION,
-        "--set", "database.owner.existingSecret=",
+        "--set", f"{value}.existingSecret=",
     )  # fmt: skip
-    assert "database.owner.existingSecret names the Secret" in refused.stderr
+    assert refused.returncode != 0
+    assert f"{value}.existingSecret names the Secret" in refused.stderr
+
+
+def test_the_chart_demands_what_the_production_profile_needs(rendered: list[dict[str, Any]]) -> None:
+    """`likeness check` calls these required; of the processes that it is for none comes up without them."""
+    backstage = pods(rendered)["acme-likeness-worker"]["spec"]["containers"][0]
+    given = {item["name"] for item in backstage["env"]} | set(one(rendered, "ConfigMap")["data"])
+    assert {f"LIKENESS_{name.upper()}" for name in REQUIRED} <= given
 
 
 def test_what_trains_on_faces_goes_nowhere_but_where_it_is_told(cluster: Cluster, rendered: list[dict[str, Any]]) -> None:
@@ -616,17 +639,115 @@ def test_names_are_asked_of_the_clusters_own_service_and_of_nobody_else(
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
     }
-    assert asked(rendered) == [(f"acme-likeness-ray-{name}", [usual]) for name in ("head", "worker")]
+    assert sorted(asked(rendered)) == [(f"acme-likeness-{name}", [usual]) for name in ("migrate", "ray-head", "ray-worker")]
     place = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}
     said = {"dns": {"to": [place], "port": 5353}, "app": {"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}}
     elsewhere = render(cluster, *(f"--set-json=networkPolicy.{name}={json.dumps(one)}" for name, one in said.items()))
-    bound = {f"acme-likeness-{name}" for name in ("privacy", "ray-head", "ray-worker", "scheduler", "web", "worker")}
+    parts = ("migrate", "privacy", "ray-head", "ray-worker", "scheduler", "web", "worker")
+    bound = {f"acme-likeness-{name}" for name in parts}
     assert dict(asked(elsewhere, 5353)) == {name: [place] for name in bound}
     to_ray = {
         policy["metadata"]["name"] for policy in elsewhere
         if policy["kind"] == "NetworkPolicy" and "ray-head" in json.dumps(policy["spec"].get("egress", []))
     }  # fmt: skip
-    assert to_ray == bound - {"acme-likeness-web"}, "the web pods, which everybody reaches, do not reach Ray"
+    without = {"acme-likeness-web", "acme-likeness-migrate"}
+    assert to_ray == bound - without, "the web pods, which everybody reaches, do not reach Ray"
+
+
+def test_the_migrations_reach_their_database_and_nobody_else(
+    cluster: Cluster, rendered: list[dict[str, Any]], installed: None
+) -> None:
+    """They hold the most powerful of all credentials, and run before anything else of the chart is there."""
+    policy, job = one(rendered, "NetworkPolicy", "migrate"), one(rendered, "Job", "migrate")
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    others = [one(rendered, "Deployment", part)["spec"]["template"]["metadata"]["labels"] for part in ("web", "worker")]
+    assert not [one for one in others if policy["spec"]["podSelector"]["matchLabels"].items() <= one.items()]
+    assert (policy["spec"]["policyTypes"], policy["spec"]["ingress"]) == (["Ingress", "Egress"], [])
+    assert policy["spec"]["egress"][1:] == [{"ports": [{"protocol": "TCP", "port": 5432}]}]
+    about = [item["metadata"]["annotations"] for item in (policy, job)]
+    assert about[0]["helm.sh/hook"] == about[1]["helm.sh/hook"]
+    assert int(about[0]["helm.sh/hook-weight"]) < int(about[1].get("helm.sh/hook-weight", "0"))
+    # What a hook made, no upgrade takes away: it must not bind the migrations of somebody who has turned it off.
+    there = {item["metadata"]["name"] for item in cluster.get("networkpolicies")["items"]}
+    assert "acme-likeness-web" in there
+    assert "acme-likeness-migrate" not in there
+
+    elsewhere = [{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "ports": [{"protocol": "TCP", "port": 6432}]}]
+    told = render(cluster, f"--set-json=networkPolicy.migrate.egress={json.dumps(elsewhere)}")
+    assert one(told, "NetworkPolicy", "migrate")["spec"]["egress"][1:] == elsewhere
+    off = render(cluster, "--set", "networkPolicy.enabled=false")
+    assert not [document for document in off if document["kind"] == "NetworkPolicy"]
+
+
+def test_the_migrations_give_the_programs_roles_their_passwords(rendered: list[dict[str, Any]]) -> None:
+    """What the Job runs, with the addresses that its Secrets would hold, against a server that has no role yet."""
+    folder = Path(tempfile.mkdtemp(prefix="likeness-migrate-"))  # PostgreSQL under another user has to reach it.
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        server.start()
+        with psycopg.connect(server.url("postgres").replace("+psycopg", ""), autocommit=True) as superuser:
+            for role in ("likeness_app", "likeness_rescan"):
+                superuser.execute(f"drop role {role}".encode())
+            superuser.execute("alter role likeness_owner createrole")
+            held = {
+                name: {key: server.url(role).replace("@", ":secret@") for key in SECRETS[name]}
+                for name, role in ROLES.items()
+            }
+            [container] = pods(rendered)["acme-likeness-migrate"]["spec"]["containers"]
+            told = {"PATH": os.environ["PATH"], "LIKENESS_HOME": str(folder / "home")}
+            for item in container["env"]:
+                secret = item.get("valueFrom", {}).get("secretKeyRef")
+                told[item["name"]] = held[secret["name"]][secret["key"]] if secret else item["value"]
+            ran = subprocess.run(
+                [LIKENESS, *container["args"]], env=told, capture_output=True, text=True, timeout=300, check=False
+            )
+            assert ran.returncode == 0, ran.stderr
+            asked = "select rolname from pg_authid where rolname like 'likeness_%' and rolpassword is not null order by 1"
+            assert [name for (name,) in superuser.execute(asked)] == ["likeness_app", "likeness_rescan"]
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_install_guide_names_every_secret_that_its_values_ask_for(cluster: Cluster, tmp_path: Path) -> None:
+    """docs/operating/install.md, walked: what its file of values installs finds each Secret, and each key of it."""
+    page = (ROOT / "docs/operating/install.md").read_text().partition("## Kubernetes")[2]
+    values = tmp_path / "heads.yaml"
+    values.write_text(textwrap.dedent(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]))
+    written = "\n".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).replace("\\\n", " ")
+    made = {
+        name: set(re.findall(r"--from-literal=([\w-]+)=", rest))
+        for name, rest in re.findall(r"create secret generic (\S+)(.*)", written)
+    }
+    text = ok(cluster.helm("template", "likeness", str(CHART), "-f", str(values), "--kube-version", KUBE_VERSION))
+    asked: dict[str, set[str]] = {}
+    for pod in pods([document for document in yaml.safe_load_all(text) if document]).values():
+        for item in (item for container in pod["spec"]["containers"] for item in container["env"] if "valueFrom" in item):
+            secret = item["valueFrom"]["secretKeyRef"]
+            asked.setdefault(secret["name"], set()).add(secret["key"])
+    assert asked == made
+    assert "job/likeness-migrate" in page
+    assert "name: likeness-migrate\n" in text
+
+
+def test_a_web_pod_is_asked_by_check_for_what_is_its_own(rendered: list[dict[str, Any]]) -> None:
+    [web] = pods(rendered)["acme-likeness-web"]["spec"]["containers"]
+    given = {item["name"] for item in web["env"]} | set(one(rendered, "ConfigMap")["data"])
+    assert {f"LIKENESS_{name.upper()}" for name in set(REQUIRED) - BACKSTAGE} <= given
+    assert not {f"LIKENESS_{name.upper()}" for name in BACKSTAGE} & given
+    # Nobody else is asked whether sign-ins are finished, because the secret for it is in the web pods alone.
+    for name, pod in pods(rendered).items():
+        variables = {item["name"] for item in pod["spec"]["containers"][0]["env"]}
+        assert ("LIKENESS_KEYCLOAK_URL" in variables) == name.endswith("-web")
+    assert not [name for name in one(rendered, "ConfigMap")["data"] if "KEYCLOAK" in name]
+
+
+def test_a_ray_cluster_of_ones_own_takes_the_share_of_a_gpu_too(cluster: Cluster) -> None:
+    own = ("--set", "ray.enabled=false,ray.address=ray://ray.example:10001", "--set-json", "ray.gpuShare=0.5")
+    settings = one(render(cluster, *own), "ConfigMap")["data"]
+    assert settings["LIKENESS_GPU_SHARE"] == "0.5"
 
 
 def test_an_operators_own_certificate_of_pictures_is_mounted_by_web_alone(cluster: Cluster) -> None:

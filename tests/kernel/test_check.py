@@ -11,6 +11,7 @@ from likeness.run.check import _bounces as asked_bounces
 from likeness.run.check import _mail as asked_mail
 from likeness.run.check import makes, problems
 from likeness.run.machine import worries
+from tests.kernel.rabbit import free_port
 from tests.kernel.scripted import scripted
 
 
@@ -87,6 +88,14 @@ def test_what_would_travel_in_clear_is_named(tmp_path: Path, monkeypatch: pytest
         update={"database_url": server.replace("localhost.", "127.0.0.1"), "owner_database_url": "", "broker_url": "amqp://127.0.0.1:9/"}
     )
     assert not [one for one in problems(local) if "sslmode" in one or "amqps" in one]
+
+
+def test_a_web_server_is_asked_for_no_more_than_it_holds(tmp_path: Path) -> None:
+    """In the chart it has no address of the re-scan's role and no way to Ray, and an operator would look for both."""
+    production = Settings(home=tmp_path, profile="production", ray_address=f"127.0.0.1:{free_port()}")
+    found = list(problems(production, web=True))
+    assert any(one.startswith("LIKENESS_DATABASE_URL is not set") for one in found)
+    assert not [one for one in found if "RESCAN" in one or "Ray" in one]
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,22 @@ seccompProfile: {type: RuntimeDefault}
 {{ include "likeness.secretEnv" (dict "name" "RAY_AUTH_TOKEN" "existingSecret" (required "ray.auth.existingSecret names the Secret with the token of the Ray cluster" .Values.ray.auth.existingSecret) "key" "auth_token") }}
 {{- end }}
 
+{{/* The program's own role; the one below only reads. The migrations, which make both, give them the passwords of their addresses. */}}
+{{- define "likeness.databaseEnv" -}}
+{{- with .Values.database -}}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_DATABASE_URL" "existingSecret" (required "database.existingSecret names the Secret with the database address of the program's own role" .existingSecret) "key" .key) }}
+{{- end }}
+{{- end }}
+
+{{- define "likeness.rescanEnv" -}}
+{{- with .Values.database.rescan -}}
+{{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" (required "database.rescan.existingSecret names the Secret with the database address of the role that only reads and verifies erasures" .existingSecret) "key" .key) }}
+{{- end }}
+{{- end }}
+
 {{- define "likeness.env" -}}
 {{- $v := .Values -}}
-{{ include "likeness.secretEnv" (dict "name" "LIKENESS_DATABASE_URL" "existingSecret" (required "database.existingSecret names the Secret with the database address of the program's own role" $v.database.existingSecret) "key" $v.database.key) }}
+{{ include "likeness.databaseEnv" . }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_BROKER_URL" "existingSecret" (required "broker.existingSecret names the Secret with the address of RabbitMQ" $v.broker.existingSecret) "key" $v.broker.key) }}
 {{- if $v.mail.existingSecret }}
 {{ include "likeness.secretEnv" (dict "name" "LIKENESS_SMTP_URL" "existingSecret" $v.mail.existingSecret "key" $v.mail.key) }}
@@ -112,9 +125,7 @@ seccompProfile: {type: RuntimeDefault}
 
 {{/* Worker, privacy and scheduler verify erasures and talk to the Ray cluster; the web pods, which everybody reaches, can do neither. */}}
 {{- define "likeness.backstageEnv" -}}
-{{- if .Values.database.rescan.existingSecret }}
-{{ include "likeness.secretEnv" (dict "name" "LIKENESS_RESCAN_DATABASE_URL" "existingSecret" .Values.database.rescan.existingSecret "key" .Values.database.rescan.key) }}
-{{- end }}
+{{ include "likeness.rescanEnv" . }}
 - {name: LIKENESS_LIVENESS_FILE, value: /tmp/alive}
 {{ include "likeness.rayTokenEnv" . }}
 {{- end }}

@@ -225,14 +225,15 @@ def admin_link(company: str, email: str, operator: str, reason: str) -> None:
 
 
 @main.command()
-def check() -> None:
+@click.option("--web", is_flag=True, help="Ask for what a web server has: neither Ray nor the re-scan.")
+def check(web: bool) -> None:
     """Say what this machine can make, and what is misconfigured."""
     from likeness.run.check import makes, problems
 
     settings = from_environment()
     for sentence in makes(settings):
         console.print(sentence, soft_wrap=True, highlight=False)
-    found = list(problems(settings))
+    found = list(problems(settings, web=web))
     for sentence in found:
         console.print(f"[red]✗[/] {sentence}", soft_wrap=True, highlight=False)
     if found:

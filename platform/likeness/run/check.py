@@ -46,19 +46,21 @@ from tenants import tenants
 
 SOON = timedelta(days=30)
 """So long before a certificate ends, it is told."""
-
+REQUIRED = ("database_url", "broker_url", "objects_url", "key_folder", "rescan_database_url")
+"""Of the production profile. The web server, which everybody reaches, holds none of `BACKSTAGE`."""
+BACKSTAGE = {"rescan_database_url"}
 RAY_SECONDS = 90
 """A cluster starts a process for whoever comes, which takes half a minute where it is busy."""
 CLOCKS_APART = 5
 """Seconds. Where something in front of Keycloak says its time, it is in whole seconds, and the answer takes a moment."""
 
 
-def problems(settings: Settings) -> Iterator[str]:
-    """Every problem found, one sentence each; none when everything answers."""
+def problems(settings: Settings, *, web: bool = False) -> Iterator[str]:
+    """Every problem found, one sentence each; none when everything answers. Of a `web` process alone, what it needs."""
     yield from hindrances(settings)
     yield from worries(settings)
     yield from changed(settings)
-    yield from _shape(settings)
+    yield from _shape(settings, web)
     yield from _keys(settings)
     strangers: list[Path] = []
     with suppress(OSError):  # What cannot be looked into is told beside this.
@@ -76,7 +78,7 @@ def problems(settings: Settings) -> Iterator[str]:
         yield from _told("The key store", lambda: _described(settings), advice)
     yield from _offers(settings)
     yield from _sign_in(settings)
-    if settings.ray_address:
+    if settings.ray_address and not web:
         ask = partial(_cluster, settings.ray_address)
         yield from _told("The Ray cluster", ask, "Check LIKENESS_RAY_ADDRESS and Ray's token.")
 
@@ -188,11 +190,11 @@ def _cluster(address: str) -> int:
     return int(ended.stdout.split()[-1])
 
 
-def _shape(settings: Settings) -> Iterator[str]:
+def _shape(settings: Settings, web: bool) -> Iterator[str]:
     if settings.embedded:
         return
-    for name in ("database_url", "broker_url", "objects_url", "key_folder", "rescan_database_url"):
-        if not getattr(settings, name):
+    for name in REQUIRED:
+        if not getattr(settings, name) and not (web and name in BACKSTAGE):
             yield f"LIKENESS_{name.upper()} is not set; the production profile needs it."
     if not settings.public_url.startswith("https://"):
         yield "LIKENESS_PUBLIC_URL does not begin with https://, so session cookies would travel in clear."
