@@ -18,14 +18,18 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+import click
 import psutil
 import pytest
+from click.testing import CliRunner
 from pydantic import ValidationError
 
 from gpu_cluster.bases import weights
 from gpu_cluster.bases.recipe import named
 from gpu_cluster.bases.weights import missing
+from likeness.cli.main import Sentences
 from likeness.evidence.outside import Outside
+from likeness.ground.db import PLATFORM, Database
 from likeness.ground.settings import Settings, SettingsWrong, from_environment
 from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
@@ -49,6 +53,34 @@ def folder() -> Iterator[Path]:
     made.chmod(0o755)
     yield made
     shutil.rmtree(made, ignore_errors=True)
+
+
+def test_a_database_that_goes_away_under_a_command_is_one_sentence(postgres: EmbeddedPostgres, folder: Path) -> None:
+    """Whichever command it is, and whether it was asked for a connection or for a transaction."""
+    away = f"postgresql+psycopg://likeness_app:hidden-word@127.0.0.1:{free_port()}/likeness"
+    commands = Sentences(
+        commands={
+            "connection": click.Command("connection", callback=lambda: Database(away).check()),
+            "transaction": click.Command("transaction", callback=lambda: Database(away).transaction(PLATFORM).__enter__()),
+        }
+    )
+    for name in commands.commands:
+        ended = CliRunner().invoke(commands, [name])
+        assert (ended.exit_code, isinstance(ended.exception, SystemExit)) == (1, True), ended.exception
+        assert "atabase" in ended.output
+        assert "hidden-word" not in ended.output
+    (folder / "keys").mkdir()
+    ended = subprocess.run(
+        [LIKENESS, "migrate"], capture_output=True, text=True, timeout=240, check=False,
+        env=os.environ | {
+            "LIKENESS_OWNER_DATABASE_URL": postgres.url("likeness_owner"), "LIKENESS_DATABASE_URL": away,
+            "LIKENESS_KEY_FOLDER": str(folder / "keys"), "LIKENESS_PROFILE": "production",
+        },
+    )  # fmt: skip
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+    assert "The schema is up to date." in ended.stdout
+    assert "sealed by `likeness scheduler`" in ended.stdout
+    assert "hidden-word" not in ended.stdout
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "migrate"])

@@ -16,6 +16,8 @@ from likeness.keys import fingerprint
 from likeness.keys.keys import KeyUnavailable
 from likeness.run.postgres import url_of_running
 
+LEFT = "Words that an older version kept in clear are sealed by `likeness scheduler`:"
+
 
 def production_kernel() -> Kernel:
     from compliance import restores
@@ -35,11 +37,15 @@ def production_kernel() -> Kernel:
     except KeyUnavailable as error:
         raise click.ClickException(about_keys(error, settings)) from error
     except (DBAPIError, Unavailable) as error:
-        why = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0].rstrip(".")
         raise click.ClickException(
-            f"The database does not answer: {why}. Is it running, and is LIKENESS_DATABASE_URL its address?"
+            f"The database does not answer: {reason(error)}. Is it running, and is LIKENESS_DATABASE_URL its address?"
         ) from error
     return kernel
+
+
+def reason(error: Exception) -> str:
+    """PostgreSQL's own words where it has some, without a full stop; its other lines repeat statements and addresses."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0].rstrip(".")
 
 
 def about_keys(error: KeyUnavailable, settings: Settings) -> str:
@@ -82,7 +88,9 @@ def seal_clear_text(settings: Settings) -> list[str]:
         fingerprint.check(kernel.db, kernel.keys)
         return clear_text.seal_clear(kernel)
     except (UnsafeRole, UnknownSchema, KeyUnavailable) as error:
-        return [f"Words that an older version kept in clear are sealed by `likeness scheduler`: {error}"]
+        return [f"{LEFT} {error}"]
+    except (DBAPIError, Unavailable) as error:
+        return [f"{LEFT} The database does not answer: {reason(error)}."]
     finally:
         kernel.db.close()
 

@@ -12,13 +12,14 @@ import click
 from psycopg import OperationalError
 from rich.console import Console
 from rich.markup import escape
+from sqlalchemy.exc import DBAPIError
 
 from likeness.cli import custody, duties, pictures, rescan
 from likeness.cli.companies import company, keycloak
-from likeness.cli.kernels import about_keys, running_kernel, seal_clear_text, serving_kernel
+from likeness.cli.kernels import about_keys, reason, running_kernel, seal_clear_text, serving_kernel
 from likeness.ground import telemetry
 from likeness.ground.db import utc_now
-from likeness.ground.errors import LikenessError
+from likeness.ground.errors import LikenessError, OutcomeUnknown, Unavailable
 from likeness.ground.garbage import importing
 from likeness.ground.home import HomeUnusable, make_home
 from likeness.ground.settings import Settings, SettingsWrong, from_environment, of_one_machine
@@ -34,8 +35,10 @@ class Sentences(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (SettingsWrong, HomeUnusable) as error:
+        except (SettingsWrong, HomeUnusable, Unavailable, OutcomeUnknown) as error:
             raise click.ClickException(str(error)) from error
+        except DBAPIError as error:
+            raise click.ClickException(f"The database does not answer: {reason(error)}.") from error
 
 
 @click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"]})
