@@ -9,7 +9,9 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -30,6 +32,7 @@ from likeness.keys import fingerprint
 from likeness.migrations import migrate
 from likeness.run.app import create_app
 from likeness.run.postgres import EmbeddedPostgres
+from tests.waiting import until
 
 # How long an example takes says how busy the machine is. The same examples each time, because one that is found by chance
 # would refuse a change that has nothing to do with it: `make fuzz` looks for others.
@@ -54,6 +57,21 @@ FIRST = (
 
 MIGRATED = "migrated"
 """The database that others are copies of, which is sooner than to run all migrations again."""
+
+
+LAST_OF_AN_HOUR, LAST_OF_A_DAY = 20.0, 90.0
+"""Seconds, by UTC; a day's are for tests that take a minute."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """What is named by an hour, a day or a month is two things where that changes under a test, which happened one run in a
+    hundred: in the last seconds of one none begins."""
+    now = time.time()
+    left, of_the_day = -now % 3600, -now % 86400
+    if left < LAST_OF_AN_HOUR or of_the_day < LAST_OF_A_DAY:
+        time.sleep(left + 0.1)
+    return (yield)
 
 
 def pytest_collection_finish() -> None:
@@ -109,7 +127,15 @@ def _tell(server: EmbeddedPostgres, *statements: str) -> None:
     address = make_url(server.url("postgres")).set(drivername="postgresql", database="postgres")
     with psycopg.connect(address.render_as_string(), autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement.encode())
+            until(lambda: _done(connection, statement.encode()))  # noqa: B023 - it is called here.
+
+
+def _done(connection: psycopg.Connection[tuple[object, ...]], statement: bytes) -> bool:
+    """Whoever is told to leave a database has five seconds for it, which is short on a machine with other things to do."""
+    with suppress(psycopg.errors.ObjectInUse):
+        connection.execute(statement)
+        return True
+    return False
 
 
 def _folder(what: str) -> Path:

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 VICTIMS = {

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from gpu_cluster.cluster.node import Node
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a token of 32 letters or more, which nobody knows"}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]

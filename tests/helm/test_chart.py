@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from likeness.jobs.liveness import Liveness
 from likeness.run.app import FIGURES
 from likeness.run.check import BACKSTAGE, REQUIRED
 from likeness.run.postgres import EmbeddedPostgres
+from tests.ports import free_port
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     tools = Path(ok(subprocess.run([SERVERS / "unpack"], capture_output=True, text=True, check=False)).strip()) / "bin"
     data = tmp_path_factory.mktemp("kubernetes")
     server = subprocess.Popen(
-        [SERVERS / "kubernetes", "--data", data, "--nodes", "2", "--port", str(six_free_ports())],
+        [SERVERS / "kubernetes", "--data", data, "--nodes", "2", "--port", str(free_port(6))],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -108,22 +108,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
         shutil.rmtree(data, ignore_errors=True)
-
-
-def six_free_ports() -> int:
-    """The first of six ports in a row that nobody listens on: the server takes them all."""
-    for first in range(21000 + os.getpid() % 500 * 10, 32000, 10):
-        sockets = []
-        try:
-            for port in range(first, first + 6):
-                sockets.append(socket.create_server(("127.0.0.1", port)))
-        except OSError:
-            continue
-        finally:
-            for taken in sockets:
-                taken.close()
-        return first
-    raise RuntimeError("There are no six free ports in a row.")
 
 
 def wait_for(condition: Any, server: subprocess.Popen[bytes], seconds: float = 300) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gpu_cluster.engine.judge import PASS_RATIO
 from likeness.demo.cast import cast
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 EMPLOYEES, SEED = 2, 11
 Played = tuple[Path, subprocess.CompletedProcess[str], dict[str, Any]]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gpu_cluster.drawn.people.draw import DrawnPerson
 from likeness.demo.cast import PARTS, cast
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 

@@ -22,7 +22,7 @@ from likeness.ground.db import utc_now
 from likeness.run.app import FIGURES
 from tests import pictures
 from tests.journey.test_production import answer, wait_for
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 from tests.waiting import PATIENCE
 
 TOP = Path(__file__).parents[2]

@@ -33,9 +33,10 @@ from likeness.ground.settings import Settings
 from likeness.run import check
 from likeness.run.postgres import EmbeddedPostgres
 from tests.journey.test_production import answer, wait_for
-from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
+from tests.kernel.rabbit import Rabbit, installed, rabbit
 from tests.kernel.test_mail import mail_server
 from tests.kernel.test_objects import s3_server
+from tests.ports import free_port
 from tests.tls import NGINX, Certificates, certificates, door_to_postgres, front
 from tests.waiting import PATIENCE
 

@@ -21,7 +21,8 @@ from likeness.mail import mail
 from likeness.mail.mail import Letter
 from likeness.run.postgres import EmbeddedPostgres
 from tests.factories import make_tenant
-from tests.kernel.rabbit import Rabbit, free_port, installed, rabbit
+from tests.kernel.rabbit import Rabbit, installed, rabbit
+from tests.ports import free_port
 from tests.waiting import PATIENCE
 
 LIKENESS = Path(sys.executable).with_name("likeness")

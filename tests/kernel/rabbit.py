@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,18 +14,12 @@ from uuid import uuid4
 
 import pika
 
+from tests.ports import free_port
 from tests.tls import Certificates
 
 
 def installed() -> bool:
     return shutil.which("rabbitmq-server") is not None or Path("/usr/sbin/rabbitmq-server").exists()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Rabbit:

@@ -7,7 +7,6 @@ import grp
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from tests.factories import make_tenant, run_jobs
 from tests.kernel import reports
 from tests.kernel.scripted import scripted
 from tests.kernel.test_smtp import row, through, write
+from tests.ports import free_port
 from tests.waiting import answers, until
 
 ADDRESS = "bounces@example.com"
@@ -121,9 +121,7 @@ def dovecot() -> Iterator[Dovecot]:
     if os.getuid() == 0:
         for path in (home, *home.rglob("*")):
             os.chown(path, me.pw_uid, me.pw_gid)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (home / "users").write_text(f"reader:{{PLAIN}}p ss:{me.pw_uid}:{me.pw_gid}::{home}\n")
     group = grp.getgrgid(me.pw_gid).gr_name
     own = "".join(f"service {name} {{\n  chroot =\n}}\n" for name in ("imap-login", "anvil", "stats"))

@@ -34,7 +34,7 @@ from likeness.ground.settings import Settings, SettingsWrong, from_environment
 from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
 from likeness.run.postgres import EmbeddedPostgres
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 

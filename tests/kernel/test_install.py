@@ -17,8 +17,8 @@ from likeness.migrations import migrate
 from likeness.migrations.roles import RolesMissing, make_roles
 from likeness.run.check import problems
 from likeness.run.postgres import EmbeddedPostgres
-from tests.kernel.rabbit import free_port
 from tests.kernel.test_objects import s3_server
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from likeness.keys.keys import KeyClass, KeyRef
 from likeness.mail import mail
 from likeness.mail.mail import Letter
 from tests.factories import make_tenant, run_jobs
-from tests.kernel.rabbit import free_port
+from tests.ports import free_port
 from tests.tls import Certificates
 from tests.waiting import answers, until
 

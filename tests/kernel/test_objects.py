@@ -5,7 +5,6 @@ import os
 import random
 import resource
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from likeness.keys.keys import DataKey, KeyClass, KeyFolder, KeyRef
 from likeness.keys.sealing import SealBroken
 from likeness.store.objects import CHUNK, SEALED_CHUNK, Objects, person_path, tenant_path
 from likeness.store.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
+from tests.ports import free_port
 from tests.tls import Certificates
 from tests.waiting import answers, until
 
@@ -89,11 +89,6 @@ def s3_options(port: int) -> dict[str, Any]:
         "region": "us-east-1",
         "client_options": {"allow_http": True},
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -24,6 +23,7 @@ from likeness.run.serving import server
 from likeness.sso.administering import Reach
 from likeness.sso.keycloak import KeycloakSetUp, set_up
 from tests.browser.shoot import ARGS, CHROMIUM
+from tests.ports import free_port
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS", Path(__file__).parents[3] / "shared/servers"))
 STARTS_WITHIN = 300
@@ -63,20 +63,6 @@ class House:
     address: str
 
 
-def free_port() -> int:
-    """Two in a row, because Keycloak answers whether it is ready on the next one."""
-    for _ in range(50):
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = int(one.getsockname()[1])
-            try:
-                other.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no two free ports")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file whose last test stops Keycloak comes after the others that need it; where that test is left out, as in
@@ -91,8 +77,9 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
         pytest.skip(f"There is no Keycloak in {SERVERS}: LIKENESS_TEST_SERVERS names the folder of test servers.")
     if shutil.which("java") is None:
         pytest.skip("Keycloak needs Java: apt install openjdk-17-jre-headless.")
-    folder, port = tmp_path_factory.mktemp("keycloak"), free_port()
+    folder, port = tmp_path_factory.mktemp("keycloak"), free_port(2)
     with (folder / "log").open("wb") as log:
+        # It answers whether it is ready at the next port.
         process = subprocess.Popen(
             [str(SERVERS / "keycloak"), "--port", str(port), "--data", str(folder / "data")],
             stdout=log, stderr=log, start_new_session=True,

@@ -22,7 +22,8 @@ from likeness.ground.settings import Settings
 from likeness.run.check import _sign_in as checked
 from likeness.sso.running import KeycloakFailed, OwnKeycloak
 from tests import pictures
-from tests.keycloak.conftest import SERVERS, free_port
+from tests.keycloak.conftest import SERVERS
+from tests.ports import free_port
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(900)]
@@ -38,7 +39,7 @@ def installed() -> Path:
 
 def test_it_starts_is_set_up_is_the_same_the_next_time_and_ends_with_us(installed: Path, tmp_path: Path) -> None:
     before = as_it_is(installed)
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_port(2)}"
     settings = Settings(home=tmp_path, public_url="http://127.0.0.1:8000", keycloak=installed)
     own = OwnKeycloak(installed, tmp_path / "keycloak", url)
     try:
@@ -98,7 +99,7 @@ def test_the_demo_ends_with_an_account_that_comes_in_through_keycloak(installed:
     photos.mkdir()
     home.chmod(0o755)
     (photos / "1.jpg").write_bytes(pictures.astronaut())
-    port, url = free_port(), f"http://127.0.0.1:{free_port()}"
+    port, url = free_port(), f"http://127.0.0.1:{free_port(2)}"
     ours = {"HOME": str(home), "PORT": str(port), "KEYCLOAK": str(installed), "KEYCLOAK_URL": url}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
     with subprocess.Popen(
