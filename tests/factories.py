@@ -118,15 +118,18 @@ def begin_held(kernel: Kernel, tenant: UUID, *, most: int = 5000) -> None:
 
 
 def run_jobs(kernel: Kernel, *, tenant: UUID | None = None, ahead: timedelta = timedelta(), most: int = 5000) -> int:
-    """Works every job that is due, and those that these leave; returns how many ran."""
-    ran = 0
+    """Works every job that is due, and those that these leave; returns how many ran. What failed is not tried again, also
+    where this machine had so much else to do that its pause of seconds is over."""
+    ran, tried = 0, set[UUID]()
     while ran < most:
         with kernel.db.transaction(PLATFORM) as session:
             query = select(jobs.Job.id).where(col(jobs.Job.due) <= utc_now() + ahead).order_by(col(jobs.Job.due))
+            query = query.where(col(jobs.Job.error).is_(None) | col(jobs.Job.id).not_in(tried))
             if tenant is not None:
                 query = query.where(col(jobs.Job.tenant_id) == tenant)
             due = list(session.execute(query.limit(100)).scalars())
         worked = sum(claims.work(kernel, job_id) for job_id in due)
+        tried.update(due)
         if not worked:
             return ran
         ran += worked

@@ -89,9 +89,9 @@ class _Link:
             else:
                 loss = None
             _close(self._server)
-            _close(self._client)
-            if loss:
+            if loss:  # Before the program can know of it: whoever looks once it does finds it so.
                 loss.happened.set()
+            _close(self._client)
 
     def _messages(self) -> Iterator[bytes]:
         """What the program says, whole messages; the first one has no letter in front."""

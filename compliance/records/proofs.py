@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
@@ -16,7 +17,7 @@ from sqlmodel import Session, col, select
 from batch.photos import rejections
 from compliance.models import Certificate, Erasure
 from likeness.evidence.outside import Drill
-from likeness.ground.db import tenant_of
+from likeness.ground.db import Database, tenant_of
 from likeness.kernel import Kernel
 from tenants import tenants
 
@@ -47,17 +48,16 @@ class Proofs:
         return self.drilled is not None and self.drilled.acts + self.drilled.people >= LEAST
 
 
-_known: dict[int, Proofs] = {}
+_known: WeakKeyDictionary[Database, Proofs] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 def newest(kernel: Kernel, now: datetime) -> Proofs:
     """At most a minute old."""
     with _lock:
-        known = _known.get(id(kernel.db))
+        known = _known.get(kernel.db)
         if known is None or not known.read_at <= now < known.read_at + FRESH:
-            _known.clear()
-            known = _known[id(kernel.db)] = _read(kernel, now)
+            known = _known[kernel.db] = _read(kernel, now)
         return known
 
 

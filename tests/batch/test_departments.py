@@ -50,12 +50,13 @@ class Company:
     """Two departments in one batch, one of them in another as well; each person has released a headshot."""
 
     def __init__(self, kernel: Kernel) -> None:
+        # Names of letters enough that no random part of a page or an answer contains them.
         self.kernel, self.tenant = kernel, make_tenant(kernel)
         with kernel.db.transaction(self.tenant) as session:
             self.both, self.sales_only = make_batch(session), make_batch(session, name="Sales only")
             self.designer = make_employee(session, kernel, batch=self.both, full_name="Dora", department="Design")
-            self.seller = make_employee(session, kernel, batch=self.both, full_name="Sam", department="Sales")
-            self.other = make_employee(session, kernel, batch=self.sales_only, full_name="Sue", department="Sales")
+            self.seller = make_employee(session, kernel, batch=self.both, full_name="Samarkand", department="Sales")
+            self.other = make_employee(session, kernel, batch=self.sales_only, full_name="Suebia", department="Sales")
             for person in (self.designer, self.seller):
                 give_consent(session, kernel, person)
         self.shots = {person.id: self._releases(person) for person in (self.designer, self.seller)}
@@ -91,11 +92,11 @@ def test_who_is_bound_sees_their_department_in_every_list(company: Company, clie
     for path in (f"/desk/batches/{company.both.id}", f"/desk/batches/{company.both.id}/headshots"):
         page = client.get(path, headers=html).text
         assert "Dora" in page
-        assert "Sam" not in page
+        assert "Samarkand" not in page
     for path in ("/desk", "/desk/batches", "/desk/headshots"):
         assert "Sales only" not in client.get(path, headers=html).text
     status = client.get(f"{base}/status").content
-    assert b"Sam" not in b"".join(zipfile.ZipFile(io.BytesIO(status)).read(one) for one in parts(status))
+    assert b"Samarkand" not in b"".join(zipfile.ZipFile(io.BytesIO(status)).read(one) for one in parts(status))
     packed = zipfile.ZipFile(io.BytesIO(client.get(f"{base}/archive").content))
     assert [name for name in packed.namelist() if name != "manifest.csv"] == ["Design/Dora.png"]
 
@@ -115,11 +116,11 @@ def test_no_list_that_can_be_read_tells_of_another_department(
                 )
             )  # fmt: skip
         for person in (company.other, company.seller):
-            concerns.write(session, kernel.keys, person.id, "hr", "/visit", "Sue looks wrong.", "https://x.example", now)
+            concerns.write(session, kernel.keys, person.id, "hr", "/visit", "Suebia looks wrong.", "https://x.example", now)
     told = [
         str(one) for one in (
             company.sales_only.id, company.other.id, company.other.roster_id, company.seller.id, company.seller.roster_id,
-            company.shots[company.seller.id], "Sam", "Sue", '"people":77',
+            company.shots[company.seller.id], "Samarkand", "Suebia", '"people":77',
         )
     ]  # fmt: skip
     places = {"batch_id": company.both.id, "person_id": company.designer.roster_id}
@@ -200,7 +201,7 @@ def test_brand_sees_released_headshots_of_its_departments_and_no_list(
 ) -> None:
     company.bound(client, Role.BRAND, "Sales", "Nowhere")
     base = f"{API}/batches/{company.both.id}"
-    assert [one["full_name"] for one in client.get(f"{base}/headshots").json()] == ["Sam"]
+    assert [one["full_name"] for one in client.get(f"{base}/headshots").json()] == ["Samarkand"]
     assert client.get(f"{base}/people").status_code == 403
     desk = client.get("/desk/batches", headers={"accept": "text/html"}).text
     assert f'href="/desk/batches/{company.both.id}/headshots"' in desk

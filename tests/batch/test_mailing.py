@@ -179,9 +179,8 @@ def test_a_mail_server_that_is_away_does_not_tell_who_said_no(
         give_consent(session, kernel, agreed)
     run_jobs(kernel, tenant=alice)
     with scripted(**script) as server:
-        sending = replace(
-            kernel, settings=kernel.settings.model_copy(update={"smtp_url": server.url, "smtp_timeout": 0.4}), lanes=Lanes()
-        )
+        reached = {"smtp_url": server.url, "smtp_timeout": server.patience}
+        sending = replace(kernel, settings=kernel.settings.model_copy(update=reached), lanes=Lanes())
         for person in (waits, declined, agreed):
             sign_in_member(client, kernel, alice)
             assert client.post(f"/api/v1/employees/{person.roster_id}/resend").status_code == 204

@@ -7,6 +7,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+import pytest
+
+from likeness.mail import smtp
+
 SILENT, CUT = "(silent)", "(cut)"
 USUAL = {
     "banner": "220 scripted",
@@ -33,8 +37,8 @@ class Scripted(socketserver.ThreadingTCPServer):
     @property
     def patience(self) -> float:
         """Seconds for which a client is to wait for an answer: two suffice where none comes, and a server that answers may
-        have to wait for a processor first."""
-        return 2.0 if SILENT in self.script.values() else 60.0
+        have to wait for a processor first. The text's has a patience of its own, see `scripted`."""
+        return 2.0 if SILENT in {said for at, said in self.script.items() if at != "text"} else 60.0
 
     @property
     def url(self) -> str:
@@ -85,7 +89,11 @@ def scripted(**script: str) -> Iterator[Scripted]:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield server
+        with pytest.MonkeyPatch.context() as patch:
+            if server.script["text"] == SILENT:
+                # Whatever comes before is answered, however long that takes here; here alone no answer ends the waiting.
+                patch.setattr(smtp, "LAST_PATIENCE", 0.5 / server.patience)
+            yield server
     finally:
         server.over.set()
         server.shutdown()

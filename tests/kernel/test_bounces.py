@@ -171,7 +171,7 @@ def test_what_comes_back_to_the_mailbox_is_on_the_mails_row_within_the_minute_an
     alice, bob = make_tenant(kernel), make_tenant(kernel)
     sent = {}
     with scripted() as server:
-        sending = through(kernel, server, bounces_address=ADDRESS, bounces_imap=dovecot.url, smtp_timeout=10)
+        sending = through(kernel, server, bounces_address=ADDRESS, bounces_imap=dovecot.url)
         for tenant in (alice, bob, PLATFORM):
             sent[tenant] = write(sending, tenant)
             run_jobs(sending, tenant=tenant)

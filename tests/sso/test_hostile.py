@@ -262,11 +262,11 @@ def test_a_sign_in_that_was_given_up_says_so_without_the_issuers_words(
     browser: Browser, zebra: Company, other: Other
 ) -> None:
     brought = other.authorize(browser.leave(zebra), zebra.account())
-    brought |= {"error": "access_denied", "error_description": "<b>call 555-0100</b>"}
+    brought |= {"error": "access_denied", "error_description": "<b>call Quokkafell</b>"}
     answer = browser.come_back({name: value for name, value in brought.items() if name != "code"})
     assert answer.status_code == 403
     assert "was not finished" in answer.text
-    assert "555" not in answer.text
+    assert "Quokkafell" not in answer.text
 
 
 def test_an_attempt_runs_out_after_ten_minutes(
