@@ -344,6 +344,8 @@ def test_the_ray_cluster_asks_for_a_token_and_scales_from_nothing(rendered: list
     ray = one(rendered, "RayCluster")["spec"]
     assert ray["authOptions"] == {"mode": "token", "secretName": "likeness-ray"}
     assert ray["enableInTreeAutoscaling"] is True
+    # Without this an upgrade of the image would leave the head as it was, and both sides must run the same versions.
+    assert ray["upgradeStrategy"] == {"type": "Recreate"}
     assert ray["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     # Eight nodes with one GPU and one with eight: the program asks for no more than may ever be there.
     assert one(rendered, "ConfigMap")["data"]["LIKENESS_STUDIOS"] == "16"
@@ -557,7 +559,7 @@ def test_versions_agree_with_the_program() -> None:
         ("database.url=postgresql://likeness:password@db/likeness", "url"),
         ("logLevel=loud", "logLevel"),
         ("backupDays=soon", "backupDays"),
-        ("counterUrl=elsewhere", "counterUrl"),
+        ("counterUrl=file:///no-volume-there", "counterUrl"),
         ("worker.lanes.mail.threads=0", "threads"),
         ("keys.store=drawer", "store"),
         ("ray.workerGroups[0].name=L40S", "name"),
@@ -726,6 +728,17 @@ def test_a_web_pod_is_asked_by_check_for_what_is_its_own(rendered: list[dict[str
         variables = {item["name"] for item in pod["spec"]["containers"][0]["env"]}
         assert ("LIKENESS_KEYCLOAK_URL" in variables) == name.endswith("-web")
     assert not [name for name in one(rendered, "ConfigMap")["data"] if "KEYCLOAK" in name]
+
+
+def test_a_setting_of_ones_own_wins_over_the_charts(cluster: Cluster) -> None:
+    """And stands there once: who applies what Helm renders, such as Argo CD, refuses a key that comes twice."""
+    text = ok(
+        cluster.helm(
+            "template", RELEASE, str(CHART), "-f", str(VALUES), "--kube-version", KUBE_VERSION,
+            "--set", "settings.LIKENESS_LOG_LEVEL=debug", "--show-only", "templates/configmap.yaml",
+        )
+    )  # fmt: skip
+    assert re.findall("LIKENESS_LOG_LEVEL: (.*)", text) == ["debug"]
 
 
 def test_a_ray_cluster_of_ones_own_takes_the_share_of_a_gpu_too(cluster: Cluster) -> None:
