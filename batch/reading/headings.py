@@ -134,7 +134,7 @@ NAMES: dict[str, str] = {
         lingua preferita|taal|voorkeurstaal|correspondentietaal|język|preferowany język|dil|язык|nyelv|
         jazyk|språk|sprog|اللغة|لغة|اللغة المفضلة|שפה|言語|使用言語|语言|語言|언어""",
     # The column that a download of failed rows adds; it says something to people and nothing to the program.
-    "reason": "reason|grund|raison|motivo|razón|reden|powód|neden|السبب|סיבה|理由",
+    "reason": "reason|grund|begründung|raison|motivo|razón|reden|powód|neden|السبب|סיבה|理由",
 }
 
 # A heading that may mean a number or a name; what stands below it decides.

@@ -206,7 +206,7 @@ def _saved(book: Workbook) -> bytes:
     return out.getvalue()
 
 
-def failed_rows(reading: Reading, *, reason: str = "Reason", told: Callable[[str], str] = str) -> bytes:
+def failed_rows(reading: Reading, *, told: Callable[[str], str] = str) -> bytes:
     """Only the rows with errors, as they were, with a column that says why, as `told` says it; correct it and hand it in
     again."""
     why: dict[int, list[str]] = defaultdict(list)
@@ -218,7 +218,8 @@ def failed_rows(reading: Reading, *, reason: str = "Reason", told: Callable[[str
     lines = [
         [" ".join(why[number]), *(line[at] if at < len(line) else "" for at in kept)] for number, line in reading.failed
     ]
-    return export([reason, *(reading.columns[at].heading for at in kept)], lines)
+    columns = [told(Told("Reason")), *(reading.columns[at].heading for at in kept)]
+    return export(columns, lines, sheet=told(Told("People")))
 
 
 TEMPLATE_VERSION = 1

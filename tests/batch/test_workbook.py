@@ -17,7 +17,9 @@ from openpyxl import Workbook, load_workbook
 
 from batch.reading import cells, headings, roster, sheets, workbook
 from batch.reading.workbook import Problem, Reading, WorkbookUnreadable, read
+from likeness.locale.languages import LANGUAGES
 from likeness.locale.marks import unpacked
+from likeness.locale.words import words
 from likeness.sandbox.child import Children, Limits
 
 HEADINGS = ["Employee ID", "Name", "E-mail", "Department", "Location", "Manager e-mail", "Language"]
@@ -580,6 +582,19 @@ def test_failed_rows_come_back_with_reasons_and_merge() -> None:
     assert [(row.employee_key, row.full_name) for row in again.rows] == [("2", "Bob"), ("3", "Carl")]
     assert again.unknown_columns == ("Shoe size",)
     assert again.problems == ()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_column_of_reasons_is_named_and_known_again_in_each_language(language: str) -> None:
+    says, names = words(language), [*HEADINGS[:3], "Shoe size"]
+    first = parse(xlsx(names, [*ALICE, "38"], ["2", "Bob", "nonsense", "44"]))
+    data = workbook.failed_rows(first, told=says.told)
+    page = load_workbook(io.BytesIO(data)).worksheets[0]
+    lines = [list(line) for line in page.iter_rows(values_only=True)]
+    assert (page.title, lines[0]) == (says.gettext("People"), [says.gettext("Reason"), *names])
+    again = parse(xlsx(*lines))
+    assert again.unknown_columns == ("Shoe size",)
+    assert load_workbook(io.BytesIO(workbook.failed_rows(again, told=says.told))).worksheets[0].max_column == len(lines[0])
 
 
 HOSTILE = [
