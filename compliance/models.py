@@ -238,7 +238,8 @@ class Request(TenantRow, table=True):
             name="request_stages",
         ),
         CheckConstraint("(extended_at is null) = (extension is null)", name="request_extension"),
-        Index("request_open", "tenant_id", "employee_id", "kind", unique=True, postgresql_where=text("done_at is null")),
+        Index("request_open", "tenant_id", "employee_id", "kind", unique=True,
+              postgresql_where=text("done_at is null and not passed_on")),
     )  # fmt: skip
 
     employee_id: UUID = Field(index=True)
@@ -268,6 +269,8 @@ class Request(TenantRow, table=True):
     refusal: str | None = None
     recipients: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     """Who received headshots: `by`, `at`, and `informed_at` or `excuse`."""
+    passed_on: bool = False
+    """The line's address was corrected since: whoever reads the new one neither sees this nor is written to about it."""
 
     @property
     def number(self) -> str:

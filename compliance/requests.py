@@ -110,6 +110,9 @@ def receive(
     )
     known = open_of(session, employee_id, kind)
     signed_in = method == Method.SIGNED_IN
+    if known is not None and signed_in and of_before(session, known):
+        session.flush()
+        known = None
     if known is not None:
         known.asked += 1
         session.add(known)
@@ -143,6 +146,16 @@ def receive_erasure(session: Session, employee_id: UUID, now: datetime, *, calle
     elif caller == f"employee:{employee_id}":
         for case in known:
             recognise(session, case, now)
+
+
+def of_before(session: Session, case: Request) -> bool:
+    """Whether it was asked for by whoever read the line's address before it was corrected. It stays on legal's desk, and
+    shows to nobody who reads the line now."""
+    if not case.passed_on and case.method == Method.SIGNED_IN:
+        since = lines.read_since(session, case.employee_id)
+        case.passed_on = since is not None and case.received_at < since
+        session.add(case)
+    return case.passed_on
 
 
 def recognise(session: Session, case: Request, now: datetime) -> None:
@@ -299,6 +312,7 @@ def close(session: Session, employee_id: UUID, kind: RequestKind, now: datetime)
             col(Request.employee_id) == employee_id,
             col(Request.kind).in_(kinds),
             col(Request.done_at).is_(None),
+            col(Request.passed_on).is_(False),
         )
         .values(done_at=now, delivered_at=now)
         .returning(col(Request.id))
@@ -324,6 +338,7 @@ def open_of(session: Session, employee_id: UUID, kind: RequestKind) -> Request |
             col(Request.employee_id) == employee_id,
             col(Request.kind) == kind,
             col(Request.done_at).is_(None),
+            col(Request.passed_on).is_(False),
         )
     ).one_or_none()
 
@@ -417,6 +432,7 @@ def to_acknowledge(session: Session) -> list[UUID]:
                 col(Request.tenant_id) == tenant_of(session),
                 col(Request.done_at).is_(None),
                 col(Request.acknowledged) < col(Request.asked),
+                col(Request.passed_on).is_(False),
             )
         )
     )

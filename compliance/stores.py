@@ -135,7 +135,7 @@ TABLES: Mapping[str, Table] = {
         _table("request", Fate.KEPT, "requests are on record for 24 months", person="employee_id entered_by",
                technical="id tenant_id kind regime method received_at due_at asked acknowledged acknowledged_at"
                " verified_at verification extended_at extension approved_at approved_by dispatched_at"
-               " answer_asked_at done_at delivered_at refusal recipients"),
+               " answer_asked_at done_at delivered_at refusal recipients passed_on"),
         _table("hold", Fate.KEPT, "the record of a legal hold", person="employee_id", identifying="sealed",
                plain="unsealed_reference unsealed_reason",
                technical="id tenant_id basis placed_by placed_at confirmed_by confirmed_at expires_at lift_asked_by"

@@ -128,10 +128,13 @@ def say_ready(session: Session, kernel: Kernel, case: Request) -> None:
 
 
 def _write(session: Session, kernel: Kernel, case: Request, template: str, campaign: str, **said: str) -> bool:
-    """Whether a letter could be written: nobody is left to write to once the person's keys are gone.
+    """Whether a letter could be written: nobody is left to write to once the person's keys are gone, or their line has
+    another address, which is somebody else's.
 
     What is said besides the case's own facts are sentences of the catalogue.
     """
+    if requests.of_before(session, case):
+        return False
     with suppress(Gone, SealBroken, KeyBroken, employees.EmployeeMissing):
         person = employees.get(session, case.employee_id)
         who, tenant = employees.profile(kernel.keys, person), tenants.get(session)

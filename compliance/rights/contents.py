@@ -206,7 +206,7 @@ CONTENTS: Mapping[str, Contents] = {
         PackageSection.REQUESTS, N_("Requests"),
         "kind regime method received_at due_at asked acknowledged acknowledged_at verified_at verification extended_at"
         " extension approved_at dispatched_at answer_asked_at done_at delivered_at refusal recipients",
-        others="entered_by approved_by", inside="id", seen="employee_id",
+        others="entered_by approved_by", inside="id passed_on", seen="employee_id",
     ),
     "erasure": _of(
         PackageSection.REQUESTS, N_("Deletions"),

@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from batch.models import Employee
 from batch.visit import invitations
+from compliance.desk import letters
 from compliance.rights import reading
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -123,3 +124,33 @@ def test_what_was_asked_before_keeps_nobody_from_writing(client: TestClient[Any]
         line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
     sign_in_employee(client, kernel, line)
     assert client.post("/api/v1/visit/concerns", json=said).status_code == 201
+
+
+def test_what_they_ask_for_themselves_is_a_case_of_their_own(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant = make_tenant(kernel)
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    assert client.post("/api/v1/visit/requests", json={"kind": "rectification"}).status_code == 202
+    (before,) = client.get("/api/v1/visit/requests").json()
+    sign_in_member(client, kernel, tenant, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(tenant) as session:
+        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+    sign_in_employee(client, kernel, line)
+    asked = client.post("/api/v1/visit/requests", json={"kind": "rectification"})
+    assert asked.status_code == 202
+    (mine,) = client.get("/api/v1/visit/requests").json()
+    assert asked.json()["id"] == mine["id"] != before["id"]
+    again = client.post("/api/v1/visit/requests", json={"kind": "rectification"}).json()
+    assert again["id"] == mine["id"]
+    sign_in_member(client, kernel, tenant, Role.LEGAL)
+    assert {one["id"] for one in client.get("/api/v1/requests").json()} == {before["id"], mine["id"]}
+    letters.confirm_receipts(kernel, utc_now())
+    assert client.post(f"/api/v1/requests/{before['id']}/approve").status_code < 300
+    assert client.post(f"/api/v1/requests/{before['id']}/answer").status_code < 300
+    with kernel.db.transaction(tenant) as session:
+        sent = [(one.template, one.campaign[:36]) for one in mail.mailbox(session) if one.template.startswith("request-")]
+    assert sorted(sent) == [("request-received", mine["id"])], "nobody is written to about what somebody else asked for"
