@@ -69,12 +69,13 @@ def victim(demo: subprocess.Popen[bytes], words: str) -> psutil.Process | None:
 def test_nothing_is_lost_or_doubled(home: Path, who: str, after: int) -> None:
     demo = start(home)
     time.sleep(after)
-    while demo.poll() is None:
+    found = None
+    while demo.poll() is None and found is None:
         found = victim(demo, VICTIMS[who])
         if found:
             found.kill()
-            break
         time.sleep(0.2)
+    assert found, f"the demo was over before {who} was there to be killed"
     with suppress(subprocess.TimeoutExpired):
         demo.wait(timeout=240)
     if demo.poll() is None:
