@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "lk-ray-"
+TRIES = 20
 LONGEST = 30
 """Ray puts Unix sockets below, whose paths may have 107 characters; its own part takes up to 70."""
 
@@ -53,13 +54,14 @@ class SessionFolder:
 def make() -> SessionFolder:
     """A fresh one, after those that killed programs left behind were removed."""
     _sweep()
-    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place()))  # Made with mode 0700.
-    (path / "r").mkdir(mode=0o700)
-    (path / "t").mkdir(mode=0o700)
-    held = _lock(path)
-    if held is None:
-        raise RuntimeError(f"{path} was made a moment ago and is not this program's any more.")
-    return SessionFolder(path, held)
+    for _ in range(TRIES):
+        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place()))  # Made with mode 0700.
+        # Another program that starts at this moment may take it for one that was left, until it is held.
+        if (held := _lock(path)) is not None:
+            (path / "r").mkdir(mode=0o700)
+            (path / "t").mkdir(mode=0o700)
+            return SessionFolder(path, held)
+    raise RuntimeError(f"{path} was made a moment ago and is not this program's any more.")
 
 
 def _place() -> str:
@@ -68,7 +70,8 @@ def _place() -> str:
 
 
 def _lock(folder: Path) -> int | None:
-    """Held as long as this process lives; None for a folder of another user, and for one that somebody living holds."""
+    """Held as long as this process lives; None for a folder of another user, for one that somebody living holds, and for
+    one that is gone."""
     try:
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -77,6 +80,8 @@ def _lock(folder: Path) -> int | None:
         if os.fstat(held).st_uid != os.geteuid():
             raise PermissionError(folder)
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(held), os.stat(folder, follow_symlinks=False)):
+            raise FileNotFoundError(folder)
     except OSError:
         os.close(held)
         return None

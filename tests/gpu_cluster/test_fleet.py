@@ -21,6 +21,8 @@ from gpu_cluster.engine.orders import Order, Outcome
 from tests.processes import ended
 from tests.waiting import until
 
+pytestmark = pytest.mark.timeout(1200)
+
 RECIPE: Recipe = replace(named("portrait-small"), steps=1)
 ALICE, BOB = uuid4(), uuid4()
 

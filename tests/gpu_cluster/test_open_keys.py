@@ -27,6 +27,8 @@ from likeness.keys.recipient import Recipient
 from tests.factories import make_tenant
 from tests.gpu_cluster.test_scheduling import ENDED, OWN, sit, state, tend_until
 
+pytestmark = pytest.mark.timeout(1200)
+
 CLASSES = (KeyClass.SOURCE, KeyClass.HEADSHOT)
 
 
@@ -73,7 +75,7 @@ def test_an_order_leaves_no_open_key_in_ray(portraits: Kernel) -> None:
     patched = pytest.MonkeyPatch()
     patched.setattr(scheduling, "grant", lambda kernel, order, public: noted(order, public))
     try:
-        tend_until(portraits, lambda: all(state(portraits, t, s) in ENDED for t, _, s in sat), seconds=200)
+        tend_until(portraits, lambda: all(state(portraits, t, s) in ENDED for t, _, s in sat), seconds=280)
     finally:
         patched.undo()
     assert {order.tenant for order, _ in handed} >= {alice, bob}

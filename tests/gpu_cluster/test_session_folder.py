@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -116,6 +119,31 @@ def test_a_folder_that_another_user_left_for_us_is_not_touched(tmp_path: Path) -
     finally:
         link.unlink()
         theirs.rmdir()
+
+
+def test_a_program_that_starts_at_the_same_moment_takes_nobodys_folder_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks for what killed programs left between the making of a folder and its being held, or while that is done."""
+    made, held = tempfile.mkdtemp, fcntl.flock
+    swept = list[str]()
+
+    def seen(*given: Any, **named: Any) -> str:
+        swept.append(made(*given, **named))
+        if len(swept) == 1:
+            session_folder._sweep()
+        return swept[-1]
+
+    def too_late(file: int, how: int) -> None:
+        if len(swept) == 2 and os.readlink(f"/proc/self/fd/{file}") == swept[1]:
+            shutil.rmtree(swept[1])
+        held(file, how)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", seen)
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    folder = session_folder.make()
+    assert len(swept) == 3
+    assert [Path(one).exists() for one in swept] == [False, False, True]
+    assert (folder.path, Path(folder.ray).is_dir()) == (Path(swept[2]), True)
+    folder.remove()
 
 
 def test_what_a_killed_program_left_is_removed() -> None:

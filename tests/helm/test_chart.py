@@ -47,7 +47,7 @@ UNKNOWN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 
 pytestmark = [
     # The API server is ready in 6 s where it has two processors to itself, and in minutes where it has not.
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         not (SERVERS / "kubernetes").exists(),
         reason=f"The folder with a Kubernetes API server is not here ({SERVERS}); name it in LIKENESS_TEST_SERVERS.",
@@ -81,7 +81,7 @@ class Cluster:
         documents = stdin if isinstance(stdin, list) else [stdin]
         text = "\n---\n".join(json.dumps(document) for document in documents) if stdin is not None else ""
         return subprocess.run(
-            command, input=text, capture_output=True, text=True, env=self.environment, timeout=120, check=False
+            command, input=text, capture_output=True, text=True, env=self.environment, timeout=500, check=False
         )
 
 
@@ -177,7 +177,7 @@ def namespace(cluster: Cluster) -> str:
         )
     )
     # Pods are refused until the namespace has its default account, which a controller makes a moment later.
-    ok(cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s"))
+    ok(cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=240s"))
     return NAMESPACE
 
 
@@ -224,7 +224,7 @@ def installed(cluster: Cluster, namespace: str) -> None:
     ok(cluster.kubectl("create", "-f", "-", stdin=objects))
     ok(
         cluster.helm(
-            "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "120s",
+            "install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout", "400s",
             "--set", "serviceMonitor.enabled=false", "--set", "prometheusRule.enabled=false",
             "--set", "keys.storageClassName=shared,tombstones.storageClassName=shared,signer.storageClassName=shared",
         )
@@ -318,7 +318,7 @@ def test_an_upgrade_migrates_again_and_restarts_pods_for_new_settings(cluster: C
         return job["metadata"]["uid"], template["metadata"]["annotations"]["checksum/settings"]
 
     before = seen()
-    changed = ("--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout", "120s")
+    changed = ("--reuse-values", "--set", "logLevel=debug", "--wait", "--timeout", "400s")
     ok(cluster.helm("upgrade", RELEASE, str(CHART), *changed))
     after = seen()
     assert before[0] != after[0]

@@ -19,6 +19,7 @@ from PIL import Image
 from gpu_cluster.engine.judge import PASS_RATIO
 from likeness.demo.cast import cast
 from tests.ports import free_port
+from tests.waiting import until
 
 EMPLOYEES, SEED = 2, 11
 Played = tuple[Path, subprocess.CompletedProcess[str], dict[str, Any]]
@@ -74,8 +75,11 @@ def test_its_table_fits_eighty_columns_with_every_figure(played: Any) -> None:
 
 def test_nothing_is_left_running(played: Any) -> None:
     home, _, _ = played
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(home) not in running
+
+    def running() -> str:
+        return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+    until(lambda: str(home) not in running())
 
 
 def test_no_name_or_address_stands_in_clear_in_the_data(played: Any) -> None:

@@ -20,6 +20,8 @@ from gpu_cluster.drawn.people.draw import DrawnPerson
 from likeness.demo.cast import PARTS, cast
 from tests.ports import free_port
 
+pytestmark = pytest.mark.timeout(1200)
+
 LIKENESS = Path(sys.executable).with_name("likeness")
 
 

@@ -89,7 +89,7 @@ def _certificate(folder: Path) -> None:
     (folder / "certificate.jws").write_text(certificates.sign({"id": "1", "issued_at": at}, key) + "\n")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     "page",
     # tests/journey/test_install.py walks the page about installing.
@@ -103,7 +103,7 @@ def test_the_commands_of_a_page_run_as_they_are_typed(desk: tuple[Path, dict[str
         SEEN.add(command)
         typed = dry(command) if command.startswith(MINUTES) else command.replace(SITE, address)
         done = subprocess.run(
-            ["bash", "-euc", typed], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+            ["bash", "-euc", typed], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
         )
         said = f"{command}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in said

@@ -25,6 +25,8 @@ from tests.kernel.rabbit import Rabbit, installed, rabbit
 from tests.ports import free_port
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.timeout(1200)
+
 LIKENESS = Path(sys.executable).with_name("likeness")
 
 
@@ -65,7 +67,7 @@ def environment(home: Path, postgres: EmbeddedPostgres, server: Rabbit) -> dict[
 
 
 def run(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LIKENESS, *words], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([LIKENESS, *words], env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str], tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str],
 
 def test_parts_that_train_nobody_do_not_load_torch() -> None:
     parts = "import sys, likeness.run.app, likeness.run.worker, likeness.run.check; print('torch' in sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", parts], capture_output=True, text=True, timeout=120)
+    loaded = subprocess.run([sys.executable, "-c", parts], capture_output=True, text=True, timeout=300)
     assert loaded.stdout == "False\n", loaded.stderr
 
 
@@ -167,7 +169,7 @@ def answer(address: str) -> int:
         return 0
 
 
-def wait_for(condition: object, seconds: float = 90) -> None:
+def wait_for(condition: object, seconds: float = 2 * PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -11,8 +11,8 @@ from likeness.run.check import _bounces as asked_bounces
 from likeness.run.check import _mail as asked_mail
 from likeness.run.check import makes, problems
 from likeness.run.machine import worries
-from tests.kernel.rabbit import free_port
 from tests.kernel.scripted import scripted
+from tests.ports import free_port
 
 
 def said(tmp_path: Path, recipe: str) -> tuple[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -33,6 +32,7 @@ from tenants.models import Role
 from tests.factories import make_member, sign_in
 from tests.handed_in import make_person, make_photos
 from tests.metrics import figure
+from tests.waiting import until
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -263,13 +263,6 @@ def in_hours(kernel: Kernel, person: Employee, hours: int) -> None:
             photo.due_at = datetime.now(UTC) + timedelta(hours=hours)
 
 
-def eventually(what: object) -> None:
-    deadline = time.monotonic() + 30
-    while not what():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @needs_faketime
 def test_a_scheduler_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_so(
     kernel: Kernel, app: Litestar, tmp_path: Path
@@ -292,10 +285,10 @@ def test_a_scheduler_on_a_machine_that_is_a_day_ahead_deletes_nothing_and_says_s
         sign_in(client, kernel, PLATFORM, Kind.OPERATOR, operator.id)
         assert "Deletions wait for the right time" in client.get("/operations").text
         clock.set("+0")
-        eventually(lambda: not whole(kernel, bob))
+        until(lambda: not whole(kernel, bob))
         assert running.rounds()[0] == "sure"
         assert whole(kernel, alice)
-        eventually(lambda: client.get("/readyz").text == "ready")
+        until(lambda: client.get("/readyz").text == "ready")
         assert figure(client, "likeness_deletions_paused") == 0
 
 
@@ -330,7 +323,7 @@ def test_a_database_whose_clock_jumps_deletes_nothing_early(other: tuple[Kernel,
         assert list(check.clocks(url)) == []
         for by, words in (("+1d", "behind"), ("-1d", "ahead of"), ("+2h", "behind")):
             clock.set(by)
-            eventually(lambda: running.rounds()[0] != "sure")
+            until(lambda: running.rounds()[0] != "sure")
             (told,) = check.clocks(url)
             assert f"seconds {words} the database's. From 60 seconds on nothing is deleted" in told
             doubt, at = running.rounds()
@@ -340,5 +333,5 @@ def test_a_database_whose_clock_jumps_deletes_nothing_early(other: tuple[Kernel,
         running.rounds()
         assert whole(kernel, bob)
         clock.set("+0")
-        eventually(lambda: not whole(kernel, bob))
+        until(lambda: not whole(kernel, bob))
         assert whole(kernel, alice)

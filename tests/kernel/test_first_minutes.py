@@ -35,6 +35,7 @@ from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
 from likeness.run.postgres import EmbeddedPostgres
 from tests.ports import free_port
+from tests.waiting import PATIENCE
 
 LIKENESS = Path(sys.executable).with_name("likeness")
 
@@ -322,7 +323,7 @@ def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, un
         "EmbeddedPostgres(Path(sys.argv[1])).start()"
     )
     program = subprocess.Popen([sys.executable, "-c", code, str(folder / "postgres")])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not list((folder / "postgres").glob(f"*/{until}")):
         time.sleep(0.005)
     below = psutil.Process(program.pid).children(recursive=True)
@@ -331,7 +332,7 @@ def test_a_first_start_that_is_killed_leaves_a_home_that_starts(folder: Path, un
     for process in below:
         with suppress(psutil.NoSuchProcess):  # Some end with the program, or had ended by themselves.
             process.kill()
-    psutil.wait_procs(below, timeout=20)
+    psutil.wait_procs(below, timeout=PATIENCE)
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
     server.stop()

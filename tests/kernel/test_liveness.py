@@ -27,8 +27,8 @@ from likeness.kernel import Kernel
 from likeness.run.postgres import EmbeddedPostgres
 from likeness.run.scheduler import Scheduler
 from tests.factories import make_tenant
-from tests.kernel.rabbit import free_port
 from tests.lossy import behind_a_lossy_proxy
+from tests.ports import free_port
 from tests.waiting import PATIENCE, until
 
 begun, over = threading.Event(), threading.Event()

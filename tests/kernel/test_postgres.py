@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from likeness.run.postgres import EmbeddedPostgres, PostgresFailed, _copy_for_other_user
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_stale_pid_file_neither_stops_it_nor_harms_a_strangers_process(folder:
     server = EmbeddedPostgres(folder)
     server.start()
     server.stop()
-    stranger = subprocess.Popen(["sleep", "60"])
+    stranger = subprocess.Popen(["sleep", "3600"])
     if stale == "zombie":
         stranger.kill()
         os.waitid(os.P_PID, stranger.pid, os.WEXITED | os.WNOWAIT)
@@ -95,7 +96,7 @@ def test_a_server_of_a_killed_program_ends_with_it(folder: Path) -> None:
         [
             sys.executable, "-c",
             "import sys, time; from pathlib import Path; from likeness.run.postgres import EmbeddedPostgres;"
-            "s = EmbeddedPostgres(Path(sys.argv[1])); s.start(); print(s.pid, flush=True); time.sleep(60)",
+            "s = EmbeddedPostgres(Path(sys.argv[1])); s.start(); print(s.pid, flush=True); time.sleep(3600)",
             str(folder),
         ],
         stdout=subprocess.PIPE,
@@ -104,7 +105,7 @@ def test_a_server_of_a_killed_program_ends_with_it(folder: Path) -> None:
     server = psutil.Process(int(program.stdout.readline()))
     program.kill()
     program.wait()
-    assert not psutil.wait_procs([server], timeout=20)[1]
+    assert not psutil.wait_procs([server], timeout=PATIENCE)[1]
     again = EmbeddedPostgres(folder)
     again.start()
     assert answers(again)

@@ -38,7 +38,7 @@ from tests.factories import sign_in as sign_in_as
 from tests.keycloak.conftest import House, oidc_provider, saml_provider
 from tests.waiting import until
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=60_000)
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(900)]
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -101,9 +102,16 @@ def test_the_answer_tells_nobody_whether_an_address_is_known(kernel: Kernel, cli
     known = make_member(kernel, tenant, email=f"{uuid4().hex}@zebra.example")
     with kernel.db.transaction(tenant) as session:
         address = members.profile(kernel.keys, members.get(session, known.id)).email
+    asked = 0
     for way in ("page", "api"):
         answers, seconds = [], {True: [], False: []}  # type: ignore[var-annotated]
-        for number in range(16):
+        for number in count():
+            # Both do the same work, so the quickest of each lie near each other; a look into a company would show in all
+            # of them, and on a busy machine it takes more tries until each has met a quiet moment.
+            if number >= 16 and number % 2 == 0:
+                apart = min(seconds[True]) / min(seconds[False])
+                if 1 / 3 < apart < 3 or number == 160:
+                    break
             # Fresh addresses, because one gets five links an hour; each belongs to a member every second time.
             email = f"{uuid4().hex}@zebra.example" if number % 2 else address.replace("@", f"+{way}{number}@")
             if not number % 2:
@@ -116,16 +124,14 @@ def test_the_answer_tells_nobody_whether_an_address_is_known(kernel: Kernel, cli
             seconds[not number % 2].append(time.perf_counter() - started)
             answers.append((answer.status_code, answer.content, sorted(answer.headers.keys())))
         assert len({str(answer) for answer in answers}) == 1
-        # Both do the same work, so the quickest of each lie near each other; a look into a company would show in all of
-        # them, and a busy machine does not slow all of one kind.
-        apart = min(seconds[True]) / min(seconds[False])
         assert 1 / 3 < apart < 3, seconds
+        asked += len(answers)
     with kernel.db.transaction(PLATFORM) as session:
         rows = session.execute(text("select w::text from sign_in_wish w")).scalars().all()
-    assert len(rows) == 32
+    assert len(rows) == asked >= 32
     assert not any("zebra" in row or b"zebra".hex() in row for row in rows)
     run_jobs(kernel, tenant=PLATFORM)
-    assert len(letters(kernel, tenant)) == 16
+    assert len(letters(kernel, tenant)) == asked / 2
 
 
 def test_an_address_gets_five_an_hour_and_the_answer_stays_the_same(kernel: Kernel, client: TestClient[Any]) -> None:

@@ -137,9 +137,16 @@ def test_headers_come_in_time_or_the_connection_ends(said: bytes) -> None:
 
 def test_headers_that_drip_end_as_well_also_those_of_a_second_request() -> None:
     with serving() as port:
-        one = connect(port)
-        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"200 OK" in one.recv(4096)
+        one, answered = connect(port), False
+        for _ in range(20):
+            # Where this machine has no time for what is quick enough elsewhere, it comes too late and is cut off.
+            with suppress(OSError):
+                one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                answered = b"200 OK" in one.recv(4096)
+            if answered:
+                break
+            one = connect(port)
+        assert answered
         with pytest.raises(OSError):  # noqa: PT011
             for letter in b"GET / HTTP/1.1\r\nX: " + b"y" * 200:
                 one.sendall(bytes([letter]))
@@ -199,7 +206,16 @@ def test_an_answer_that_takes_long_to_make_is_no_slow_connection() -> None:
     port = listening.getsockname()[1]
     try:
         for body in (b"", b"hello"):
-            assert httpx.post(f"http://127.0.0.1:{port}/", content=body, timeout=PATIENCE).status_code == 200
+            for last in (*[False] * 20, True):
+                # Where this machine has no time for it, the head itself comes too late, which is none of this.
+                try:
+                    answer = httpx.post(f"http://127.0.0.1:{port}/", content=body, timeout=PATIENCE)
+                except httpx.TransportError:
+                    if last:
+                        raise
+                else:
+                    break
+            assert answer.status_code == 200
     finally:
         server.force_exit = server.should_exit = True
         thread.join(PATIENCE)

@@ -26,6 +26,8 @@ from tenants.members import permissions, programs
 from tenants.models import Role
 from tests.factories import make_member, make_tenant, run_jobs
 
+pytestmark = pytest.mark.timeout(1200)
+
 LIST = b"Employee ID,Full name,E-mail\n0001,Grace Hopper,grace@northlight.example\n"
 OWN = scheduling.Cluster()
 
@@ -77,7 +79,7 @@ def test_from_the_list_to_the_archive_without_a_page(studio: Kernel) -> None:
     run_jobs(studio, tenant=here)
     assert [one["state"] for one in done(grace.get("/api/v1/visit/photos"))["photos"]] == ["accepted"]
     assert done(grace.post("/api/v1/visit/sitting"))["recipe"] == "cutout"
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 280
     while not (shots := done(grace.get("/api/v1/visit/headshots"))):
         assert time.monotonic() < deadline, "it did not happen in time"
         OWN.run(studio, utc_now())

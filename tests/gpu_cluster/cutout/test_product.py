@@ -41,6 +41,8 @@ from tenants import looks
 from tests.factories import begin_held, make_employee, make_tenant, sign_in_employee, sign_in_member
 from tests.gpu_cluster.test_studio import Stores
 
+pytestmark = pytest.mark.timeout(1200)
+
 ENDED = {SittingState.DONE, SittingState.FAILED, SittingState.CANCELLED}
 
 
@@ -86,7 +88,7 @@ def sitting_of(session: Session, employee: Employee) -> Sitting:
     return session.exec(select(Sitting).where(Sitting.employee_id == employee.id)).one()
 
 
-def tend_until_ended(kernel: Kernel, people: list[Employee], seconds: float = 150) -> None:
+def tend_until_ended(kernel: Kernel, people: list[Employee], seconds: float = 280) -> None:
     deadline = time.monotonic() + seconds
     while True:
         states = []
@@ -100,7 +102,7 @@ def tend_until_ended(kernel: Kernel, people: list[Employee], seconds: float = 15
         time.sleep(0.3)
 
 
-def edited(kernel: Kernel, client: TestClient[Any], seconds: float = 60) -> dict[str, Any]:
+def edited(kernel: Kernel, client: TestClient[Any], seconds: float = 280) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while (found := client.get("/api/v1/visit/edit").json())["state"] in ("ready", "working"):
         assert time.monotonic() < deadline, f"it did not happen in time: {found}"
