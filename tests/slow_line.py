@@ -24,6 +24,10 @@ class SlowLine:
         self._open: list[socket.socket] = []
         self.bytes_a_second = 0
         """No limit while it is 0."""
+        self.most = 0
+        """Bytes after which nothing more arrives; no limit while it is 0."""
+        self.arrived = 0
+        """Bytes that went to the server since there is such an end."""
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -52,7 +56,11 @@ class SlowLine:
             while piece := here.recv(PIECE):
                 if slowly and self.bytes_a_second:
                     time.sleep(len(piece) / self.bytes_a_second)
+                while slowly and self.most and self.arrived >= self.most:
+                    time.sleep(0.02)
                 there.sendall(piece)
+                if slowly and self.most:
+                    self.arrived += len(piece)
         for one in (here, there):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

@@ -36,6 +36,12 @@ def _text_config() -> CLIPTextConfig:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _the_same_numbers() -> None:
+    """Each time, whichever files this process ran before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def small_base() -> Base:
     """The one that ships."""

@@ -28,6 +28,7 @@ from tenants.models import Role
 from tests.dashboard.markup import get
 from tests.factories import make_tenant, sign_in_member
 from tests.kernel.scripted import scripted
+from tests.waiting import PATIENCE
 
 RECORDS: dict[tuple[str, str], list[str]] = {
     ("good.example.", "TXT"): ['"something else"', '"v=spf1 include:_spf.good.example -all"'],
@@ -63,7 +64,12 @@ class Answering(socketserver.BaseRequestHandler):
 
 @contextmanager
 def served() -> Iterator[str]:
-    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Answering) as server:
+    """Who asks it waits for its answer, however little time this machine has for either."""
+    with (
+        socketserver.ThreadingUDPServer(("127.0.0.1", 0), Answering) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sender, "SECONDS", PATIENCE)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -96,7 +102,8 @@ def test_each_record_is_read_as_receivers_read_it(
     assert says in " ".join(one.says for one in found)
 
 
-def test_a_server_that_says_nothing_is_said_so() -> None:
+def test_a_server_that_says_nothing_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "SECONDS", 3.0)
     found = sender.check("x@good.example", "", "k1", sender.Names("127.0.0.1:9"))
     assert {one.state for one in found} == {"warn"}
     assert all("No DNS server answered" in one.says for one in found)
@@ -122,7 +129,7 @@ def test_operators_read_it_on_a_page_and_nobody_else_does(kernel: Kernel) -> Non
             assert client.get("/api/v1/sender").status_code == 403
 
 
-def test_a_company_sends_from_its_own_domain_once_that_says_so(kernel: Kernel) -> None:
+def test_a_company_sends_from_its_own_domain_once_that_says_so(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = make_tenant(kernel), make_tenant(kernel)
     with served() as address, scripted() as server, ExitStack() as after:
         told = {"dns_server": address, "mail_from": "Likeness <x@here.example>", "smtp_url": server.url}
@@ -164,7 +171,9 @@ def test_a_company_sends_from_its_own_domain_once_that_says_so(kernel: Kernel) -
         assert client.put("/api/v1/tenant/sender", json=words).status_code == 403
         # A look at a DNS server that is silent changes nothing; a record that is gone does.
         silent = replace(ready, settings=ready.settings.model_copy(update={"dns_server": "127.0.0.1:9"}))
-        tenants._look_at_sender(silent, ours, utc_now())
+        with monkeypatch.context() as soon:
+            soon.setattr(sender, "SECONDS", 3.0)
+            tenants._look_at_sender(silent, ours, utc_now())
         assert comes_from(ours) == "Likeness <hr@good.example>"
         RECORDS["_likeness.good.example.", "TXT"] = [f'"likeness={theirs}"']
         tenants._look_at_sender(ready, ours, utc_now())
