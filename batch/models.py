@@ -155,6 +155,8 @@ class Invitation(TenantRow, table=True):
     """How many mails with a link were asked for: a part of each mail's campaign, so that none goes out twice."""
     reminders: int = 0
     reminded_at: datetime | None = Moment(default=None, nullable=True)
+    quiet: bool = False
+    """HR is told nothing of what becomes of its mails (`visit/anew.py`); that one was written counts as delivered."""
 
 
 class Link(TenantRow, table=True):

@@ -204,7 +204,7 @@ def show_paper(request: Request[Any, Any, Any], certificate_id: FromPath[UUID]) 
 def show_checkpoint(request: Request[Any, Any, Any]) -> str:
     """The newest signed checkpoint of the company's log: keep it somewhere else. Raises `CheckpointMissing`."""
     with desk(request, Permission.ACTS_READ) as (session, _):
-        point = checkpoints.newest(session)
+        point = checkpoints.shown(session)
     if point is None:
         raise checkpoints.CheckpointMissing("Nothing of this log was signed yet. Please come back in a minute.")
     return point.note

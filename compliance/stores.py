@@ -65,7 +65,7 @@ TABLES: Mapping[str, Table] = {
                technical="tenant_id roster_id batch_id row created_at pilot_at leaves_at opted_out_at restricted_at"),
         _table("invitation", Fate.ERASED, person="employee_id",
                technical="id tenant_id created_at expires_at delivered_at opened_at revoked_at bounced_at mails reminders"
-               " reminded_at"),
+               " reminded_at quiet"),
         _table("address_change", Fate.ERASED, person="employee_id", identifying="email_index sealed token_sealed",
                technical="id tenant_id asked_by asked_at until token_hash reminders ended_at outcome"),
         _table("correction", Fate.ERASED, person="employee_id", identifying="before after_digest",

@@ -271,3 +271,5 @@ class Facts:
     downloaded_at: datetime | None = None
     reminders: int | None = None
     reminded_at: datetime | None = None
+    quiet: bool | None = None
+    """Nothing is told of what becomes of the invitation's mails."""

@@ -35,7 +35,7 @@ FACTS = """
            (select max(revoked_at) from invitation
             where tenant_id = e.tenant_id and employee_id = e.id and revoked_at < expires_at) as revoked_at,
            i.id as invitation_id, i.created_at as invited_at, i.expires_at, i.delivered_at, i.opened_at, i.bounced_at,
-           i.reminders, i.reminded_at,
+           i.reminders, i.reminded_at, i.quiet,
            c.given_at, case when c.portrait then :enough_for_a_portrait else :enough_for_a_model end as enough,
            p.photos, p.accepted, p.first_at, s.state, s.changed_at, r.released_at, r.downloaded_at
     from people e

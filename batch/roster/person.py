@@ -117,6 +117,8 @@ MADE = {
     "failed": N_("No headshot passed the check"),
 }
 """By the state of the newest sitting."""
+TAKEN = N_("A mail server took the mail")
+WRITTEN = N_("A mail was written. Whether it arrived is not told of people who were asked before")
 
 
 def history(session: Session, employee_id: UUID, now: datetime) -> list[tuple[str, datetime]]:
@@ -130,7 +132,7 @@ def history(session: Session, employee_id: UUID, now: datetime) -> list[tuple[st
     steps += [
         (words, at)
         for words, at in (
-            (N_("Invited"), facts.invited_at), (N_("A mail server took the mail"), facts.delivered_at),
+            (N_("Invited"), facts.invited_at), (WRITTEN if facts.quiet else TAKEN, facts.delivered_at),
             (N_("Opened the link"), facts.opened_at), (N_("The mail came back"), facts.bounced_at),
         )
         if at is not None

@@ -379,7 +379,7 @@ def acknowledge(attempt: jobs.Attempt, employee_id: str, address: str) -> None:
 
 def _witness(session: Session, reads: Words) -> str:
     """The log's newest checkpoint, so that who consents can tell later whether it was changed; empty before the first."""
-    point = checkpoints.newest(session)
+    point = checkpoints.shown(session)
     if point is None:
         return ""
     instance = point.note.splitlines()[0].rsplit("/", 2)[0]

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, NoReturn
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, delete, func, insert, literal, text, update
+from sqlalchemy import ARRAY, Uuid, any_, delete, func, insert, literal, update
 from sqlmodel import Session, col, select
 
-from batch.models import Consent, Employee, Invitation, Link
+from batch.models import Employee, Invitation, Link
 from batch.people import employees
-from batch.people.funnel import LIFETIME, REST, Stage, again_from
-from batch.visit import letters
+from batch.people.funnel import LIFETIME, Stage, again_from
+from batch.visit import anew, letters
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Conflict, Gone
@@ -124,49 +124,23 @@ def invite_all(
     suspension.check(session)
     credits.reserve_all(session, employee_ids)
     session.flush()
-    _begin_anew(session, people, now)
+    anew.begin(session, people, now)
+    quiet = anew.reached(session, employee_ids, now)
     own = employees.own_hours(session, keys, employee_ids, send_at, now) if keys and send_at else {}
     leaves = {one: own.get(one, send_at) for one in employee_ids}
     invited = [
-        Invitation(tenant_id=tenant, employee_id=one, created_at=now, expires_at=max(now, at or now) + LIFETIME, mails=1)
+        Invitation(tenant_id=tenant, employee_id=one, created_at=now, expires_at=max(now, at or now) + LIFETIME, mails=1,
+                   quiet=one in quiet)
         for one, at in leaves.items()
-    ]
+    ]  # fmt: skip
     if invited:
         session.execute(insert(Invitation), [invitation.model_dump() for invitation in invited])
-        session.execute(FOLLOW, {"tenant": tenant, "people": list(employee_ids)})
+        session.execute(anew.FOLLOW, {"tenant": tenant, "people": list(employee_ids)})
         for at in dict.fromkeys(leaves.values()):
             messages = [(str(one.id), "invitation", "1") for one in invited if leaves[one.employee_id] == at]
             jobs.send_all(session, deliver, messages, due=at)
         ledger.record(session, "invitation.created", objects=[invitation.id for invitation in invited])
     return invited
-
-
-def _begin_anew(session: Session, people: ColumnElement[Any], now: datetime) -> None:
-    """Whoever did not take part and has rested is asked as if for the first time, unless something of theirs is here."""
-    tenant, midnight = tenant_of(session), datetime.combine(now.astimezone(UTC), time(), UTC)
-    mine = (col(Invitation.tenant_id) == tenant, col(Invitation.employee_id) == col(Employee.id))
-    ended = func.coalesce(
-        select(func.max(col(Invitation.expires_at))).where(*mine).scalar_subquery(), col(Employee.opted_out_at) + LIFETIME
-    )
-    kept = select(Consent.id).where(col(Consent.tenant_id) == tenant, col(Consent.employee_id) == col(Employee.id))
-    rested = (col(Employee.opted_out_at).is_not(None), col(Employee.restricted_at).is_(None), ended + REST < midnight)
-    anew = update(Employee).where(col(Employee.tenant_id) == tenant, col(Employee.id) == any_(people), *rested)
-    begun = session.execute(anew.where(~kept.exists()).values(opted_out_at=None).returning(col(Employee.id))).scalars()
-    session.execute(
-        delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(list(begun)))
-    )
-
-
-# Who has said no keeps their way back to their page. What a mail server said of the old mail is of another invitation.
-# From the people to what is theirs: beside a list of ten thousand ids each row would be compared with all of them.
-FOLLOW = text(
-    """
-    update link l set invitation_id = i.id, mail_id = gen_random_uuid()
-    from unnest(cast(:people as uuid[])) as person (id)
-    join invitation i on i.tenant_id = :tenant and i.employee_id = person.id and i.revoked_at is null
-    where l.tenant_id = i.tenant_id and l.employee_id = i.employee_id
-    """
-)
 
 
 def standing(session: Session, employee_id: UUID) -> Invitation | None:
@@ -193,6 +167,8 @@ def deliver(attempt: jobs.Attempt, invitation_id: str, template: str, number: st
         if employees.get(session, invitation.employee_id).opted_out_at is None:
             # Else the day from which HR may ask again would say that they came back.
             invitation.expires_at = max(invitation.expires_at, until)
+            if invitation.quiet:
+                invitation.delivered_at = invitation.delivered_at or now
         session.add(invitation)
 
 
@@ -235,17 +211,18 @@ def accept(session: Session, token: str, now: datetime) -> UUID:
             col(Link.used_at).is_(None),
         )
         .values(used_at=now)
-        .returning(col(Link.id))
+        .returning(col(Link.created_at))
     ).scalar()
     if used is None:
         raise LinkUsed("This link was used already. We can send a fresh one to the same address.")
-    invitation = found.invitation
-    # Whoever holds the link got the mail, whatever the mail server said of it.
-    invitation.delivered_at = invitation.delivered_at or now
-    invitation.opened_at = invitation.opened_at or now
-    invitation.bounced_at = None
-    session.add(invitation)
-    who = found.employee_id
+    invitation, who = found.invitation, found.employee_id
+    if used >= invitation.created_at:
+        # Whoever holds the link got the mail, whatever the mail server said of it. One from an earlier invitation opens for
+        # who has said no alone, and would say so of this one.
+        invitation.delivered_at = invitation.delivered_at or now
+        invitation.opened_at = invitation.opened_at or now
+        invitation.bounced_at = None
+        session.add(invitation)
     ledger.record(session, "invitation.opened", caller=f"employee:{who}", subject=who, objects=[invitation.id])
     return who
 
@@ -301,8 +278,9 @@ def resend_all(session: Session, employee_ids: Collection[UUID], now: datetime, 
     )
     messages = []
     for invitation, said_no, newest in session.exec(invited).all():
-        # To who has said no nothing went, and it looks sent.
-        sent = (newest, invitation.reminded_at, invitation.delivered_at if said_no else None)
+        # To who has said no nothing went, and it looks sent. A link that somebody asked for themselves says nothing here.
+        written = invitation.delivered_at if said_no or invitation.quiet else None
+        sent = (None if invitation.quiet else newest, invitation.reminded_at, written)
         if any(at is not None and now - at < RENEWAL_PAUSE for at in sent):
             continue
         # Of who said no as well, so that a second try is answered as it would be had a link gone out.
@@ -323,8 +301,11 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
     identities.forget(session, employee_id)
     invitation = standing(session, employee_id)
     ended = [at for at in _end_links(session, employee_id) if invitation is not None and at >= invitation.created_at]
+    asked = False
     if invitation is not None:
-        invitation.mails += 1
+        # Who has said no has no link of this invitation, and it looks as if one had gone to them.
+        asked = invitation.delivered_at is not None or (bool(ended) and not invitation.quiet)
+        invitation.mails, invitation.quiet = invitation.mails + 1, bool(anew.reached(session, [employee_id], now))
         session.add(invitation)
     # Nobody has been there at the new address, so none of the earlier invitations was opened by its owner.
     session.execute(
@@ -334,7 +315,7 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
     )
     # A mail that is still to be written goes to the address as it is by then. Of who has said no the same is seen, and
     # `deliver` writes them none; an invitation that is over begins for nobody anew.
-    if invitation is not None and ended and invitation.expires_at > now:
+    if invitation is not None and asked and invitation.expires_at > now:
         invitation.delivered_at = invitation.bounced_at = invitation.opened_at = invitation.reminded_at = None
         invitation.reminders = 0
         invitation.expires_at = now + LIFETIME

@@ -140,7 +140,7 @@ def _note(row: Any) -> MailNote | None:
 # later mail is told either, or a mail server that is away would tell them apart.
 AGREED = """exists (select from consent c
         where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)"""
-# Whoever opened the link has got the mail, whatever the mail server said of it.
+# Whoever opened the link has got the mail, whatever the mail server said of it. Of a quiet invitation see `anew.py`.
 NEWEST = f"""
     select true as asks, newest.* from (
     select distinct on (l.employee_id) l.employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at, m.failed_at,
@@ -154,6 +154,7 @@ NEWEST = f"""
       and (cast(:people as uuid[]) is null or l.employee_id = any(cast(:people as uuid[])))
       and {departments.BOUND}
       and (i.opened_at is null or (i.opened_at < m.created_at and {AGREED})) and l.used_at is null
+      and (not i.quiet or {AGREED})
     order by l.employee_id, l.created_at desc
     ) newest where sent_at is null
 """  # noqa: S608 - a constant
@@ -169,7 +170,7 @@ OTHERS = f"""
           and (cast(:batch as uuid) is null or e.batch_id = :batch)
           and (cast(:people as uuid[]) is null or e.id = any(cast(:people as uuid[]))) and {departments.BOUND}
           and ({AGREED} or not exists (select from invitation i
-              where i.tenant_id = e.tenant_id and i.employee_id = e.id and i.opened_at is not null))
+              where i.tenant_id = e.tenant_id and i.employee_id = e.id and (i.opened_at is not null or i.quiet)))
           and not exists (select from link l where l.tenant_id = m.tenant_id and l.mail_id = m.id)
           and m.template not in ('address-corrected', 'address-agreed') -- They go to an address that the list gave up.
         order by m.owner_id, m.created_at desc
@@ -200,7 +201,7 @@ DELIVERIES = text(
         where l.tenant_id = :tenant and (mail.sent_at is not null or mail.failed_at is not null)
         group by l.invitation_id
     ) m
-    where i.tenant_id = :tenant and i.id = m.invitation_id and i.opened_at is null
+    where i.tenant_id = :tenant and i.id = m.invitation_id and i.opened_at is null and not i.quiet
       and case when i.delivered_at is null then m.sent_at is not null or i.bounced_at is null
                else m.sent_at is null and m.failed_at > i.delivered_at end
     """

@@ -89,7 +89,8 @@ def pieces(kernel: Kernel, tenant: UUID, part: AuditPeriod, name: str, *, caller
     """That somebody took it is an entry of its own."""
     with kernel.db.transaction(tenant) as session:
         head = ledger.head(session)
-        points = {point.epoch: point for point in checkpoints.of(session)}
+        epochs = sorted({point.epoch for point in checkpoints.of(session)})
+        points = {epoch: point for epoch in epochs if (point := checkpoints.shown(session, epoch)) is not None}
         ledger.record(session, "log.exported", caller=caller, subject=part.subject)
     end = head.sequence if head else 0
     yield from FORMS[name].write(kernel, tenant, part, points, end)

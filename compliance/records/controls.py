@@ -79,7 +79,7 @@ def _deletion(session: Session, kernel: Kernel, now: datetime) -> str:
 
 
 def _log(session: Session, kernel: Kernel, now: datetime) -> str:
-    head, point = ledger.head(session), checkpoints.newest(session)
+    head, point = ledger.head(session), checkpoints.shown(session)
     signed = f"signed up to entry {point.sequence} at {_at(point.signed_at)}" if point else "not signed yet"
     return f"{head.sequence if head else 0} entries, {signed}"
 

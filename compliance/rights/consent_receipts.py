@@ -149,7 +149,7 @@ def _place(session: Session, kernel: Kernel, consent: Consent, now: datetime) ->
     ).one_or_none()
     if entry is None:
         return None
-    point = checkpoints.newest(session, entry.epoch)
+    point = checkpoints.shown(session, entry.epoch)
     if point is None or point.size <= entry.position:
         point = checkpoints.sign(session, signing.signer(kernel, now), now)
     if point is None or point.epoch != entry.epoch or point.size <= entry.position:

@@ -94,7 +94,7 @@ CONTENTS: Mapping[str, Contents] = {
     "invitation": _of(
         PackageSection.YOU, N_("Invitations"),
         "created_at expires_at delivered_at opened_at revoked_at bounced_at mails reminders reminded_at",
-        inside="id", seen="employee_id",
+        inside="id quiet", seen="employee_id",
     ),
     "link": _of(
         PackageSection.YOU, N_("Links that were mailed to you"), "created_at expires_at used_at",

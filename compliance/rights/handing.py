@@ -6,6 +6,7 @@ waits for the seconds that this takes; a process with a signer signs itself. The
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 from uuid import UUID
@@ -15,13 +16,15 @@ from joserfc import jws
 from sqlmodel import Session, col, delete, select
 
 from compliance.models import Package
-from compliance.proof import certificates, signing
+from compliance.proof import certificates, signing, stored, verify_package
 from likeness.ground.db import tenant_of
-from likeness.ground.errors import Unavailable
+from likeness.ground.errors import Unavailable, Unprocessable
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
 from tenants import tenants
+
+log = logging.getLogger(__name__)
 
 TYPE = "likeness-package+jws"
 KEPT = timedelta(days=7)
@@ -34,6 +37,12 @@ class NotSigned(Unavailable):
     title = "The package could not be signed"
 
 
+class SignatureChanged(Unprocessable):
+    """The row holds something else than what was signed for this package."""
+
+    title = "This package was changed"
+
+
 def ready(kernel: Kernel, now: datetime) -> None:
     """Raises `SignerAway` where this process signs and cannot: nobody is sent a package that breaks off at its end."""
     if kernel.settings.signer_path() is not None:
@@ -41,7 +50,7 @@ def ready(kernel: Kernel, now: datetime) -> None:
 
 
 def signature(kernel: Kernel, package: Package) -> str:
-    """Opens transactions of its own. Raises `NotSigned`."""
+    """Opens transactions of its own. Raises `NotSigned` and `SignatureChanged`."""
     with kernel.db.transaction(package.tenant_id) as session:
         if kernel.settings.signer_path() is not None:
             package.jws = _signed(kernel, package, package.made_at)
@@ -59,7 +68,24 @@ def signature(kernel: Kernel, package: Package) -> str:
             package.jws = session.exec(
                 select(Package.jws).where(col(Package.tenant_id) == package.tenant_id, col(Package.id) == package.id)
             ).one()
-    return package.jws
+    return as_signed(kernel, package)
+
+
+def as_signed(kernel: Kernel, package: Package) -> str:
+    """The signature, where one of our keys made it over the list of this package. Raises `SignatureChanged`."""
+    token, keys = package.jws or "", [one["jwk"] for one in signing.history(kernel)]
+    try:
+        said = verify_package.signed_words(token, {certificates.fingerprint(one) for one in keys})
+    except verify_package.PackageInvalid:
+        said = {}
+    if said != _words(kernel, package):
+        stored.CHANGED.add(package.id)
+        log.error("the signature of a package was changed in the database", extra={"package": str(package.id)})
+        raise SignatureChanged(
+            "The signature of this package was changed in the database, so it is not handed out. Whoever runs this"
+            " installation is told. Please ask for the package again."
+        )
+    return token
 
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=5, lease=timedelta(minutes=1))
@@ -75,12 +101,15 @@ def sign(attempt: jobs.Attempt, package_id: str) -> None:
 
 def _signed(kernel: Kernel, package: Package, now: datetime) -> str:
     key = signing.key(kernel, now)
-    said = {
+    header = {"alg": certificates.ALGORITHM, "jwk": key.as_dict(private=False), "kid": key.thumbprint(), "typ": TYPE}
+    return jws.serialize_compact(header, rfc8785.dumps(_words(kernel, package)), key, algorithms=[certificates.ALGORITHM])
+
+
+def _words(kernel: Kernel, package: Package) -> dict[str, str]:
+    return {
         "package": str(package.id), "made_at": certificates.moment(package.made_at),
         "manifest_sha256": package.digest, "instance": kernel.settings.public_url,
     }  # fmt: skip
-    header = {"alg": certificates.ALGORITHM, "jwk": key.as_dict(private=False), "kid": key.thumbprint(), "typ": TYPE}
-    return jws.serialize_compact(header, rfc8785.dumps(said), key, algorithms=[certificates.ALGORITHM])
 
 
 @jobs.every(timedelta(hours=1), deletes=True)

@@ -56,7 +56,7 @@ def show_trust(request: Request[Any, Any, Any]) -> Response[str]:
         for one in signing.history(kernel)
     ]
     with kernel.db.transaction(PLATFORM) as session:
-        point = checkpoints.newest(session)
+        point = checkpoints.shown(session)
         others = processors.current(session)
     found = proofs.newest(kernel, utc_now())
     context = {

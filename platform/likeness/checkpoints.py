@@ -6,10 +6,13 @@ and certificates, so that what the log held then is known to people who do not r
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -20,16 +23,20 @@ from sqlmodel import Session, col
 
 from likeness import ledger
 from likeness.evidence import merkle, notes
-from likeness.evidence.notes import CheckpointNote
+from likeness.evidence.notes import CheckpointNote, NoteInvalid
 from likeness.ground.db import Moment, TenantRow, after_commit, of_tenant, outside_of, tenant_of
-from likeness.ground.errors import NotFound
+from likeness.ground.errors import NotFound, Unprocessable
 from likeness.ledger import LedgerBroken, LedgerEntry
+
+log = logging.getLogger(__name__)
 
 ANSWERS: dict[tuple[UUID, int, int, int], list[bytes]] = {}
 """Anybody may ask for the growth of a log, and each answer reads all of it."""
 MOST_ANSWERS = 1000
 TOLERATED = timedelta(minutes=5)
 """By which the clocks of two machines that sign may differ."""
+CHANGED: set[UUID] = set()
+"""Those that this process refused to hand out: operators watch how many."""
 MOST = 2**31 - 1
 """What the database keeps as a number of an epoch or a size."""
 
@@ -38,6 +45,12 @@ class CheckpointMissing(NotFound):
     """No such checkpoint of this log was ever signed."""
 
     title = "There is no such checkpoint"
+
+
+class CheckpointChanged(Unprocessable):
+    """The row holds something else than what was signed for this log."""
+
+    title = "This checkpoint was changed"
 
 
 class Checkpoint(TenantRow, table=True):
@@ -83,6 +96,42 @@ def newest(session: Session, epoch: int | None = None) -> Checkpoint | None:
     return session.execute(query.order_by(*by_place).limit(1)).scalar_one_or_none()
 
 
+def as_signed(session: Session, point: Checkpoint) -> str:
+    """The note, as it is handed out: one of our keys signed it, of this company's log and for all that the row says. Raises
+    `CheckpointChanged`."""
+    outside = outside_of(session)
+    said = None
+    with suppress(NoteInvalid):
+        said = notes.read(point.note)
+    row = (tenant_of(session), point.epoch, point.size, point.root, point.sequence, point.signed_at.replace(microsecond=0))
+    signers = [one["jwk"] for one in outside.signers()] if outside is not None else []
+    if said is None or (said.tenant, said.epoch, said.size, said.root, said.sequence, said.at) != row or (
+        not notes.signed_by(point.note, signers)
+    ):  # fmt: skip
+        CHANGED.add(point.id)
+        log.error("a checkpoint was changed in the database", extra={"checkpoint": str(point.id)})
+        raise CheckpointChanged(
+            "This checkpoint was changed in the database, so it is not handed out. Whoever runs this installation is told."
+        )
+    return point.note
+
+
+def shown(session: Session, epoch: int | None = None) -> Checkpoint | None:
+    """The newest that is as it was signed: where one was changed, the one before it."""
+    query = select(Checkpoint).where(col(Checkpoint.tenant_id) == tenant_of(session))
+    if epoch is not None:
+        query = query.where(col(Checkpoint.epoch) == epoch)
+    query = query.order_by(col(Checkpoint.epoch).desc(), col(Checkpoint.size).desc()).limit(1)
+    for before in count():
+        point: Checkpoint | None = session.execute(query.offset(before)).scalar_one_or_none()
+        if point is None:
+            return None
+        with suppress(CheckpointChanged):
+            as_signed(session, point)
+            return point
+    return None
+
+
 def of(session: Session) -> list[Checkpoint]:
     """All of them, oldest first."""
     query = select(Checkpoint).where(col(Checkpoint.tenant_id) == tenant_of(session))
@@ -100,7 +149,7 @@ def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
     earlier than the one before.
 
     Raises `LedgerBroken` rather than sign a log that does not begin with what was signed before, or before the day of an
-    earlier one.
+    earlier one; and `CheckpointChanged` where the known one is not as it was signed.
     """
     before = _signed_before(session)
     latest = max((_moment(one) for one in before), default=now)
@@ -120,6 +169,7 @@ def sign(session: Session, signer: Signer, now: datetime) -> Checkpoint | None:
         )
     known = newest(session, epoch)
     if known is not None and known.size == size:
+        as_signed(session, known)
         return known
     root = merkle.root(leaves)
     at = max(now, latest)  # Another process may have signed since the caller looked at the clock.
@@ -200,12 +250,13 @@ def inclusion(session: Session, entry: LedgerEntry, point: Checkpoint) -> list[b
 
 
 def place(session: Session, entry: LedgerEntry, point: Checkpoint) -> dict[str, Any]:
-    """What shows whoever holds it that the entry is in the log, without this program; `point` covers the entry."""
+    """What shows whoever holds it that the entry is in the log, without this program; `point` covers the entry. Raises
+    `CheckpointChanged`."""
     return {
         "entry": entry.data().decode(),
         "position": entry.position,
         "proof": [one.hex() for one in inclusion(session, entry, point)],
-        "checkpoint": point.note,
+        "checkpoint": as_signed(session, point),
     }
 
 
@@ -224,10 +275,10 @@ def grown(session: Session, epoch: int, size: int, root: str) -> Grown:
             col(Checkpoint.size) == size,
         )
     ).scalar_one_or_none()
-    last = newest(session, epoch)
+    last = shown(session, epoch)
     # In an address a plus stands for a space where it was not encoded.
     holds = known is not None and b64encode(known.root).decode() == root.replace(" ", "+")
-    if not holds or last is None:
+    if not holds or last is None or last.size < size:
         raise CheckpointMissing("This log knows of no such checkpoint. If you hold one, the log was cut or restored.")
     question = (tenant_of(session), epoch, size, last.size)
     if question not in ANSWERS:

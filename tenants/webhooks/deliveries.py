@@ -109,7 +109,7 @@ def leave(
 ) -> Delivery:
     # How long the log is tells whoever sees names whether somebody was deleted, or only said no.
     reads = Permission.ACTS_READ in permissions.of(members.get(session, endpoint.member_id).roles)
-    point = checkpoints.newest(session) if reads else None
+    point = checkpoints.shown(session) if reads else None
     body = {
         "type": str(event),
         "timestamp": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -104,10 +104,10 @@ class Desk:
             )
             shapes = {shape(str(line)) for line in listed}
             assert len(shapes) <= 1, (path, shapes)
-            assert len(listed) in (0, len(WAYS)), path
+            assert len(listed) in (0, len(self.world.people)), path
         assert {one["stage"] for one in self.client.get(f"{API}/batches/{world.batch}/people").json()} == {str(stage)}
         tallies = self.client.get(f"{API}/batches/{world.batch}/funnel").json()["stages"]
-        assert {one["stage"]: one["people"] for one in tallies if one["people"]} == {str(stage): len(WAYS)}
+        assert {one["stage"]: one["people"] for one in tallies if one["people"]} == {str(stage): len(self.world.people)}
         for sheet in ("batches/{}/status", "credits/export?format=xlsx&people=true"):
             found = self.client.get(f"{API}/{sheet.format(world.batch)}")
             assert found.status_code == 200, sheet
@@ -117,7 +117,7 @@ class Desk:
         with self.kernel.db.transaction(world.tenant) as session:
             (of_batch,) = statement.of_batches(session, now)
             standing = [getattr(of_batch, one) for one in ("set_aside", "charged", "given_back", "refunded", "aside")]
-            assert max(standing) == sum(standing) == len(WAYS), standing
+            assert max(standing) == sum(standing) == len(self.world.people), standing
             assert digest.sentences(session, words("en"), now - timedelta(days=1), now) == []
 
     def ends_alike(self) -> None:
@@ -127,7 +127,7 @@ class Desk:
         with self.kernel.db.transaction(self.world.tenant) as session:
             mine = (col(Invitation.tenant_id) == self.world.tenant, col(Invitation.revoked_at).is_(None))
             ends = session.exec(select(Invitation.expires_at).where(*mine)).all()
-            assert len(ends) == len(WAYS)
+            assert len(ends) == len(self.world.people)
             assert max(ends) - min(ends) < timedelta(hours=1), ends
 
     def written_to(self) -> dict[str, int]:

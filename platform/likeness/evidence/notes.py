@@ -14,12 +14,15 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64decode
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -82,6 +85,22 @@ def read(note: str) -> CheckpointNote:
         )  # fmt: skip
     except ValueError:
         raise NoteInvalid("This is no checkpoint of a log.") from None
+
+
+def signed_by(note: str, keys: Iterable[Mapping[str, str]]) -> bool:
+    """Whether one of these public keys (JWK) signed the note, and whoever signed it is whom its first line names."""
+    text, _, last = note.partition("\n\n")
+    signed, said = SIGNATURE.fullmatch(last), BODY.fullmatch(text + "\n")
+    if signed is None or said is None or signed["name"] != said["origin"]:
+        return False
+    blob = b64decode(signed["signature"])
+    for raw in (urlsafe_b64decode(one["x"] + "=") for one in keys):
+        key = Ed25519PublicKey.from_public_bytes(raw)
+        if blob[:4] == key_id(signed["name"], key):
+            with suppress(InvalidSignature):
+                key.verify(blob[4:], (text + "\n").encode())
+                return True
+    return False
 
 
 def key_id(name: str, key: Ed25519PublicKey) -> bytes:

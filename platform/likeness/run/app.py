@@ -25,6 +25,7 @@ from compliance.retention import lateness
 from dashboard import pages
 from dashboard.reader import reader
 from dashboard.routes import routers as page_routers
+from likeness import checkpoints
 from likeness.ground.clock import CLOCK
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.errors import Unavailable
@@ -146,7 +147,7 @@ FIGURES = {
     "jobs_oldest_due_seconds": "How long the oldest due job has waited.",
     "deletions_late_seconds": "How long the oldest thing that should be deleted is late.",
     "deletions_paused": "Whether nothing is deleted because clocks disagree.",
-    "certificates_changed": "How many certificates and receipts were refused since the start: the database held others.",
+    "certificates_changed": "How many signed papers were refused since the start: the database held others.",
     "restored_time_seconds": "When a start noticed that a backup was put back; 0 without.",
     "clock_difference_seconds": "How far this machine's clock is ahead of the database's.",
     "disk_free_bytes": "Room on the fullest disk that this machine writes to.",
@@ -164,7 +165,7 @@ def metrics(request: Request[Any, Any, Any]) -> bytes:
     room = min(free for _, free in machine.room(probes.settings))
     paused, ahead = bool(_paused(probes)), CLOCK.difference()
     registry, took = CollectorRegistry(), time.perf_counter() - started
-    values = (oldest, late, paused, len(stored.CHANGED), restored, ahead, room, took)
+    values = (oldest, late, paused, len(stored.CHANGED | checkpoints.CHANGED), restored, ahead, room, took)
     for (name, about), value in zip(FIGURES.items(), values, strict=True):
         Gauge(name, about, namespace="likeness", registry=registry).set(value)
     return generate_latest(registry)
