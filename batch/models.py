@@ -151,12 +151,10 @@ class Invitation(TenantRow, table=True):
     opened_at: datetime | None = Moment(default=None, nullable=True)
     revoked_at: datetime | None = Moment(default=None, nullable=True)
     bounced_at: datetime | None = Moment(default=None, nullable=True)
-    mails: int = 0
-    """How many mails with a link were asked for: a part of each mail's campaign, so that none goes out twice."""
+    mails: int = 0  # With a link, that were asked for: a part of each mail's campaign, so that none goes out twice.
     reminders: int = 0
     reminded_at: datetime | None = Moment(default=None, nullable=True)
-    quiet: bool = False
-    """HR is told nothing of what becomes of its mails (`visit/anew.py`); that one was written counts as delivered."""
+    quiet: bool = False  # HR is told nothing of what becomes of its mails: `mailing.reached`.
 
 
 class Link(TenantRow, table=True):

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, any_, delete, func, insert, literal, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, delete, func, insert, literal, update
 from sqlmodel import Session, col, select
 
-from batch.models import Employee, Invitation, Link
+from batch.models import Consent, Employee, Invitation, Link
 from batch.people import employees
 from batch.people.funnel import LIFETIME, Stage, again_from
-from batch.visit import anew, letters
+from batch.visit import letters, mailing
 from likeness import ledger
 from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Conflict, Gone
@@ -124,8 +124,8 @@ def invite_all(
     suspension.check(session)
     credits.reserve_all(session, employee_ids)
     session.flush()
-    anew.begin(session, people, now)
-    quiet = anew.reached(session, employee_ids, now)
+    _begin_anew(session, people, now)
+    quiet = mailing.reached(session, employee_ids, now)
     own = employees.own_hours(session, keys, employee_ids, send_at, now) if keys and send_at else {}
     leaves = {one: own.get(one, send_at) for one in employee_ids}
     invited = [
@@ -135,12 +135,26 @@ def invite_all(
     ]  # fmt: skip
     if invited:
         session.execute(insert(Invitation), [invitation.model_dump() for invitation in invited])
-        session.execute(anew.FOLLOW, {"tenant": tenant, "people": list(employee_ids)})
+        letters.lead_anew(session, employee_ids)
         for at in dict.fromkeys(leaves.values()):
             messages = [(str(one.id), "invitation", "1") for one in invited if leaves[one.employee_id] == at]
             jobs.send_all(session, deliver, messages, due=at)
         ledger.record(session, "invitation.created", objects=[invitation.id for invitation in invited])
     return invited
+
+
+def _begin_anew(session: Session, people: ColumnElement[Any], now: datetime) -> None:
+    """Whoever did not take part and has rested is asked as if for the first time, unless something of theirs is here."""
+    tenant = tenant_of(session)
+    mine = (col(Invitation.tenant_id) == tenant, col(Invitation.employee_id) == col(Employee.id))
+    ended = func.coalesce(
+        select(func.max(col(Invitation.expires_at))).where(*mine).scalar_subquery(), col(Employee.opted_out_at) + LIFETIME
+    )
+    kept = select(Consent.id).where(col(Consent.tenant_id) == tenant, col(Consent.employee_id) == col(Employee.id))
+    rested = (col(Employee.opted_out_at).is_not(None), col(Employee.restricted_at).is_(None), ended < mailing.rested(now))
+    anew = update(Employee).where(col(Employee.tenant_id) == tenant, col(Employee.id) == any_(people), *rested)
+    begun = session.execute(anew.where(~kept.exists()).values(opted_out_at=None).returning(col(Employee.id))).scalars()
+    session.execute(delete(Link).where(col(Link.tenant_id) == tenant, col(Link.employee_id).in_(list(begun))))
 
 
 def standing(session: Session, employee_id: UUID) -> Invitation | None:
@@ -305,7 +319,7 @@ def readdress(session: Session, employee_id: UUID, now: datetime) -> bool:
     if invitation is not None:
         # Who has said no has no link of this invitation, and it looks as if one had gone to them.
         asked = invitation.delivered_at is not None or (bool(ended) and not invitation.quiet)
-        invitation.mails, invitation.quiet = invitation.mails + 1, bool(anew.reached(session, [employee_id], now))
+        invitation.mails, invitation.quiet = invitation.mails + 1, bool(mailing.reached(session, [employee_id], now))
         session.add(invitation)
     # Nobody has been there at the new address, so none of the earlier invitations was opened by its owner.
     session.execute(

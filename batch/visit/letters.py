@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from uuid import UUID
 
+from sqlalchemy import text
 from sqlmodel import Session
 
 from batch.models import Employee, Invitation, Link
 from batch.people import employees, funnel, notes
 from batch.visit import notices
 from likeness import ledger
-from likeness.ground.db import utc_now
+from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.settings import Settings
 from likeness.identity import new_token, token_hash
 from likeness.kernel import Kernel
@@ -80,3 +83,20 @@ def sample(session: Session, note: str, until: datetime) -> str:
 
 def address(settings: Settings, token: str) -> str:
     return f"{settings.public_url.rstrip('/')}/i/{token}"
+
+
+def lead_anew(session: Session, people: Collection[UUID]) -> None:
+    """The links that these people kept lead to the invitation that stands now."""
+    session.execute(LED_ANEW, {"tenant": tenant_of(session), "people": list(people)})
+
+
+# Who has said no keeps their way back to their page. What a mail server said of the old mail is of another invitation.
+# From the people to what is theirs: beside a list of ten thousand ids each row would be compared with all of them.
+LED_ANEW = text(
+    """
+    update link l set invitation_id = i.id, mail_id = gen_random_uuid()
+    from unnest(cast(:people as uuid[])) as person (id)
+    join invitation i on i.tenant_id = :tenant and i.employee_id = person.id and i.revoked_at is null
+    where l.tenant_id = i.tenant_id and l.employee_id = i.employee_id
+    """
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from batch.people import departments
+from batch.people.funnel import REST
 from likeness.ground.db import PLATFORM, tenant_of
 from likeness.jobs import jobs
 from likeness.kernel import Kernel
@@ -140,7 +141,7 @@ def _note(row: Any) -> MailNote | None:
 # later mail is told either, or a mail server that is away would tell them apart.
 AGREED = """exists (select from consent c
         where c.tenant_id = e.tenant_id and c.employee_id = e.id and c.withdrawn_at is null)"""
-# Whoever opened the link has got the mail, whatever the mail server said of it. Of a quiet invitation see `anew.py`.
+# Whoever opened the link has got the mail, whatever the mail server said of it. Of a quiet invitation see `reached`.
 NEWEST = f"""
     select true as asks, newest.* from (
     select distinct on (l.employee_id) l.employee_id, m.outcome, m.code, m.tried_at, m.handed_at, m.sent_at, m.failed_at,
@@ -179,6 +180,33 @@ OTHERS = f"""
 # What asks somebody comes last, so that it counts where there is something to say of both.
 NOTES = text(f"({OTHERS}) union all ({NEWEST}) order by asks")
 
+
+def rested(now: datetime) -> datetime:
+    """An invitation that ended before this moment is forgotten, since the person has rested."""
+    return datetime.combine(now.astimezone(UTC).date(), time(), UTC) - REST
+
+
+def reached(session: Session, people: Collection[UUID], now: datetime) -> set[UUID]:
+    """Those of the people whom an invitation has reached from which they have not rested yet, and all who have said no.
+
+    To who has said no nothing is sent, so nothing of it waits, fails or comes back. So of all of these HR is told nothing
+    of what becomes of the mails of a later invitation, nor of those to an address that it entered since, until they agree:
+    one who waits for a mail server would be told from one who is not written to.
+    """
+    asked = {"tenant": tenant_of(session), "people": list(people), "rested": rested(now)}
+    return set(session.execute(REACHED, asked).scalars())
+
+
+# A line that goes on after a withdrawal has none of the invitations before it.
+REACHED = text(
+    """
+    select e.id from unnest(cast(:people as uuid[])) as person (id)
+    join employee e on e.tenant_id = :tenant and e.id = person.id
+    where e.opted_out_at is not null or exists (
+        select from invitation i where i.tenant_id = e.tenant_id and i.employee_id = e.id and i.expires_at >= :rested
+          and (i.quiet or i.delivered_at is not null or i.opened_at is not null))
+    """
+)
 
 @jobs.every(timedelta(seconds=10))
 def note_deliveries(kernel: Kernel, now: datetime) -> None:

@@ -224,6 +224,7 @@ def execute(attempt: jobs.Attempt, erasure_id: str) -> None:
     if erasure is None:
         return
     if erasure.state == ErasureState.DELETING:
+        inventory.count(attempt, erasure)
         erasure = _delete(attempt, erasure)
     if erasure.settled_at and erasure.settled_at > utc_now():
         with attempt.finishing() as session:
@@ -260,7 +261,7 @@ def _still_informing(attempt: jobs.Attempt, erasure: Erasure) -> bool:
 
 
 def _freeze(attempt: jobs.Attempt, begun: Erasure) -> Erasure | None:
-    """Stops everything around the person and counts what there is. None when the erasure is held, withdrawn or over."""
+    """Stops everything around the person. None when the erasure is held, withdrawn or over."""
     now = utc_now()
     with attempt.transaction() as session:
         # The person is locked before the erasure, as in `request`, or the two could wait for each other.
@@ -288,7 +289,6 @@ def _freeze(attempt: jobs.Attempt, begun: Erasure) -> Erasure | None:
             erasure.traces = cases.traces(session, attempt.kernel, person)
             erasure.language = cases.language(session, attempt.kernel, person)
             receipts.hand_to_leaver(session, attempt.kernel, erasure)
-        erasure.counts = inventory.counts(session, attempt.kernel, erasure.employee_id)
         erasure.recipients = cases.inform(session, attempt.kernel, erasure)
         erasure.settled_at = now + STUDIO_STOPS if _runs(session, erasure.employee_id) else now
         erasure.state = ErasureState.DELETING

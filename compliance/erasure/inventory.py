@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_
-from sqlmodel import Session, SQLModel
+from sqlalchemy import func, or_, update
+from sqlmodel import Session, SQLModel, col
 
 from compliance import stores
+from compliance.models import Erasure
 from compliance.proof import certificates
 from likeness.ground.db import tenant_of
-from likeness.kernel import Kernel
+from likeness.jobs import jobs
+from likeness.keys.keys import KeyClass
+from likeness.store.storage import StoredObject
 
 
-def counts(session: Session, kernel: Kernel, employee_id: UUID) -> dict[str, Any]:
+def count(attempt: jobs.Attempt, erasure: Erasure) -> None:
+    """Once, when the person is stopped and nothing is deleted yet. The store is asked outside of every transaction, because
+    a bucket may keep its answer back, and nobody is to wait for the person's rows meanwhile."""
+    if erasure.counts:
+        return
+    folder = f"tenants/{erasure.tenant_id}/employees/{erasure.employee_id}"
+    classes = dict.fromkeys(due.cls for due in stores.DUE)
+    stored = {cls: attempt.kernel.objects.list(f"{folder}/{cls}") for cls in classes}
+    with attempt.transaction() as session:
+        mine = (col(Erasure.tenant_id) == erasure.tenant_id, col(Erasure.id) == erasure.id)
+        session.execute(update(Erasure).where(*mine).values(counts=_counts(session, erasure.employee_id, stored)))
+
+
+def _counts(session: Session, employee_id: UUID, listed: Mapping[KeyClass, Sequence[StoredObject]]) -> dict[str, Any]:
     """What there is before deletion: objects and bytes as the store lists them, times as the rows say."""
-    tenant = tenant_of(session)
     found: dict[str, Any] = {}
-    for cls in dict.fromkeys(due.cls for due in stores.DUE):
-        stored = kernel.objects.list(f"tenants/{tenant}/employees/{employee_id}/{cls}")
+    for cls, stored in listed.items():
         times = [_times(session, due.table, employee_id) for due in stores.DUE if due.cls == cls]
         created, last = ([one[at] for one in times if one[at]] for at in (0, 1))
         found[cls] = {

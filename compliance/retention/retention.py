@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import ceil
@@ -33,6 +34,7 @@ from likeness.keys.keys import KeyClass, KeyRef
 from likeness.ledger import LedgerEntry
 from likeness.mail import mail
 from likeness.mail.mail import Mail
+from likeness.store.storage import StoreSilent
 from tenants import tenants
 
 log = logging.getLogger(__name__)
@@ -81,26 +83,36 @@ def shorten(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     return moved
 
 
+@dataclass(frozen=True)
+class DeletionRound:
+    """How many went, and the ids of those whose object could not be deleted: their rows stay, and are late."""
+
+    deleted: int
+    failed: set[UUID]
+    store_away: bool
+    """It is not these objects: the next pass of the sweep will see."""
+
+
 def delete_due(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     """Returns how many objects went with their rows."""
-    rounds: list[Callable[..., tuple[int, set[UUID]]]] = [partial(_delete_some, due=due) for due in stores.DUE]
+    rounds: list[Callable[..., DeletionRound]] = [partial(_delete_some, due=due) for due in stores.DUE]
     return sum(_delete_all(kernel, tenant, now, some) for some in [*rounds, _delete_weights_without_photos])
 
 
-def _delete_all(kernel: Kernel, tenant: UUID, now: datetime, some: Callable[..., tuple[int, set[UUID]]]) -> int:
+def _delete_all(kernel: Kernel, tenant: UUID, now: datetime, some: Callable[..., DeletionRound]) -> int:
     """Until nothing is left but what failed in this round or pauses from an earlier one."""
     deleted = 0
     aside = {one for one in kernel.failures.paused(SWEEP, now) if isinstance(one, UUID)}
     while True:
-        count, failed = some(kernel, tenant, now=now, aside=aside)
-        deleted, aside = deleted + count, aside | failed
-        if not count and (not failed or len(failed) >= sweeping.FAILURES_IN_A_ROW):
+        went = some(kernel, tenant, now=now, aside=aside)
+        deleted, aside = deleted + went.deleted, aside | went.failed
+        if went.store_away or (not went.deleted and not went.failed):
             return deleted
 
 
 def _delete_some(
     kernel: Kernel, tenant: UUID, *, due: stores.Due, now: datetime, aside: set[UUID]
-) -> tuple[int, set[UUID]]:
+) -> DeletionRound:
     table = SQLModel.metadata.tables[due.table]
     with kernel.db.transaction(tenant) as session:
         rows = session.execute(
@@ -121,7 +133,7 @@ def _delete_some(
 
 def _delete_weights_without_photos(
     kernel: Kernel, tenant: UUID, *, now: datetime, aside: set[UUID]
-) -> tuple[int, set[UUID]]:
+) -> DeletionRound:
     """Weights share the fate of the selfies they were made of, also when the person deletes those early."""
     weights, photo = SQLModel.metadata.tables["weights"], SQLModel.metadata.tables["photo"]
     with kernel.db.transaction(tenant) as session:
@@ -145,31 +157,41 @@ def _delete_weights_without_photos(
 
 def _delete(
     session: Session, kernel: Kernel, table: Table, event: str, rows: Iterable[Any], now: datetime
-) -> tuple[int, set[UUID]]:
-    """How many went, and the ids of those whose object could not be deleted: their rows stay, and are late."""
+) -> DeletionRound:
     found: list[Any] = []
     failed: set[UUID] = set()
+    silent: set[UUID] = set()
+    """People of whom the store kept an answer back. It is not waited for once more in this round, since others wait."""
+    tried = 0
     for row in rows:
+        if row.employee_id in silent:
+            kernel.failures.note(SWEEP, row.id, now)
+            failed.add(row.id)
+            continue
         try:
             if row.path:  # An upload that is a photo by now has nothing of its own.
                 kernel.objects.delete(row.path)
-        except Exception:  # One object's trouble keeps no other from going.
+        except Exception as error:  # One object's trouble keeps no other from going.
+            if isinstance(error, StoreSilent):
+                silent.add(row.employee_id)
             sweeping.failed(kernel, SWEEP, tenant_of(session), row.id, now)
             failed.add(row.id)
-            if not found and len(failed) >= sweeping.FAILURES_IN_A_ROW:
+            tried += 1
+            if len(silent) >= sweeping.SILENCES or (not found and tried >= sweeping.FAILURES_IN_A_ROW):
                 break
         else:
             kernel.failures.forget(SWEEP, row.id)
             found.append(row)
+    away = len(silent) >= sweeping.SILENCES or (not found and tried >= sweeping.FAILURES_IN_A_ROW)
     if not found:
-        return 0, failed
+        return DeletionRound(0, failed, away)
     session.execute(
         table.delete().where(table.c.tenant_id == tenant_of(session), table.c.id.in_([row.id for row in found]))
     )
     for person in dict.fromkeys(row.employee_id for row in found):
         gone = [row.id for row in found if row.employee_id == person]
         ledger.record(session, event, subject=person, objects=gone)
-    return len(found), failed
+    return DeletionRound(len(found), failed, away)
 
 
 def retire_keys(kernel: Kernel, tenant: UUID, now: datetime) -> int:

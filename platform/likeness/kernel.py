@@ -38,7 +38,9 @@ def assemble(settings: Settings) -> Kernel:
     return Kernel(
         settings=settings,
         db=db,
-        objects=Objects(settings.objects_address(), plain_http=settings.objects_plain_http),
+        objects=Objects(
+            settings.objects_address(), plain_http=settings.objects_plain_http, timeout=settings.objects_timeout
+        ),
         keys=KeyFolder(settings.keys_path(), chosen(settings)),
         issuer=issuer_of(settings),
     )

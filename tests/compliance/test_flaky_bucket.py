@@ -5,19 +5,24 @@ from __future__ import annotations
 import http.client
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from batch.models import Employee
 from compliance.erasure.erasures import CertificateMissing, certificate_of
 from compliance.models import Erasure, ErasureState
+from compliance.retention import retention
 from compliance.scanning.reader import READER
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -26,17 +31,22 @@ from tests.compliance.people import colleague_of, erase, fill, full_person, rere
 from tests.compliance.test_bad_luck import work_due
 from tests.handed_in import make_person
 from tests.kernel.test_objects import s3_server
+from tests.waiting import until
 
 Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
 class Between:
     """A proxy before a real bucket. `fault` says of a request what is done to it: nothing, `503`, `lost` (it is carried
-    out, and nobody is told), or `stale` (a list is answered as when it was first asked for)."""
+    out, and nobody is told), `stale` (a list is answered as when it was first asked for), `hangs` (it is passed on to
+    nobody, and never answered) or `drips` (the answer comes, a byte at a time, and never ends)."""
 
     def __init__(self, port: int) -> None:
         self.fault: Callable[[str, str], str] = lambda method, target: ""
         self.first: dict[str, Answer] = {}
+        self.waited: list[str] = []
+        """What was asked for and never answered."""
+        self.over = threading.Event()
         between = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,9 +54,15 @@ class Between:
 
             def _pass(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                what = between.fault(self.command, self.path)
+                # What is to be deleted stands in the body.
+                what = between.fault(self.command, f"{self.path}#{body.decode('latin-1')}")
                 if what == "503":
                     self._say((503, [], b"<Error><Code>SlowDown</Code></Error>"))
+                    return
+                if what in ("hangs", "drips"):
+                    between.waited.append(f"{self.command} {self.path}")
+                    self.close_connection = True
+                    _keep_back(self, between.over, 0.05 if what == "drips" else 120)
                     return
                 answer = between.first.get(self.path) if what == "stale" else None
                 answer = answer or _asked(port, self.command, self.path, dict(self.headers.items()), body)
@@ -77,6 +93,16 @@ class Between:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
+def _keep_back(handler: BaseHTTPRequestHandler, over: threading.Event, pause: float) -> None:
+    with suppress(OSError):
+        if pause < 1:
+            handler.send_response(200)
+            handler.send_header("content-length", "1000000")
+            handler.end_headers()
+        while not over.wait(pause):
+            handler.wfile.write(b" ")
+
+
 def _asked(port: int, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
     asked = http.client.HTTPConnection("127.0.0.1", port)
     try:
@@ -90,6 +116,10 @@ def _asked(port: int, method: str, target: str, headers: dict[str, str], body: b
 def is_list(target: str) -> bool:
     asked = parse_qs(urlsplit(target).query, keep_blank_values=True)
     return bool({"list-type", "versions", "uploads"} & set(asked))
+
+
+def asks(target: str, what: str) -> bool:
+    return what in parse_qs(urlsplit(target).query, keep_blank_values=True)
 
 
 def deletes(method: str, target: str) -> bool:
@@ -111,6 +141,7 @@ def flaky(kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         objects = Objects(url, plain_http=True, retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=5)})
         yield replace(kernel, objects=objects, settings=settings), between
         READER.end()
+        between.over.set()
         between.server.shutdown()
         between.server.server_close()
 
@@ -200,3 +231,82 @@ def test_a_list_that_is_older_than_the_photos_hides_none_of_them(flaky: tuple[Ke
     assert certified(kernel, asked)
     between.fault = lambda method, target: ""
     assert kernel.objects.list(folder(alice)) == []
+
+
+def impatient(kernel: Kernel) -> Kernel:
+    """With a second for each question: what is kept back is not waited for any longer."""
+    settings = kernel.settings.model_copy(update={"objects_timeout": 1.0})
+    objects = Objects(settings.objects_url, plain_http=True, timeout=settings.objects_timeout)
+    return replace(kernel, settings=settings, objects=objects)
+
+
+HANGS: dict[str, tuple[str, Callable[[str, str], bool]]] = {
+    "it answers no list": ("hangs", lambda method, target: is_list(target)),
+    "its lists never end": ("drips", lambda method, target: asks(target, "list-type")),
+    "it deletes nothing and says nothing": ("hangs", deletes),
+    "its lists of versions never end": ("drips", lambda method, target: asks(target, "versions")),
+    "it does not say what is there": ("hangs", lambda method, target: method == "HEAD"),
+}
+"""One after the other on the way of one erasure."""
+
+
+def test_what_a_bucket_keeps_back_is_waited_for_once_or_twice_and_certifies_nothing(flaky: tuple[Kernel, Between]) -> None:
+    kernel, between = flaky
+    alice = full_person(kernel)
+    asked = erase(kernel, alice)
+    for what, (how, which) in HANGS.items():
+        between.fault = partial(_fault, how, which)
+        between.waited.clear()
+        work_due(impatient(kernel), asked)
+        # However much there is of her: two questions by the deletion, and what each part of the look asked once.
+        assert 1 <= len(between.waited) <= 6, (what, between.waited)
+        assert not certified(kernel, asked), what
+    between.fault = lambda method, target: ""
+    for _ in range(4):
+        work_due(kernel, asked)
+    assert reread(kernel, asked).state == ErasureState.CERTIFIED
+    assert kernel.objects.list(folder(alice)) == []
+
+
+def test_nobody_waits_for_a_persons_row_while_the_bucket_is_waited_for(flaky: tuple[Kernel, Between]) -> None:
+    kernel, between = flaky
+    alice = full_person(kernel)
+    asked = erase(kernel, alice)
+    between.fault = partial(_fault, "hangs", lambda method, target: is_list(target))
+    with ThreadPoolExecutor(1) as apart:
+        work = apart.submit(work_due, kernel, asked)
+        until(lambda: between.waited)
+        with kernel.db.transaction(alice.tenant_id) as session:
+            assert session.execute(IDLE).scalar_one() == 0
+            session.execute(LOCKED, {"id": alice.id})
+            assert session.execute(STOPPED, {"id": alice.id}).scalar_one() is not None, "what she wished began"
+        between.over.set()
+        work.result()
+    assert not certified(kernel, asked)
+
+
+def _fault(how: str, which: Callable[[str, str], bool], method: str, target: str) -> str:
+    return how if which(method, target) else ""
+
+
+IDLE = text(
+    "select count(*) from pg_stat_activity where datname = current_database() and state = 'idle in transaction'"
+    " and pid <> pg_backend_pid()"
+)
+LOCKED = text("select id from employee where id = :id for update nowait")
+STOPPED = text("select restricted_at from employee where id = :id")
+
+
+def test_what_is_kept_back_of_one_person_holds_up_neither_others_nor_other_companies(
+    flaky: tuple[Kernel, Between],
+) -> None:
+    kernel, between = flaky
+    alice, stranger = full_person(kernel), full_person(kernel)
+    bob = colleague_of(kernel, alice)
+    between.fault = lambda method, target: "hangs" if str(alice.id) in unquote(target) and deletes(method, target) else ""
+    later = utc_now() + timedelta(days=60)
+    quick = impatient(kernel)
+    for tenant in (alice.tenant_id, stranger.tenant_id):
+        retention.delete_due(quick, tenant, later)
+    assert kernel.objects.list(folder(bob)) == kernel.objects.list(folder(stranger)) == []
+    assert kernel.objects.list(folder(alice))

@@ -13,6 +13,7 @@ LIKENESS_SMTP_TIMEOUT: {{ .Values.mail.timeoutSeconds | quote }}
 LIKENESS_BOUNCES_ADDRESS: {{ .Values.mail.bounces.address | quote }}
 {{- end }}
 LIKENESS_OBJECTS_URL: {{ required "objects.url is the bucket for encrypted objects, s3://bucket/prefix" .Values.objects.url | quote }}
+LIKENESS_OBJECTS_TIMEOUT: {{ .Values.objects.timeoutSeconds | quote }}
 {{- if .Values.objects.plainHttp }}
 LIKENESS_OBJECTS_PLAIN_HTTP: "true"
 {{- end }}

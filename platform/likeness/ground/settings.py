@@ -50,6 +50,10 @@ class Settings(BaseSettings):
         description="Whether the S3 service in `AWS_ENDPOINT_URL` may be reached over `http://`. Objects are sealed before"
         " they leave, but who listens sees their paths and sizes.",
     )
+    objects_timeout: float = Field(
+        30.0, description="Seconds that the S3 service may take for one question: a list, whether there is an object, a"
+        " deletion. A picture that is read or written may take four times as long.", ge=0.1, le=60,
+    )  # fmt: skip
     key_folder: Path | None = Field(None, description="Folder of wrapped keys; never inside a database backup.")
     key_store: Literal["folder", "vault", "aws-kms", "pkcs11"] = Field(
         "folder",

@@ -11,12 +11,15 @@ from uuid import UUID
 from sqlmodel import Session
 
 from likeness.kernel import Kernel
+from likeness.store.storage import StoreSilent
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item", bound=Hashable)
 
 FAILURES_IN_A_ROW = 20
 """So many one after the other, and it is not the items: what they need is away, and the next round will see."""
+SILENCES = 3
+"""So often in one round a store kept its answer back until the time-out: it is not waited for again before the next."""
 
 
 def each(
@@ -26,17 +29,17 @@ def each(
 
     What fails is counted, logged, and left alone for a pause that grows to a quarter of an hour.
     """
-    paused, done, row = kernel.failures.paused(sweep, now), 0, 0
+    paused, done, row, silent = kernel.failures.paused(sweep, now), 0, 0, 0
     for item in items:
         if item in paused:
             continue
         try:
             with kernel.db.transaction(tenant) as session:
                 act(session, item)
-        except Exception:  # One item's trouble must not keep the others waiting.
+        except Exception as error:  # One item's trouble must not keep the others waiting.
             failed(kernel, sweep, tenant, item, now)
-            row += 1
-            if row >= FAILURES_IN_A_ROW:
+            row, silent = row + 1, silent + isinstance(error, StoreSilent)
+            if row >= FAILURES_IN_A_ROW or silent >= SILENCES:
                 break
         else:
             kernel.failures.forget(sweep, item)

@@ -216,7 +216,8 @@ def _keys(settings: Settings) -> Iterator[str]:
 
 def _objects(settings: Settings) -> Iterator[str]:
     def put_and_delete() -> None:
-        objects, owner = Objects(settings.objects_address(), plain_http=settings.objects_plain_http), uuid4()
+        plain, patience, owner = settings.objects_plain_http, settings.objects_timeout, uuid4()
+        objects = Objects(settings.objects_address(), plain_http=plain, timeout=patience)
         path = tenant_path(owner, "check", str(uuid4()))
         key = DataKey(KeyRef(owner, owner, KeyClass.PROFILE), os.urandom(32))
         try:

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
+from threading import Thread
 from typing import Any
 
 import botocore.session
 import obstore
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from likeness.ground.errors import Unavailable
 from likeness.ground.tls import authorities
-from likeness.store.storage import BLOCK, HEADER, ObjectExists, ObjectMissing, StoredObject, StoreFull
+from likeness.store.storage import BLOCK, HEADER, ObjectExists, ObjectMissing, StoredObject, StoreFull, StoreSilent
+
+BODIES = 4
+"""How many times as long as a question a picture may take that is read or written."""
 
 
 class Bucket:
     """An S3 bucket. Objects go up in one request, never in parts, so no unfinished upload can stay behind."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        options["client_options"] = {"timeout": "120s", "connect_timeout": "5s"} | options.get("client_options", {})
-        # A page waits for this, so a store that is down is reported after seconds, not obstore's three minutes.
-        options.setdefault("retry_config", {"max_retries": 3, "retry_timeout": timedelta(seconds=20)})
-        self._s3 = S3Store.from_url(url, **options)
-        self._versions = _Versions(self._s3)
+    def __init__(self, url: str, timeout: float, **options: Any) -> None:
+        # A page waits for this, so a store that is down is reported after seconds, not obstore's three minutes. Nothing
+        # that took until its time-out is tried again, or an erasure would wait four times for each object.
+        options.setdefault("retry_config", {"max_retries": 3, "retry_timeout": timedelta(seconds=min(20.0, timeout))})
+
+        def within(seconds: float) -> S3Store:
+            given = {"timeout": f"{seconds}s", "connect_timeout": "5s"} | options.get("client_options", {})
+            return S3Store.from_url(url, **options | {"client_options": given})
+
+        self._s3, self._bodies = within(timeout), within(BODIES * timeout)
+        self._versions = _Versions(self._s3, timeout)
 
     def create(self, path: str, pieces: Iterable[bytes]) -> int:
         stored = b"".join(pieces)
         with _bucket_errors():
             try:
-                obstore.put(self._s3, path, stored, mode="create", use_multipart=False)
+                obstore.put(self._bodies, path, stored, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 # A request that was answered but whose answer got lost is repeated, and then finds its own object.
                 if self._header(path) != stored[:HEADER]:
@@ -45,7 +54,7 @@ class Bucket:
 
     def read(self, path: str) -> Iterator[bytes]:
         with _bucket_errors():
-            found = obstore.get(self._s3, path)
+            found = obstore.get(self._bodies, path)
             size = found.meta["size"]
             first = bytes(found.bytes()) if size <= BLOCK else self._block(path, 0, size)
         return chain([first], (self._block(path, start, size) for start in range(BLOCK, size, BLOCK)))
@@ -97,7 +106,7 @@ class Bucket:
 
     def _block(self, path: str, start: int, size: int) -> bytes:
         with _bucket_errors():
-            return bytes(obstore.get_range(self._s3, path, start=start, end=min(start + BLOCK, size)))
+            return bytes(obstore.get_range(self._bodies, path, start=start, end=min(start + BLOCK, size)))
 
     def _header(self, path: str) -> bytes:
         with suppress(ObjectMissing), _bucket_errors():
@@ -115,6 +124,8 @@ def _bucket_errors() -> Iterator[None]:
         # Codes of the servers in use: AWS has none, MinIO and Ceph answer these, others 507.
         if any(full in str(error) for full in ("507 Insufficient", "XMinioStorageFull", "QuotaExceeded")):
             raise StoreFull from error
+        if "TimedOut" in str(error):
+            raise StoreSilent("The object store did not answer in time") from error
         raise Unavailable("The object store failed") from error
 
 
@@ -125,7 +136,8 @@ class _Versions:
     any the bucket must be one that never had versioning.
     """
 
-    def __init__(self, s3: S3Store) -> None:
+    def __init__(self, s3: S3Store, timeout: float) -> None:
+        self._timeout = timeout
         self._given: dict[str, Any] = dict(s3.config)
         self._bucket = self._option("bucket") or ""
         self._prefix = f"{prefix}/" if (prefix := (s3.prefix or "").strip("/")) else ""
@@ -140,7 +152,7 @@ class _Versions:
         for key, which in self._find(path, exact):
             delete = self._s3.abort_multipart_upload if "UploadId" in which else self._s3.delete_object
             with _answered(gone="NoSuchUpload NoSuchVersion NoSuchKey"):
-                delete(Bucket=self._bucket, Key=key, **which)
+                self._in_time(partial(delete, Bucket=self._bucket, Key=key, **which))
         if self._find(path, exact):
             raise Unavailable("The object store kept versions of what was deleted")
 
@@ -174,10 +186,31 @@ class _Versions:
         """Each entry after its kind."""
         # A server that does not know the question keeps no versions; Garage is one.
         with _answered(gone="NotImplemented 501"):
-            for page in self._s3.get_paginator(question).paginate(Bucket=self._bucket, Prefix=prefix):
+            pages = iter(self._s3.get_paginator(question).paginate(Bucket=self._bucket, Prefix=prefix))
+            while (page := self._in_time(partial(next, pages, None))) is not None:
                 for kind in kinds:
                     for entry in page.get(kind, []):
                         yield kind, entry
+
+    def _in_time(self, ask: Callable[[], Any]) -> Any:
+        """botocore's own time-out begins anew with every byte. A thread that goes on waiting ends with the program."""
+        answered: list[Any] = []
+        failed: list[BaseException] = []
+
+        def asked() -> None:
+            try:
+                answered.append(ask())
+            except BaseException as error:
+                failed.append(error)
+
+        thread = Thread(target=asked, daemon=True, name="bucket")
+        thread.start()
+        thread.join(self._timeout)
+        if failed:
+            raise failed[0]
+        if not answered:
+            raise StoreSilent("The object store did not answer in time")
+        return answered[0]
 
     @cached_property
     def _session(self) -> botocore.session.Session:
@@ -195,7 +228,7 @@ class _Versions:
             aws_session_token=self._given.get("token") or self._given.get("session_token"),
             verify=authorities("AWS_CA_BUNDLE"),
             config=Config(
-                connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2}, signature_version="s3v4",
+                connect_timeout=5, read_timeout=self._timeout, retries={"total_max_attempts": 2}, signature_version="s3v4",
                 s3={"addressing_style": "virtual" if virtual else "path"},
                 # Objects are authenticated by their seal, and not every server knows these checksums.
                 request_checksum_calculation="when_required", response_checksum_validation="when_required",
@@ -214,5 +247,7 @@ def _answered(gone: str = "") -> Iterator[None]:
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in gone.split():
             raise Unavailable("The object store failed") from error
+    except ReadTimeoutError as error:
+        raise StoreSilent("The object store did not answer in time") from error
     except BotoCoreError as error:
         raise Unavailable("The object store failed") from error

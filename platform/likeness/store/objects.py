@@ -47,10 +47,10 @@ class Objects:
     AWS variables. The bucket must honour `If-None-Match: *`, as AWS, MinIO and Ceph do, or create-only is lost.
     """
 
-    def __init__(self, url: str, *, plain_http: bool = False, **s3_options: Any) -> None:
+    def __init__(self, url: str, *, plain_http: bool = False, timeout: float = 30.0, **s3_options: Any) -> None:
         if plain_http:
             s3_options["client_options"] = s3_options.get("client_options", {}) | {"allow_http": True}
-        self._store: Store = Bucket(url, **s3_options) if url.startswith("s3://") else Folder(url)
+        self._store: Store = Bucket(url, timeout, **s3_options) if url.startswith("s3://") else Folder(url)
 
     def put(self, path: str, data: bytes, key: DataKey) -> int:
         """Returns the stored size once the bytes are durable; ObjectExists when the path is taken.

@@ -35,6 +35,10 @@ class PathRefused(Unprocessable):
     title = "This is not a path of an object"
 
 
+class StoreSilent(Unavailable):
+    """The store did not answer in time; whether it did what it was asked to nobody knows."""
+
+
 class ObjectMissing(NotFound):
     title = "The object does not exist"
 

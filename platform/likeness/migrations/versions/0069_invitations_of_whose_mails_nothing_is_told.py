@@ -1,10 +1,10 @@
-"""Invitations of whose mails HR is told nothing: an invitation had reached these people before (`batch/visit/anew.py`)."""
+"""Invitations of whose mails HR is told nothing: one had reached these people before (`batch/visit/mailing.py`)."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0068"
-down_revision = "0067"
+revision = "0069"
+down_revision = "0068"
 
 
 def upgrade() -> None:
