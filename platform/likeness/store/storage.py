@@ -38,6 +38,8 @@ class PathRefused(Unprocessable):
 class StoreSilent(Unavailable):
     """The store did not answer in time; whether it did what it was asked to nobody knows."""
 
+    title = "The object store does not answer"
+
 
 class ObjectMissing(NotFound):
     title = "The object does not exist"
