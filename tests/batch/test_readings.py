@@ -12,7 +12,7 @@ from openpyxl import Workbook
 
 from batch.reading import roster, workbook
 from batch.reading.headings import meaning
-from batch.reading.workbook import Reading
+from batch.reading.workbook import Reading, ReadingChoices
 from likeness.cli.main import main
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -337,3 +337,12 @@ def test_the_command_prints_what_was_read_without_a_server() -> None:
     bad = runner.invoke(main, ["workbook", __file__, "--column", "email"])
     assert bad.exit_code == 2
     assert runner.invoke(main, ["workbook", str(CASES / "06_two_sheets.xlsx"), "--sheet", "Bonn"]).exit_code == 1
+
+
+def test_long_texts_without_spaces_and_notes_with_numbers_are_read_in_a_moment() -> None:
+    """What looks for names and for strange letters would take minutes for such a list, and the reader be ended."""
+    notes = ("Works from home on Fridays and " * 40)[:1000]
+    lines = ["Wer;Wo;Anmerkung;Bild"]
+    lines += [f"Jürgen Müller {'ABCDEF'[n]};j{n}@acme.example;{notes}{n};{'QUJD' * 6_000}" for n in range(6)]
+    found = workbook.read("\n".join(lines).encode("cp1252"), "liste.csv", ReadingChoices(mapping={"email": "Wo"}))
+    assert [row.full_name for row in found.rows] == [f"Jürgen Müller {one}" for one in "ABCDEF"]
