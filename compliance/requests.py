@@ -41,6 +41,9 @@ from tenants import tenants
 
 Code = TypeVar("Code", bound=StrEnum)
 
+STANDS = (col(Request.done_at).is_(None), col(Request.passed_on).is_(False))
+"""Of whoever reads the line now, and not over."""
+
 
 class RequestMissing(NotFound):
     """The company has no such request."""
@@ -311,8 +314,7 @@ def close(session: Session, employee_id: UUID, kind: RequestKind, now: datetime)
             col(Request.tenant_id) == tenant_of(session),
             col(Request.employee_id) == employee_id,
             col(Request.kind).in_(kinds),
-            col(Request.done_at).is_(None),
-            col(Request.passed_on).is_(False),
+            *STANDS,
         )
         .values(done_at=now, delivered_at=now)
         .returning(col(Request.id))
@@ -332,15 +334,8 @@ def seen_by(session: Session, employee_id: UUID) -> list[Request]:
 
 
 def open_of(session: Session, employee_id: UUID, kind: RequestKind) -> Request | None:
-    return session.exec(
-        select(Request).where(
-            col(Request.tenant_id) == tenant_of(session),
-            col(Request.employee_id) == employee_id,
-            col(Request.kind) == kind,
-            col(Request.done_at).is_(None),
-            col(Request.passed_on).is_(False),
-        )
-    ).one_or_none()
+    asked = (col(Request.employee_id) == employee_id, col(Request.kind) == kind, *STANDS)
+    return session.exec(select(Request).where(col(Request.tenant_id) == tenant_of(session), *asked)).one_or_none()
 
 
 def all_requests(
@@ -421,21 +416,9 @@ def forget_old(kernel: Kernel, now: datetime) -> None:
 
 def to_acknowledge(session: Session) -> list[UUID]:
     """Open cases of people who are still there, whose last asking was not acknowledged."""
-    return list(
-        session.exec(
-            select(Request.id)
-            .join(
-                Employee,
-                (col(Employee.tenant_id) == col(Request.tenant_id)) & (col(Employee.id) == Request.employee_id),
-            )
-            .where(
-                col(Request.tenant_id) == tenant_of(session),
-                col(Request.done_at).is_(None),
-                col(Request.acknowledged) < col(Request.asked),
-                col(Request.passed_on).is_(False),
-            )
-        )
-    )
+    there = (col(Employee.tenant_id) == col(Request.tenant_id)) & (col(Employee.id) == Request.employee_id)
+    waits = (col(Request.tenant_id) == tenant_of(session), *STANDS, col(Request.acknowledged) < col(Request.asked))
+    return list(session.exec(select(Request.id).join(Employee, there).where(*waits)))
 
 
 def receipt_written(session: Session, case: Request) -> None:

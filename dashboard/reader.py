@@ -14,7 +14,7 @@ from likeness.locale.words import Words, words
 from likeness.web.guards import caller_or_none, kernel_of
 from tenants import tenants
 from tenants.members import members
-from tenants.members.access import company_behind, member_behind
+from tenants.members.access import reads_behind
 
 # Pages that people come to without being signed in; the address carries the language that they chose there.
 OPEN = ("/i/", "/a/", "/p/", "/gone/", "/left/", "/retention/", "/trust", "/verify", "/sign-in", "/sso")
@@ -59,14 +59,14 @@ def _known(request: Request[Any, Any, Any], caller: Caller, browser: str | None)
     kernel = kernel_of(request)
     if caller.kind not in (Kind.EMPLOYEE, Kind.MEMBER, Kind.OPERATOR):
         return words(ENGLISH)
-    member, company = member_behind(request), company_behind(request)
-    if member is not None and company is not None:
-        return members.words_of(kernel.keys, member, company, browser)
+    if behind := reads_behind(request):
+        return members.words_of(kernel.keys, *behind, browser)
     with kernel.db.transaction(caller.tenant) as session:
         tenant = tenants.get(session)
         if caller.kind == Kind.EMPLOYEE:
             return employees.words(kernel.keys, employees.get(session, caller.id), tenant)
-        return members.words_of(kernel.keys, members.get(session, caller.id), tenant, browser)
+        member = members.get(session, caller.id)
+        return members.words_of(kernel.keys, member, tenant.language, tenant.time_zone, browser)
 
 
 def switch(request: Request[Any, Any, Any]) -> str:

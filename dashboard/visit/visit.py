@@ -34,16 +34,16 @@ def open_link(request: Request[Any, Any, Any], token: FromPath[str]) -> Response
     kernel = kernel_of(request)
     with counted(request), kernel.db.transaction(_tenant(token)) as session:
         found = invitations.look_up(session, token, utc_now())
-        return _link(request, session, kernel, found.employee_id, found.state)
+        about = _link(request, session, kernel, found.employee_id, found.state)
+    return page(request, "visit/link.html", about)
 
 
 def _link(
     request: Request[Any, Any, Any], session: Session, kernel: Kernel, employee_id: UUID, state: str
-) -> Response[str]:
+) -> dict[str, Any]:
     tenant, path = tenants.get(session), request.url.path.removesuffix("/renew")
     reads = chosen(request, employees.words(kernel.keys, employees.get(session, employee_id), tenant))
-    about = {"state": state, "company": tenant.name, "path": path, "here": path, "reads": reads}
-    return page(request, "visit/link.html", about)
+    return {"state": state, "company": tenant.name, "path": path, "here": path, "reads": reads}
 
 
 @post("/i/{token:str}", sync_to_thread=True, opt=PUBLIC)
@@ -63,7 +63,8 @@ def renew_link(request: Request[Any, Any, Any], token: FromPath[str]) -> Respons
     with counted(request), kernel.db.transaction(_tenant(token)) as session:
         invitations.renew(session, token, utc_now())
         found = invitations.look_up(session, token, utc_now())
-        return _link(request, session, kernel, found.employee_id, "sent")
+        about = _link(request, session, kernel, found.employee_id, "sent")
+    return page(request, "visit/link.html", about)
 
 
 def _tenant(token: str) -> UUID:

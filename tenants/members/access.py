@@ -26,7 +26,7 @@ from tenants.members.permissions import Permission
 from tenants.models import Member, Tenant
 
 SEEN_EVERY = timedelta(minutes=5)
-MEMBER, COMPANY = "likeness_member", "likeness_company"
+MEMBER, COMPANY, READS = "likeness_member", "likeness_company", "likeness_company_reads"
 
 
 class RoleMissing(Forbidden):
@@ -63,7 +63,7 @@ def desk(
         member_id = member.id
         due = member.seen_at is None or utc_now() - member.seen_at > SEEN_EVERY
         # Pages say who is signed in.
-        _scope(request)[MEMBER] = member
+        _scope(request)[MEMBER], _scope(request)[READS] = member, (company.language, company.time_zone)
         if request.method in SAFE_METHODS and company.left_at is None:
             # A page is one look at its company: whatever asks for its row again finds the one that was read here. Whoever
             # changes something may have waited for somebody else, and looks anew.
@@ -73,8 +73,8 @@ def desk(
             yield session, member
         except BaseException:
             # What is rolled back is not loaded any more.
-            _scope(request).pop(MEMBER, None)
-            _scope(request).pop(COMPANY, None)
+            for name in (MEMBER, COMPANY, READS):
+                _scope(request).pop(name, None)
             raise
         if due and caller.kind != Kind.MACHINE:
             members.seen(session, member_id, caller.session)  # Last, so that it holds no row that others wait for.
@@ -86,10 +86,11 @@ def member_behind(request: Request[Any, Any, Any]) -> Member | None:
     return member if isinstance(member, Member) else None
 
 
-def company_behind(request: Request[Any, Any, Any]) -> Tenant | None:
-    """The company of that member, where the request only reads."""
-    company = _scope(request).get(COMPANY)
-    return company if isinstance(company, Tenant) else None
+def reads_behind(request: Request[Any, Any, Any]) -> tuple[Member, str, str] | None:
+    """That member with their company's language and time zone: a page that is made within the block asks for nothing else,
+    since a second transaction beside an open one would wait for a connection while it holds one."""
+    member, reads = member_behind(request), _scope(request).get(READS)
+    return (member, *reads) if member is not None and reads is not None else None
 
 
 def _scope(request: Request[Any, Any, Any]) -> dict[str, Any]:

@@ -299,9 +299,9 @@ def choose_language(session: Session, keys: KeyFolder, member_id: UUID, language
     seal_again(session, keys, member, replace(profile(keys, member), language=language))
 
 
-def words_of(keys: KeyFolder, member: Member, tenant: Tenant, browser: str | None = None) -> Words:
+def words_of(keys: KeyFolder, member: Member, language: str, time_zone: str, browser: str | None = None) -> Words:
     """In the language that they chose themselves, else in their browser's where it is known, else in their company's."""
-    return words(first_of(profile(keys, member).language, browser, tenant.language), tenant.time_zone)
+    return words(first_of(profile(keys, member).language, browser, language), time_zone)
 
 
 def all(session: Session, most: int | None = None, *, after: tuple[datetime, UUID] | None = None) -> list[Member]:

@@ -3,6 +3,7 @@ that is fetched by itself only what this part shows."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from litestar.testing import TestClient
 from sqlalchemy import event
+from sqlalchemy.pool import QueuePool
 from sqlmodel import col, select
 
 from batch.models import Employee, Sitting, SittingState
@@ -21,9 +23,11 @@ from compliance.models import Erasure, Trigger
 from likeness.ground.db import BEGIN, utc_now
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
+from likeness.mail import mail
 from likeness.store.objects import person_path
 from likeness.store.storage import StoredObject
-from tests.factories import make_batch, make_employee, make_tenant, sign_in_member
+from tenants.models import Role
+from tests.factories import make_batch, make_employee, make_tenant, run_jobs, sign_in_member
 
 PARTS = {
     "live": 'id="live"',
@@ -159,6 +163,51 @@ def test_a_batch_is_counted_for_its_deletion_with_as_many_statements_as_one_of_o
     assert 'name="objects" value="5"' in page
     _, of_one = got(client, kernel, f"/desk/batches/{other.batch_id}/delete")
     assert len(said) == len(of_one)
+
+
+@contextmanager
+def taken(kernel: Kernel) -> Iterator[list[int]]:
+    """How many connections are out whenever another one is taken."""
+    found: list[int] = []
+    pool = kernel.db.engine.pool
+
+    def note(*_: Any) -> None:
+        assert isinstance(pool, QueuePool)
+        found.append(pool.checkedout())
+
+    event.listen(pool, "checkout", note)
+    try:
+        yield found
+    finally:
+        event.remove(pool, "checkout", note)
+
+
+def test_no_page_asks_for_a_second_connection_while_it_holds_one(client: TestClient[Any], kernel: Kernel) -> None:
+    """As many requests as there are connections, each waiting for another one, would wait for each other."""
+    tenant, batch = company(kernel)
+    with kernel.db.transaction(tenant) as session:
+        person = session.exec(select(Employee).where(col(Employee.batch_id) == batch, col(Employee.row) == 1)).first()
+        person = person or make_employee(session, kernel)
+    run_jobs(kernel, tenant=tenant)
+    with kernel.db.transaction(tenant) as session:
+        sent = [letter for one in mail.mailbox(session) if (letter := mail.read(kernel.keys, one)) is not None]
+    link = next(found[0] for one in sent if (found := re.search(r"/i/[\w.-]+", one.text)))
+    sign_in_member(client, kernel, tenant, Role.OWNER, Role.HR)
+    line = str(person.roster_id)
+    presses: list[tuple[str, dict[str, Any], int]] = [
+        ("/desk/people/invite", {}, 422), ("/desk/people/revoke", {"all": "1", "query": ""}, 200),
+        ("/desk/people/preview-deletion", {"person": [line]}, 200), (f"/desk/people/{line}/correct", {"email": "x"}, 422),
+        (f"/desk/batches/{batch}/change", {"name": "x", "due_on": "tomorrow"}, 422), (f"{link}/renew", {}, 200),
+        ("/desk/batches/x/change", {}, 404), ("/desk/looks", {}, 422), ("/team", {}, 422), ("/settings", {"name": ""}, 422),
+    ]  # fmt: skip
+    for path in ("/desk", "/desk/people", f"/desk/people/{line}", f"/desk/batches/{batch}", "/desk/headshots", link):
+        with taken(kernel) as out:
+            assert client.get(path, headers={"accept": "text/html"}).status_code == 200, path
+        assert max(out) == 1, path
+    for path, form, status in presses:
+        with taken(kernel) as out:
+            answer = client.post(path, data=form, headers={"accept": "text/html"})
+        assert (answer.status_code, max(out)) == (status, 1), path
 
 
 def test_of_a_small_batch_in_a_large_company_the_store_is_asked_about_its_people_alone(
