@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -73,7 +73,7 @@ class EmployeeProfile:
     """The name under which somebody first came to their page, where the list has called them otherwise since."""
 
     def sealed(self, key: DataKey) -> bytes:
-        return key.seal(json.dumps(asdict(self), ensure_ascii=False).encode(), CONTEXT)
+        return key.seal(json.dumps(vars(self), ensure_ascii=False).encode(), CONTEXT)
 
     @staticmethod
     def opened(key: DataKey, sealed: bytes) -> EmployeeProfile:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
@@ -362,7 +362,7 @@ def _laid_over(session: Session, keys: KeyFolder, batch: Batch, reading: Reading
     seal = keys.index_key(batch.tenant_id)
     read = [
         batch.workbook_digest, reading.sheet, reading.header_row, sorted(reading.mapping.items()),
-        reading.with_hidden_rows, reading.encoding, [astuple(row) for row in reading.rows],
+        reading.with_hidden_rows, reading.encoding, [tuple(vars(row).values()) for row in reading.rows],
     ]  # fmt: skip
     done = [
         (

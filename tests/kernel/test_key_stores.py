@@ -209,6 +209,23 @@ def test_a_key_made_while_two_rotations_pass_is_no_dead_file(provider: Provider)
         keys.rotate()
 
 
+def test_keys_that_are_made_together_while_two_rotations_pass_are_no_dead_files(provider: Provider) -> None:
+    keys, acme, _ = begun(provider)
+    person(keys, acme)
+    late, elsewhere = [uuid4() for _ in range(3)], folder_of(provider, provider.again())
+    rings, now = [keys._ring(acme)], elsewhere._ring
+    keys.rotate()
+    keys.rotate()
+    patched = pytest.MonkeyPatch()
+    patched.setattr(elsewhere, "_ring", lambda tenant: rings.pop() if rings else now(tenant))
+    made = elsewhere.make_all(acme, late)
+    patched.undo()
+    for _ in range(3):
+        for one in late:
+            assert keys.open(KeyRef(acme, one, KeyClass.PROFILE)).material() == made[one].material()
+        keys.rotate()
+
+
 def test_a_key_made_in_the_moment_of_a_rotation_survives_the_next_ones(provider: Provider) -> None:
     keys, acme, _ = begun(provider)
     person(keys, acme)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -522,6 +523,47 @@ def test_the_index_key_stays_the_same(tmp_path: Path, keys: KeyFolder) -> None:
     keys.begin_tenant(tenant)
     keys.begin_tenant(tenant)
     assert KeyFolder(tmp_path / "keys").index_key(tenant) == keys.index_key(tenant)
+
+
+def test_many_first_keys_of_one_company_are_made_at_once(tmp_path: Path, keys: KeyFolder) -> None:
+    tenant, ids = uuid4(), [uuid4() for _ in range(3)]
+    with pytest.raises(KeyUnavailable):
+        keys.make_all(tenant, ids)
+    keys.begin_tenant(tenant)
+    made, refs = keys.make_all(tenant, ids), [KeyRef(tenant, one, KeyClass.PROFILE) for one in ids]
+    assert [made[one].material() for one in ids] == [keys.open(ref).material() for ref in refs]
+    assert len({key.material() for key in made.values()}) == 3
+    # They are as others are: one that is away is not made anew, one that was destroyed neither, and other classes follow.
+    theirs = tmp_path / "keys" / "tenants" / str(tenant)
+    assert {oct(file.stat().st_mode & 0o777) for file in theirs.glob("*/*")} == {"0o600"}
+    (theirs / str(ids[0]) / "profile.key").unlink()
+    with pytest.raises(KeyUnavailable):
+        keys.open_or_create(refs[0])
+    keys.destroy(refs[1], NOW)
+    with pytest.raises(KeyDestroyed):
+        keys.open_or_create(refs[1])
+    assert keys.open_or_create(KeyRef(tenant, ids[2], KeyClass.SOURCE))
+
+
+def test_keys_of_a_company_that_leaves_meanwhile_are_wiped(
+    tmp_path: Path, keys: KeyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, ids = uuid4(), [uuid4(), uuid4()]
+    keys.begin_tenant(tenant)
+    ring, now = keys._ring, [keys._ring(tenant)]
+
+    def leaves(asked: UUID) -> Any:
+        if now:
+            return now.pop()
+        keys.destroy_tenant(tenant, NOW)
+        return ring(asked)
+
+    # The company leaves behind the last key that is made; one more is laid down after its folder was gone through.
+    monkeypatch.setattr(keys, "_ring", leaves)
+    monkeypatch.setattr(keys, "refs", lambda _: [])
+    with pytest.raises(KeyDestroyed):
+        keys.make_all(tenant, ids)
+    assert list((tmp_path / "keys" / "tenants" / str(tenant)).glob("*/*.key")) == []
 
 
 def test_many_keys_of_one_company_are_opened_at_once(tmp_path: Path, keys: KeyFolder) -> None:

@@ -43,7 +43,7 @@ from likeness.keys.data_key import DataKey as DataKey
 from likeness.keys.data_key import KeyClass as KeyClass
 from likeness.keys.data_key import KeyRef as KeyRef
 from likeness.keys.data_key import blind_index as blind_index
-from likeness.keys.key_files import dated, file_of, read_wrapped, retired, wrapping
+from likeness.keys.key_files import dated, file_of, read_wrapped, retire, retired, wrapping, write_first, write_over
 from likeness.keys.master import KEY_BYTES, MasterFolder, replace
 from likeness.keys.master import MASTER_KEY as MASTER_KEY
 from likeness.keys.ring import Ring
@@ -158,6 +158,30 @@ class KeyFolder:
             self._wipe(ref)
             raise KeyDestroyed
         return self.open(ref)
+
+    def make_all(self, tenant: UUID, owners: Iterable[UUID]) -> dict[UUID, DataKey]:
+        """First keys, of the class profile, of owners whose ids were drawn just now, so that nobody else names them yet.
+        The company's key is unwrapped once for all of them, which takes a third of the time of as many `open_or_create`.
+        Raises `KeyDestroyed` and `KeyUnavailable`."""
+        ring, made, lying = self._ring(tenant), dict[UUID, DataKey](), dict[UUID, bytes]()
+        try:
+            with self._folder(tenant) as folder:
+                for owner in owners:
+                    ref, secret = KeyRef(tenant, owner, KeyClass.PROFILE), token_bytes(KEY_BYTES)
+                    lying[owner] = ring.seal(secret, wrapping(ref))
+                    write_first(folder, ref, lying[owner])
+                    made[owner] = DataKey(ref, secret)
+                os.fsync(folder)
+            while (newer := self._ring(tenant)).keys != ring.keys:  # As for one: a rotation may have passed them by.
+                ring = newer
+                for owner, key in made.items():
+                    passed_by, lying[owner] = lying[owner], ring.seal(key.material(), wrapping(key.ref))
+                    self._write_over(key.ref, {passed_by: lying[owner]}.get)
+        except KeyDestroyed:  # The company left meanwhile.
+            for key in made.values():
+                self._wipe(key.ref)
+            raise
+        return made
 
     def open(self, ref: KeyRef) -> DataKey:
         """Raises `KeyDestroyed` where a marker says so, `KeyUnavailable` where the key is only away."""
@@ -306,16 +330,7 @@ class KeyFolder:
     def _write_over(self, ref: KeyRef, renewed: Callable[[bytes], bytes | None]) -> None:
         """Writes what `renewed` makes of the wrapped key in its place, as long as it was; nothing where that is None."""
         with suppress(FileNotFoundError), self._folder(ref) as folder:
-            file = os.open(file_of(ref), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            with os.fdopen(file, "r+b", buffering=0) as opened:
-                before = os.fstat(file)
-                after = renewed(opened.read())
-                if after is not None:
-                    os.pwrite(file, after, 0)
-                    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # It is as old as it was.
-                    if os.fstat(file).st_nlink == 0 or not there(folder, file_of(ref)):
-                        os.pwrite(file, token_bytes(len(after)), 0)
-                    os.fsync(file)
+            write_over(folder, file_of(ref), renewed)
         if self._ended_at(ref):
             self._wipe(ref)
 
@@ -367,18 +382,7 @@ class KeyFolder:
     def _retire(self, ref: KeyRef, now: datetime) -> None:
         try:
             with self._folder(ref) as folder:
-                # The key leaves its name in one step before it is overwritten, so no reader meets half of it, and a
-                # fresh key that somebody makes meanwhile is another file.
-                with suppress(FileNotFoundError):
-                    os.rename(file_of(ref), f"{file_of(ref)}.{token_bytes(8).hex()}", src_dir_fd=folder, dst_dir_fd=folder)
-                if retired(folder, ref):  # Also one whose retirement was interrupted.
-                    marker = f"{ref.cls}.retired"
-                    with suppress(FileNotFoundError):
-                        os.unlink(marker, dir_fd=folder)
-                    with suppress(FileExistsError):
-                        write_atomically(folder, marker, [dated(now)])
-                    if not there(folder, file_of(ref)):
-                        unlink(folder, f"{ref.cls}.made")
+                retire(folder, ref, now)
         except FileNotFoundError:
             pass  # The owner never had a key.
         finally:
