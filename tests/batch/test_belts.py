@@ -76,7 +76,7 @@ def victims(tmp_path: Path) -> Path:
 
 
 def tried(folder: Path, on: str = "on", before: str = "") -> dict[str, Any]:
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     made = subprocess.run(["ipcmk", "-M", "4096", "-p", "0666"], capture_output=True, text=True, check=True)
     segment = made.stdout.split()[-1]
     try:

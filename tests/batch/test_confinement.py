@@ -207,7 +207,7 @@ def test_no_call_outside_the_list_is_answered_with_anything_but_no() -> None:
 
 
 def test_nothing_outside_can_be_reached_and_nothing_is_changed(victims: Path) -> None:
-    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     try:
         before = world(victims)
         found = in_child("probe", {"folder": str(victims), "pid": sleeper.pid, "page": 0})["found"]

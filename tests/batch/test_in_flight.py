@@ -69,7 +69,7 @@ def test_an_answer_in_flight_while_the_address_is_corrected_counts_for_nobody(
     with kernel.db.transaction(person.tenant_id) as session:
         about = {"notice": str(notices.current(session, "en").id)}
     answers: list[httpx.Response] = []
-    with httpx.Client(base_url=address) as phone:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as phone:
         sign_in_employee(phone, kernel, person)  # type: ignore[arg-type]
         request = threading.Thread(target=lambda: answers.append(REQUESTS[number](phone, about)))
         with kernel.db.transaction(person.tenant_id) as session:
@@ -93,7 +93,7 @@ def test_who_is_still_signed_in_is_heard(kernel: Kernel, address: str) -> None:
     person: Employee = make_person(kernel, consented=False)
     with kernel.db.transaction(person.tenant_id) as session:
         about = {"notice": str(notices.current(session, "en").id)}
-    with httpx.Client(base_url=address) as phone:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as phone:
         sign_in_employee(phone, kernel, person)  # type: ignore[arg-type]
         assert consent_by_api(phone, about).status_code == 201
         assert phone.post("/api/v1/visit/decline").status_code == 204

@@ -63,7 +63,7 @@ class Phone:
     """A browser of somebody who is signed in."""
 
     def __init__(self, kernel: Kernel, address: str, person: Employee) -> None:
-        self.http = httpx.Client(base_url=address, headers=TUS)
+        self.http = httpx.Client(base_url=address, headers=TUS, timeout=PATIENCE)
         sign_in_employee(self.http, kernel, person)  # type: ignore[arg-type]
 
     def begin(self, length: int, digest: str = "") -> httpx.Response:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -98,11 +99,12 @@ def test_a_second_process_that_ends_or_hangs_is_not_reachable(
     subject = Subject(alice.tenant_id, alice.id)
     with kernel.db.transaction(alice.tenant_id):  # Without a role of its own it says so.
         assert "could write" in rescan.scan(kernel, subject).rights["database"]
-    monkeypatch.setattr(reader, "SECONDS", 0)
-    late = rescan.scan(kernel, subject)
+    with monkeypatch.context() as soon:
+        soon.setattr(reader, "SECONDS", 0.1)
+        reader.READER._running().send_signal(signal.SIGSTOP)
+        late = rescan.scan(kernel, subject)
     assert set(results(late).values()) == {"not reachable"}
     assert set(late.problems()) == stores.names()
-    monkeypatch.setattr(reader, "SECONDS", 60)
     assert results(rescan.scan(kernel, subject))["table:employee"] == "found"
 
 

@@ -29,6 +29,7 @@ from tests import pictures
 from tests.browser.world import served
 from tests.factories import sign_in_employee
 from tests.handed_in import make_person
+from tests.waiting import PATIENCE
 
 MB = 2**20
 TUS = {"tus-resumable": "1.0.0"}
@@ -95,7 +96,11 @@ def objects_of(kernel: Kernel, tenant: UUID) -> list[str]:
 
 def test_a_full_object_store_is_said_and_leaves_nothing(kernel: Kernel) -> None:
     """Keys lie on the same disk: the first photo of somebody needs a new one, the next does not."""
-    with disk(8 * MB) as small, served(on(small, kernel)) as address, httpx.Client(base_url=address) as phone:
+    with (
+        disk(8 * MB) as small,
+        served(on(small, kernel)) as address,
+        httpx.Client(base_url=address, timeout=PATIENCE) as phone,
+    ):
         ours = on(small, kernel)
         alice, bob = make_person(ours), make_person(ours)
         sign_in_employee(phone, ours, alice)  # type: ignore[arg-type]
@@ -162,7 +167,7 @@ def test_a_full_disk_under_the_database_is_said_and_leaves_no_object(kernel: Ker
     with disk(400 * MB) as small, database_on(small, kernel) as ours:
         alice = make_person(ours)
         selfies = pictures.drawn(3, 24, 64)
-        with served(ours) as address, httpx.Client(base_url=address) as phone:
+        with served(ours) as address, httpx.Client(base_url=address, timeout=PATIENCE) as phone:
             sign_in_employee(phone, ours, alice)  # type: ignore[arg-type]
             assert add(phone, selfies[0]).status_code == 201
             small.fill()

@@ -41,6 +41,7 @@ from tests.factories import run_jobs
 from tests.factories import sign_in_employee as sign_in
 from tests.handed_in import make_person, make_sitting
 from tests.lossy import Loss, LossyProxy, behind_a_lossy_proxy
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_photo_whose_answer_was_lost_is_taken_and_the_phones_retry_finds_it(
     unsure, proxy = lossy
     data = pictures.drawn(1)[0]
     loss = proxy.lose_answer("insert into photo")
-    with served(unsure) as address, httpx.Client(base_url=address) as phone:
+    with served(unsure) as address, httpx.Client(base_url=address, timeout=PATIENCE) as phone:
         sign_in(phone, kernel, alice)  # type: ignore[arg-type]
         first = phone.post("/api/v1/visit/photos", files={"photo": ("a.jpg", data)})
         again = phone.post("/api/v1/visit/photos", files={"photo": ("a.jpg", data)})
@@ -149,7 +150,7 @@ def test_a_photo_whose_commit_was_lost_is_not_taken_and_leaves_nothing(
 ) -> None:
     unsure, proxy = lossy
     loss = proxy.lose_commit("insert into photo")
-    with served(unsure) as address, httpx.Client(base_url=address) as phone:
+    with served(unsure) as address, httpx.Client(base_url=address, timeout=PATIENCE) as phone:
         sign_in(phone, kernel, alice)  # type: ignore[arg-type]
         first = phone.post("/api/v1/visit/photos", files={"photo": ("a.jpg", b"a photo")})
         assert loss.happened.is_set()
@@ -203,7 +204,10 @@ def test_a_full_database_is_said_and_leaves_no_object(
     kernel: Kernel, postgres: EmbeddedPostgres, alice: Employee, at_commit: bool
 ) -> None:
     """The server itself says `disk_full`, to the insert or to the COMMIT."""
-    with served(kernel) as address, httpx.Client(base_url=address) as phone, disk_full(postgres, alice, at_commit):
+    with (
+        served(kernel) as address, httpx.Client(base_url=address, timeout=PATIENCE) as phone,
+        disk_full(postgres, alice, at_commit),
+    ):  # fmt: skip
         sign_in(phone, kernel, alice)  # type: ignore[arg-type]
         for _ in range(3):
             answer = phone.post("/api/v1/visit/photos", files={"photo": ("a.jpg", b"a photo")})

@@ -220,8 +220,8 @@ def mailed(machine: Machine, kind: str) -> str:
     found: list[str] = []
 
     def there() -> bool:
-        for one in httpx.get(f"{machine.mails}/messages").json()["messages"]:
-            text = httpx.get(f"{machine.mails}/message/{one['ID']}").json()["Text"]
+        for one in httpx.get(f"{machine.mails}/messages", timeout=PATIENCE).json()["messages"]:
+            text = httpx.get(f"{machine.mails}/message/{one['ID']}", timeout=PATIENCE).json()["Text"]
             found.extend(re.findall(rf"https://\S+{kind}\S+", text))
         return bool(found)
 

@@ -99,7 +99,7 @@ def test_the_parts_work_together_and_stop_when_told(environment: dict[str, str],
             wait_for((tmp_path / part).exists)
             (tmp_path / part).unlink()
             wait_for((tmp_path / part).exists)
-        metrics = httpx.get(f"{address}/metrics").text
+        metrics = httpx.get(f"{address}/metrics", timeout=PATIENCE).text
         assert "likeness_jobs_oldest_due_seconds" in metrics
         kernel.db.close()
     finally:

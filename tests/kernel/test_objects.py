@@ -31,7 +31,7 @@ from likeness.store.objects import CHUNK, SEALED_CHUNK, Objects, person_path, te
 from likeness.store.storage import HEADER, ObjectExists, ObjectMissing, PathRefused, StoreFull
 from tests.ports import free_port
 from tests.tls import Certificates
-from tests.waiting import answers, until
+from tests.waiting import PATIENCE, answers, until
 
 SERVERS = Path(os.environ.get("LIKENESS_TEST_SERVERS") or Path(__file__).parents[3] / "shared" / "servers")
 
@@ -796,17 +796,18 @@ def test_an_address_reads_or_creates_one_object_until_its_time(s3: tuple[Path, d
     objects.put(photo("here"), b"hello", key)
     soon = timedelta(minutes=1)
     read, write = objects.address(photo("here"), soon), objects.address(photo("new"), soon, write=True)
-    assert httpx.get(read).content == objects.raw(photo("here"))
-    assert httpx.put(read, content=b"x").status_code == 403
-    assert httpx.get(read.replace("/here", "/other")).status_code == 403
+    assert httpx.get(read, timeout=PATIENCE).content == objects.raw(photo("here"))
+    assert httpx.put(read, content=b"x", timeout=PATIENCE).status_code == 403
+    assert httpx.get(read.replace("/here", "/other"), timeout=PATIENCE).status_code == 403
     only_new = {"if-none-match": "*"}
-    assert httpx.put(write, content=b"x").status_code == 403  # Without the header it could replace an object.
-    assert httpx.put(write, content=b"first", headers=only_new).status_code == 200
-    assert httpx.put(write, content=b"second", headers=only_new).status_code == 412
+    # Without the header it could replace an object.
+    assert httpx.put(write, content=b"x", timeout=PATIENCE).status_code == 403
+    assert httpx.put(write, content=b"first", headers=only_new, timeout=PATIENCE).status_code == 200
+    assert httpx.put(write, content=b"second", headers=only_new, timeout=PATIENCE).status_code == 412
     assert objects.raw(photo("new")) == b"first"
     over = objects.address(photo("here"), timedelta(seconds=1))
     time.sleep(2.1)
-    assert httpx.get(over).status_code == 403
+    assert httpx.get(over, timeout=PATIENCE).status_code == 403
 
 
 def test_a_wrong_secret_is_unavailable_and_not_mistaken_for_an_empty_bucket(s3: tuple[Path, dict[str, Any]]) -> None:

@@ -26,6 +26,7 @@ from tenants.sso import changing
 from tests.factories import make_member, run_jobs, sign_in
 from tests.keycloak.conftest import House, oidc_provider, saml_provider
 from tests.keycloak.test_keycloak import give_password, page_of, sessions_of
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(900)]
 SECRET = "between-us"
@@ -76,7 +77,7 @@ def events_of(kernel: Kernel, tenant: UUID) -> list[tuple[str, str]]:
 
 
 def metadata_of(house: House, realm: str) -> str:
-    return httpx.get(f"{house.keycloak.url}/realms/{realm}/protocol/saml/descriptor").text
+    return httpx.get(f"{house.keycloak.url}/realms/{realm}/protocol/saml/descriptor", timeout=PATIENCE).text
 
 
 def test_a_company_is_founded_in_the_browser_with_its_own_provider_and_its_people_come_in_by_it(

@@ -28,6 +28,7 @@ from tenants import tries
 from tenants.tries import MOST, WrongTry, network
 from tests.browser.world import served
 from tests.factories import make_employee, make_member, make_tenant, run_jobs
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +164,10 @@ def test_another_company_sees_no_counts(kernel: Kernel, client: TestClient[Any])
 
 def over_http(kernel: Kernel, proxies: str, ask: Callable[[httpx.Client], None]) -> None:
     settings = Settings(**(kernel.settings.model_dump() | {"trusted_proxies": proxies}))
-    with served(replace(kernel, settings=settings)) as address, httpx.Client(base_url=address, trust_env=False) as http:
+    with (
+        served(replace(kernel, settings=settings)) as address,
+        httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE) as http,
+    ):
         ask(http)
 
 
