@@ -666,6 +666,31 @@ def test_the_migrations_reach_their_database_and_nobody_else(
     assert not [document for document in off if document["kind"] == "NetworkPolicy"]
 
 
+def test_keys_are_moved_in_a_pod_like_those_of_the_workers(cluster: Cluster, installed: None) -> None:
+    """As docs/operating/keys.md says: the chart's own values stop the pods, and the API server takes the Job."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed: apt-get install jq")
+    page = (ROOT / "docs/operating/keys.md").read_text().partition("In Kubernetes")[2]
+    [program] = re.findall(r"jq '(.*?)'", page, re.DOTALL)
+    worker = json.dumps(cluster.get("deployment", "acme-likeness-worker"))
+    made = subprocess.run(["jq", program], input=worker, capture_output=True, text=True, check=False)
+    job = json.loads(ok(made))
+    ok(cluster.kubectl("create", "--validate=strict", "--dry-run=server", "-f", "-", stdin=job))
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    keys, move, store = container["args"]
+    assert store in main.commands[keys].commands[move].params[0].type.choices  # type: ignore[attr-defined]
+    assert not [name for name in container if "Probe" in name]
+
+    named = re.findall(r"--set ([\w.,=]+)", page)
+    stopped = render(cluster, *(word for one in named for word in ("--set", one)))
+    replicas = {d["metadata"]["name"]: d["spec"]["replicas"] for d in stopped if d["kind"] == "Deployment"}
+    assert replicas == {f"acme-likeness-{part}": 0 for part in ("web", "worker", "privacy", "scheduler")}
+    [chosen] = re.findall(r"-l '(.*?)'", page)
+    running = cluster.get("pods", "-l", chosen)["items"]
+    found = {item["metadata"]["labels"]["app.kubernetes.io/component"] for item in running}
+    assert found == {"web", "worker", "privacy", "scheduler"}
+
+
 def test_the_migrations_give_the_programs_roles_their_passwords(rendered: list[dict[str, Any]]) -> None:
     """What the Job runs, with the addresses that its Secrets would hold, against a server that has no role yet."""
     folder = Path(tempfile.mkdtemp(prefix="likeness-migrate-"))  # PostgreSQL under another user has to reach it.
