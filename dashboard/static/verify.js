@@ -118,19 +118,36 @@ export async function isAbout(document, name, email, code) {
 
 const latin = (bytes) => new TextDecoder("latin1").decode(bytes);
 
+// A certificate's page takes some 100 KB and holds one file, whose facts are short.
+const [LARGEST, FILES, NEAR] = [2 ** 25, 16, 4096];
+
 async function outOf(pdf) {
   const text = latin(pdf);
-  for (const found of text.matchAll(/<<((?:(?!endobj)[\s\S])*?\/EmbeddedFile(?:(?!endobj)[\s\S])*?)>>\s*stream\r?\n/g)) {
-    const start = found.index + found[0].length;
-    // A browser refuses to inflate with anything after the end, also the line break before "endstream".
-    const length = /\/Length (\d+)(?! \d+ R)/.exec(found[1]);
-    let content = pdf.slice(start, length ? start + Number(length[1]) : text.indexOf("endstream", start));
-    if (found[1].includes("/FlateDecode")) {
-      const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("deflate"));
-      content = new Uint8Array(await new Response(stream).arrayBuffer());
+  for (let at = text.indexOf("/EmbeddedFile"), tried = 0; at >= 0 && tried < FILES; tried += 1) {
+    const [before, after] = [text.slice(Math.max(0, at - NEAR), at), text.slice(at, at + NEAR)];
+    const [opened, stream] = [before.lastIndexOf("<<"), />>\s*stream\r?\n/.exec(after)];
+    const facts = opened >= 0 && stream ? before.slice(opened) + after.slice(0, stream.index) : "endobj";
+    if (!facts.includes("endobj")) {
+      const start = at + stream.index + stream[0].length;
+      // A browser refuses to inflate with anything after the end, also the line break before "endstream".
+      const length = /\/Length (\d+)(?! \d+ R)/.exec(facts);
+      let content = pdf.slice(start, length ? start + Number(length[1]) : text.indexOf("endstream", start));
+      if (facts.includes("/FlateDecode")) content = await inflated(content);
+      const words = latin(content).trim();
+      if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(words)) return words;
     }
-    const words = latin(content).trim();
-    if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(words)) return words;
+    at = text.indexOf("/EmbeddedFile", at + 1);
+  }
+  return fail("no-certificate");
+}
+
+async function inflated(content) {
+  const reader = new Blob([content]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const parts = [];
+  for (let length = 0; length <= LARGEST; length += parts.at(-1).length) {
+    const { done, value } = await reader.read().catch(() => fail("no-certificate"));
+    if (done) return joined(parts);
+    parts.push(value);
   }
   return fail("no-certificate");
 }
@@ -251,6 +268,7 @@ async function show() {
   const file = form.elements.file.files[0];
   if (!file) return;
   try {
+    if (file.size > LARGEST) fail("no-certificate");
     const answer = await fetch("/.well-known/likeness-certificates.jwks.json");
     const { keys } = await answer.json();
     const { document: said, fingerprint, paper, receipt } = await check(new Uint8Array(await file.arrayBuffer()), keys);

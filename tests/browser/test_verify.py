@@ -13,7 +13,7 @@ from batch.people import employees
 from compliance.desk import leaving
 from compliance.erasure import erasures, receipts
 from compliance.models import Certificate, Trigger
-from compliance.proof import whose
+from compliance.proof import signing, whose
 from compliance.proof.paper import sealing
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
@@ -22,6 +22,7 @@ from tenants.models import Role
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.test_accessibility import AXE, FAULTS, TAGS, WIDE
 from tests.browser.world import served
+from tests.compliance.forging import forgeries
 from tests.compliance.people import gone_on
 from tests.factories import make_member, run_jobs
 from tests.handed_in import make_person
@@ -79,6 +80,9 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         "left-appended.pdf": left.paper + b"\n%\n",
         "nonsense.pdf": b"%PDF-1.7\nnothing",
     }
+    made = forgeries(found.jws, signing.published(kernel)["keys"][0])
+    forged = {f"{number}.{'pdf' if made[name].startswith(b'%PDF') else 'jws'}": name for number, name in enumerate(made)}
+    files |= {name: made[what] for name, what in forged.items()}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     with served(kernel) as address:
@@ -98,6 +102,8 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         assert "not about this person" in checked(page, tmp_path / "left.pdf", *mine)
         for name in ("appended.pdf", "byte.pdf", "resealed.pdf", "other.jws", "left-appended.pdf", "nonsense.pdf"):
             assert checked(page, tmp_path / name).startswith("Not valid"), name
+        for name, what in forged.items():
+            assert checked(page, tmp_path / name).startswith("Not valid"), what
         assert {request.method for request in sent} == {"GET"}
         assert {request.url for request in sent} == {f"{address}/.well-known/likeness-certificates.jwks.json"}
         page.screenshot(path=tmp_path / "verify.png", full_page=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -33,6 +35,7 @@ from likeness.cli.main import main
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tenants.models import Role
+from tests.compliance.forging import ENDLESS, SEALLESS, forgeries
 from tests.compliance.people import colleague_of, full_person
 from tests.factories import run_jobs, sign_in_employee, sign_in_member
 from tests.handed_in import make_person
@@ -234,19 +237,35 @@ def test_what_the_alarm_advises_brings_the_signed_one_back(kernel: Kernel, clien
     assert (answer.status_code, answer.text.strip()) == (200, mine.jws)
 
 
-@pytest.mark.parametrize("header", ["its key and name", "its name", "their own name"])
-def test_words_under_a_copied_name_verify_nowhere(kernel: Kernel, tmp_path: Path, header: str) -> None:
+def test_what_somebody_without_the_key_makes_of_one_verifies_nowhere(kernel: Kernel, tmp_path: Path) -> None:
     alice = full_person(kernel)
     a_week_later(kernel, alice)
-    mine = certified(kernel, alice)
-    (tmp_path / "key.json").write_text(json.dumps(signing.published(kernel)))
-    for name, token in (("true.jws", mine.jws), ("forged.jws", forged(kernel, mine, header))):
-        (tmp_path / name).write_text(token)
+    mine, keys = certified(kernel, alice), signing.published(kernel)
+    (tmp_path / "key.json").write_text(json.dumps(keys))
+    files = {f"{number}.jws": data for number, data in enumerate(forgeries(mine.jws, keys["keys"][0]).values())}
+    files |= {f"{header}.jws": forged(kernel, mine, header).encode() for header in HEADERS}
+    for name, data in {"true.jws": mine.jws.encode(), "true.pdf": mine.paper or b"", **files}.items():
+        (tmp_path / name).write_bytes(data)
         for pinned in (["--key", str(tmp_path / "key.json")], ["--fingerprint", str(certificates.kid_of(mine.jws))]):
+            true = name.startswith("true")
             ended = CliRunner().invoke(main, ["verify", str(tmp_path / name), *pinned])
-            assert ended.exit_code == (0 if name == "true.jws" else 1), (name, pinned)
-            asked = ["certificate", str(tmp_path / name), *pinned]
-            assert verifier.main(asked) == ended.exit_code
+            assert ended.exit_code == (0 if true else 1), (name, ended.output)
+            # The one file has no means to look at a page's seal, and says so.
+            plain = verifier.main(["certificate", str(tmp_path / name), *pinned])
+            assert (plain == 0) == (true or data.startswith(SEALLESS)), name
+
+
+def test_a_page_whose_file_never_ends_is_not_read_to_its_end() -> None:
+    endless = ENDLESS + zlib.compress(b"A" * 150_000_000, 9) + b"\nendstream"
+    tracemalloc.start()
+    with pytest.raises(verifier.Invalid):
+        verifier.out_of_pdf(endless)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100_000_000
+
+
+HEADERS = ("its key and name", "its name", "their own name")
 
 
 def test_a_page_says_that_something_was_deleted_for_a_signed_certificate_alone(
