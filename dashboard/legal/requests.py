@@ -134,10 +134,11 @@ def _case(request: Request[Any, Any, Any], request_id: UUID, problem: LikenessEr
         events = requests.timeline(session, case)
         held = case.employee_id in holds.held(session, now)
         copies = informing.of_person(session, case.employee_id) if case.kind in BY_ERASURE else []
+        passed_on = requests.of_before(session, case)
     context = {
         "roles": member.roles, "problem": problem, "now": now, "case": case, "events": events, "held": held,
         "itself": case.kind in BY_PACKAGE | BY_ERASURE, "unreached": informing.unreached(case),
-        "said": words, "means": list(Means), "copies": copies,
+        "said": words, "means": list(Means), "copies": copies, "passed_on": passed_on,
         "ways": [one for one in Verification if one != Verification.SIGNED_IN],
         "extensions": list(Extension), "refusals": list(Refusal), "excuses": list(Excuse),
     }  # fmt: skip

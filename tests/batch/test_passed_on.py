@@ -148,6 +148,10 @@ def test_what_they_ask_for_themselves_is_a_case_of_their_own(client: TestClient[
     assert again["id"] == mine["id"]
     sign_in_member(client, kernel, tenant, Role.LEGAL)
     assert {one["id"] for one in client.get("/api/v1/requests").json()} == {before["id"], mine["id"]}
+    told = "The line has another address since"
+    for case in (before, mine):
+        page = client.get(f"/legal/requests/{case['id']}", headers={"accept": "text/html"})
+        assert (page.status_code, told in page.text) == (200, case == before)
     letters.confirm_receipts(kernel, utc_now())
     assert client.post(f"/api/v1/requests/{before['id']}/approve").status_code < 300
     assert client.post(f"/api/v1/requests/{before['id']}/answer").status_code < 300
