@@ -198,3 +198,20 @@ def test_who_is_bound_to_a_department_finds_nobody_else_by_name(app: Litestar, k
     assert [one["line"]["name"] for one in client.get("/api/v1/employees?order=name").json()] == ["Ada Design"]
     sign_in_member(client, kernel, tenant)
     assert len(client.get("/api/v1/employees?order=name-down").json()) == 2
+
+
+def test_one_thread_forgets_however_often_there_is_too_much_to_keep(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = make_tenant(kernel), make_tenant(kernel)
+    for tenant, people in ((small, 1), (large, 4)):
+        with kernel.db.transaction(tenant) as session:
+            for _ in range(people):
+                make_employee(session, kernel)
+    names._opened.clear()
+    monkeypatch.setattr(names, "MOST_KEPT", 2)
+    for _ in range(4):
+        for tenant in (small, large):
+            with kernel.db.transaction(tenant) as session:
+                names.of(session, kernel.keys)
+    assert sum(thread.name == "names" for thread in threading.enumerate()) <= 1

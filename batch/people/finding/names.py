@@ -89,6 +89,8 @@ def _read(
 _opened: dict[UUID, OpenedCompany] = {}
 _change = threading.Lock()
 _turns: dict[UUID, threading.Lock] = {}
+_forgetting: list[threading.Thread] = []
+"""The one that runs, if any is needed."""
 
 
 def _turn(tenant: UUID) -> threading.Lock:
@@ -105,15 +107,16 @@ def _known(tenant: UUID) -> dict[UUID, OpenedName]:
 def _keep(tenant: UUID, names: dict[UUID, OpenedName], until: float, *, whole: bool) -> None:
     """A list of everybody takes the place of the one before; what was read for a part of it stays no longer than that."""
     with _change:
-        held, begins = _opened.get(tenant), not _opened
+        held = _opened.get(tenant)
         if not whole and held is not None and held.until > time.monotonic():
             held.names = held.names | names
         elif names:
             _opened[tenant] = OpenedCompany(names, until)
         while sum(len(one.names) for one in _opened.values()) > MOST_KEPT:
             del _opened[min(_opened, key=lambda one: _opened[one].until)]
-        if begins and _opened:
-            threading.Thread(target=_forget, name="names", daemon=True).start()
+        if _opened and not _forgetting:
+            _forgetting.append(threading.Thread(target=_forget, name="names", daemon=True))
+            _forgetting[0].start()
 
 
 def _forget() -> None:
@@ -124,6 +127,7 @@ def _forget() -> None:
             for tenant in [one for one, held in _opened.items() if held.until <= now]:
                 del _opened[tenant]
             if not _opened:
+                _forgetting.clear()
                 return
             wait = min(held.until for held in _opened.values()) - now
         time.sleep(min(max(wait, 0.05), 1.0))
