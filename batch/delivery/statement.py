@@ -183,9 +183,9 @@ OF_BATCHES = text(
 )
 NAMES = {
     CreditState.RESERVED: "set_aside",
-    CreditState.CHARGED: N_("charged"),
+    CreditState.CHARGED: "charged",
     CreditState.RELEASED: "given_back",
-    CreditState.REFUNDED: N_("refunded"),
+    CreditState.REFUNDED: "refunded",
     "aside": "aside",
 }
 
