@@ -185,7 +185,7 @@ def forged_signature(kernel: Kernel, row: Package, what: str) -> str:
     return jws.serialize_compact(header, rfc8785.dumps(said), key, algorithms=[certificates.ALGORITHM])
 
 
-@pytest.mark.parametrize("what", ["by somebody else", "under our name", "under our key and name", "of another package"])
+@pytest.mark.parametrize("what", ["by somebody else", "under our name", "under our key and name", "of another package", "of another list"])
 def test_a_package_leaves_under_its_own_signature_alone(kernel: Kernel, what: str) -> None:
     """The web server has no signer, and waits for what is written into the row."""
     alice = make_person(kernel)
@@ -206,9 +206,10 @@ def test_a_package_leaves_under_its_own_signature_alone(kernel: Kernel, what: st
         waiting = row()
         assert waiting is not None
         assert waiting.jws is None
-        token = forged_signature(kernel, waiting, what)
+        changed = {"digest": "0" * 64} if "list" in what else {"jws": forged_signature(kernel, waiting, what)}
         with kernel.db.transaction(alice.tenant_id) as session:
-            session.execute(update(Package).where(*mine, col(Package.id) == waiting.id).values(jws=token))
+            session.execute(update(Package).where(*mine, col(Package.id) == waiting.id).values(**changed))
+        run_jobs(kernel, tenant=alice.tenant_id)  # A worker with the signer signs what it finds, where nothing is signed.
         with pytest.raises(handing.SignatureChanged):
             made.result()
     assert stored.CHANGED - before == {waiting.id}
