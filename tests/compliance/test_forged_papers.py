@@ -185,7 +185,9 @@ def forged_signature(kernel: Kernel, row: Package, what: str) -> str:
     return jws.serialize_compact(header, rfc8785.dumps(said), key, algorithms=[certificates.ALGORITHM])
 
 
-@pytest.mark.parametrize("what", ["by somebody else", "under our name", "under our key and name", "of another package", "of another list"])
+@pytest.mark.parametrize(
+    "what", ["by somebody else", "under our name", "under our key and name", "of another package", "of another list"]
+)
 def test_a_package_leaves_under_its_own_signature_alone(kernel: Kernel, what: str) -> None:
     """The web server has no signer, and waits for what is written into the row."""
     alice = make_person(kernel)
