@@ -26,6 +26,7 @@ def leaves(count: int) -> list[bytes]:
 def test_the_tree_is_that_of_certificate_transparency(size: int) -> None:
     hashed = [merkle.leaf_hash(bytes.fromhex(one)) for one in vectors.CT[:size]]
     assert merkle.root(hashed).hex() == verifier.tree_root(hashed).hex() == vectors.CT_ROOTS[size]
+    assert merkle.roots([*hashed, b"x" * 32], {size, 99}) == {size: merkle.root(hashed)}
 
 
 def test_a_thousand_proofs_hold_and_each_corrupted_one_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
 EMPTY = sha256(b"").digest()
@@ -21,15 +21,34 @@ def root(leaves: Iterable[bytes]) -> bytes:
     """Of leaf hashes in order; holds as many hashes in memory as the tree has levels."""
     peaks: list[tuple[int, bytes]] = []
     for leaf in leaves:
-        size, top = 1, leaf
-        while peaks and peaks[-1][0] == size:
-            top, size = node_hash(peaks.pop()[1], top), size * 2
-        peaks.append((size, top))
+        _grow(peaks, leaf)
+    return _top(peaks)
+
+
+def roots(leaves: Iterable[bytes], sizes: Collection[int]) -> dict[int, bytes]:
+    """Of the first so many leaves, for each of these sizes that there are as many of; one walk for all of them."""
+    wanted, peaks = set(sizes), list[tuple[int, bytes]]()
+    found = {0: EMPTY} if 0 in wanted else {}
+    for size, leaf in enumerate(leaves, 1):
+        _grow(peaks, leaf)
+        if size in wanted:
+            found[size] = _top(peaks)
+    return found
+
+
+def _grow(peaks: list[tuple[int, bytes]], leaf: bytes) -> None:
+    size, top = 1, leaf
+    while peaks and peaks[-1][0] == size:
+        top, size = node_hash(peaks.pop()[1], top), size * 2
+    peaks.append((size, top))
+
+
+def _top(peaks: Sequence[tuple[int, bytes]]) -> bytes:
     if not peaks:
         return EMPTY
-    _, top = peaks.pop()
-    while peaks:
-        top = node_hash(peaks.pop()[1], top)
+    *before, (_, top) = peaks
+    for _, left in reversed(before):
+        top = node_hash(left, top)
     return top
 
 
