@@ -32,7 +32,7 @@ def run(*command: str | Path, path: str | None = None) -> subprocess.CompletedPr
     environment = os.environ | ({"PATH": path} if path is not None else {})
     environment.pop("PYTHON", None)
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.waiting import PATIENCE
+
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
@@ -149,4 +151,4 @@ def front(made: Certificates, written: str, port: int, behind: int) -> Iterator[
             yield
         finally:
             running.terminate()
-            running.wait(10)
+            running.wait(PATIENCE)
