@@ -43,6 +43,8 @@ from tenants.members.permissions import Permission
 
 FOLDER = Path(__file__).parent
 ITEM = re.compile(r"\(\w\) ")
+BROKEN = re.compile("[ \u202f](?=[;:?!»])|(?<=«)[ \u202f]")
+"""Where no line of French may break, whoever typed which space. Notices are not changed by it: their words are signed."""
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -68,6 +70,12 @@ def _span(context: Context, length: timedelta | float) -> str:
 def _since(context: Context, length: timedelta | float) -> str:
     said: Words = context["reads"]
     return said.since(length)
+
+
+@pass_context
+def _unbroken(context: Context, sentence: str) -> str:
+    """A sentence that a rule made, as `_` has those of templates."""
+    return BROKEN.sub("\u00a0", sentence) if context["reads"].language == "fr" else sentence
 
 
 def _iso(moment: datetime) -> str:
@@ -136,7 +144,7 @@ environment = Environment(
 )
 environment.filters.update(
     day=_day, moment=_moment, iso=_iso, ago=_ago, span=_span, since=_since, short=_short, plural=_plural,
-    paragraphs=_paragraphs, way=ways.purpose_of, bracketed=_bracketed, capital=_capital,
+    paragraphs=_paragraphs, way=ways.purpose_of, bracketed=_bracketed, capital=_capital, unbroken=_unbroken,
 )
 environment.globals["asset"] = asset
 environment.globals["may"] = permissions.of
@@ -228,7 +236,16 @@ def _said(said: Words) -> dict[str, Any]:
 
 def _words_of(said: Words) -> dict[str, Any]:
     # Jinja's own `_` would look `gettext` up anew for each of a page's hundreds of sentences.
-    return {"_": said.gettext, "gettext": said.gettext, "ngettext": said.ngettext}
+    if said.language != "fr":
+        return {"_": said.gettext, "gettext": said.gettext, "ngettext": said.ngettext}
+
+    def gettext(sentence: str, /, **values: object) -> str:
+        return BROKEN.sub("\u00a0", said.gettext(sentence, **values))
+
+    def ngettext(one: str, many: str, n: int, /, **values: object) -> str:
+        return BROKEN.sub("\u00a0", said.ngettext(one, many, n, **values))
+
+    return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
 
 
 def _name_of(request: Request[Any, Any, Any]) -> str:

@@ -51,6 +51,8 @@ const count = () => {
   }
 };
 setInterval(count, 1000);
+count();
+document.addEventListener("htmx:afterSettle", count);
 
 // Whoever is asked twice before something that cannot be undone.
 on(document, "submit", "form[data-sure]", (event, form) => {

@@ -68,6 +68,7 @@ def pages(world: World) -> list[tuple[str, str, str]]:
         ("address", "", world.address_question),
         ("visit-photos-none", "few", "/visit/photos"),
         ("visit-photos-who-de", "who", "/visit/photos"),
+        ("visit-phone", "few", "/visit/phone"),
         ("visit-photos-done", "choose", "/visit/photos"),
         ("visit-photos-enough", "enough", "/visit/photos"),
         ("visit-making", "making", "/visit/making"),

@@ -175,7 +175,9 @@ def address_on(page: str) -> str:
 def test_the_page_with_a_code_can_be_loaded_again_and_makes_none(client: TestClient[Any], kernel: Kernel) -> None:
     person = make_person(kernel)
     sign_in_employee(client, kernel, person)
-    assert "No code stands here" in get(client, "/visit/phone")
+    none = get(client, "/visit/phone")
+    assert "No code stands here" in none
+    assert '<button class="button" type="submit">Show a new code' in none, "what leads on comes first"
     made = client.post("/visit/phone", follow_redirects=False)
     assert (made.status_code, made.headers["location"]) == (303, "/visit/phone"), "the address holds no code"
     first, again = (address_on(get(client, "/visit/phone")) for _ in range(2))

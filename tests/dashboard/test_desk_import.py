@@ -202,6 +202,15 @@ def test_no_key_of_a_program_undoes_an_import(kernel: Kernel, client: TestClient
         assert len(session.exec(select(Employee.id).where(Employee.tenant_id == tenant)).all()) == 1
 
 
+def test_a_line_that_stands_twice_is_not_said_to_be_imported_all_the_same(
+    kernel: Kernel, client: TestClient[Any], tenant: UUID
+) -> None:
+    page = words(page_at(client, dropped(client, workbook.export(HEADINGS, [EVA, EVA]))))
+    assert "The same as row 2; left out." in page
+    assert "None of these keeps anybody out of the import." in page
+    assert "imported all the same" not in page
+
+
 def test_what_the_preview_leaves_out_is_in_a_file(kernel: Kernel, client: TestClient[Any], tenant: UUID) -> None:
     lines = [EVA, ("2", "Hans Alt", "hans@acme.example", "Sales"), ("3", "Ina Klar", "ina@acme.example", "Sales"), PIA]
     first = page_at(client, preview := dropped(client, workbook.export(HEADINGS, lines)))

@@ -13,6 +13,7 @@ import pytest
 from litestar.testing import TestClient
 
 from batch.models import Employee, PhotoState, Purpose, SittingState
+from batch.people import employees
 from batch.photos import photos, sets
 from batch.sittings import headshots, sittings
 from batch.sittings.runs import Run, RunState
@@ -89,6 +90,17 @@ def test_a_plain_form_says_that_a_photo_was_handed_in_already(client: TestClient
         assert (sent.status_code, sent.headers["location"]) == (303, where)
         assert (f"<div>{said}" in get(client, where)) is bool(number)
         assert get(client, where).count('class="picture') == 1 + 1  # The list, and one photo in it.
+
+
+def test_no_line_of_a_french_page_begins_with_its_punctuation(client: TestClient[Any], kernel: Kernel) -> None:
+    person = make_person(kernel)
+    with kernel.db.transaction(person.tenant_id) as session:
+        employees.choose_language(session, kernel.keys, person.id, "fr")
+    sign_in_employee(client, kernel, person)
+    for path in ("/visit/photos", "/visit/delete", "/visit/phone", "/visit/wrong?page=/visit/photos"):
+        said = unescape(re.sub("<[^>]+>", "\n", get(client, path)))
+        assert re.findall("[^\n]*[ \u202f][;:?!»]|«[ \u202f][^\n]*", said) == [], path
+        assert re.search("\u00a0[;:?!»]", said) or path == "/visit/phone"
 
 
 def test_nothing_is_ticked_and_an_empty_answer_changes_nothing(client: TestClient[Any], kernel: Kernel) -> None:
