@@ -97,10 +97,12 @@ def test_no_line_of_a_french_page_begins_with_its_punctuation(client: TestClient
     with kernel.db.transaction(person.tenant_id) as session:
         employees.choose_language(session, kernel.keys, person.id, "fr")
     sign_in_employee(client, kernel, person)
+    kept = list[str]()
     for path in ("/visit/photos", "/visit/delete", "/visit/phone", "/visit/wrong?page=/visit/photos"):
         said = unescape(re.sub("<[^>]+>", "\n", get(client, path)))
         assert re.findall("[^\n]*[ \u202f][;:?!»]|«[ \u202f][^\n]*", said) == [], path
-        assert re.search("\u00a0[;:?!»]", said) or path == "/visit/phone"
+        kept += re.findall("\u00a0[;:?!»]", said)
+    assert kept
 
 
 def test_nothing_is_ticked_and_an_empty_answer_changes_nothing(client: TestClient[Any], kernel: Kernel) -> None:
