@@ -98,7 +98,7 @@ class MortalDatabase(Database):
     """The database of a process that dies at its n-th commit, just before or just after it."""
 
     def __init__(self, alive: Database, commits: int, after: bool) -> None:
-        self.engine, self.notify, self.outside = alive.engine, alive.notify, alive.outside
+        self.engine, self.notify, self.outside, self.began = alive.engine, alive.notify, alive.outside, alive.began
         self.left, self.after = commits, after
 
     @contextmanager
@@ -113,7 +113,7 @@ class MortalDatabase(Database):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("commits", [2, 3, 4])
+@pytest.mark.parametrize("commits", [2, 3, 4, 5])
 def test_a_crash_at_any_commit_continues_where_it_was(kernel: Kernel, commits: int, after: bool) -> None:
     alice = full_person(kernel)
     run_jobs(kernel, tenant=alice.tenant_id)
@@ -146,7 +146,7 @@ def test_what_a_late_upload_left_is_found_deleted_and_on_record(kernel: Kernel) 
     alice = full_person(kernel)
     key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.HEADSHOT))
     erasure = erase(kernel, alice)
-    mortal = replace(kernel, db=MortalDatabase(kernel.db, 6, after=True))  # Dies between deleting and verifying.
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, 7, after=True))  # Dies between deleting and verifying.
     with contextlib.suppress(Cut):
         claims.work(mortal, job_of(kernel, erasure))
     late = person_path(alice.tenant_id, alice.id, KeyClass.HEADSHOT, uuid4())
