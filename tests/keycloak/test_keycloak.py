@@ -36,7 +36,7 @@ from tenants.sso.providers import Provider
 from tests.factories import make_batch, make_employee, make_member, make_tenant, run_jobs
 from tests.factories import sign_in as sign_in_as
 from tests.keycloak.conftest import House, oidc_provider, saml_provider
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 expect.set_options(timeout=60_000)
 pytestmark = [pytest.mark.keycloak, pytest.mark.timeout(900)]
@@ -94,6 +94,7 @@ def acme(house: House) -> tuple[UUID, Provider]:
 
 def page_of(chromium: Browser) -> tuple[BrowserContext, Page, list[str]]:
     context = chromium.new_context()
+    context.set_default_timeout(PATIENCE * 1000)
     page, complaints = context.new_page(), []
 
     def note(message: Any) -> None:
