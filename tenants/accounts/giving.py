@@ -20,7 +20,7 @@ from likeness.ground.db import PLATFORM
 from likeness.kernel import Kernel
 from likeness.mail import mail
 from likeness.sso.administering import Reach
-from likeness.sso.companies import Broker, Brokered, brokered, change_company, replace_company
+from likeness.sso.companies import Broker, Brokered, brokered, change_company, remove_company, replace_company
 from likeness.sso.described import GivenProvider, looked_at
 from likeness.sso.keycloak import MFA
 from tenants import tenants
@@ -189,9 +189,12 @@ def _give(
         wanted = [providers.plain_domain(one) for one in domains] or providers.domains(session, row)
         known = (row.alias, row.organization)
     providers.check_free(kernel.db, wanted, tenant)
+    successor = organizations.alias_after(row.alias, tenant)
+    # A try that broke off before it was on record here left that in the realm, and it holds the company's domains.
+    remove_company(reach, successor)
     # Where the realm has none of the company, an owner's is a new one: whom it calls by which number is not known.
     if broker is not None and (owner if there is None else there.is_other(broker, signed_by_another=owner)):
-        alias = organizations.alias_for(name)
+        alias = successor
         organization = replace_company(reach, row.alias, alias, name, wanted, broker)
     else:
         alias, organization = row.alias, change_company(reach, row.alias, name, wanted, broker)

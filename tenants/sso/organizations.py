@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from uuid import UUID
 
 from likeness.ground.errors import Conflict, LikenessError
@@ -128,3 +129,9 @@ def alias_for(name: str) -> str:
     """A name of its own in the realm: two companies may be called the same."""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return f"{re.sub(r'[^a-z0-9]+', '-', letters).strip('-')[:30] or 'company'}-{secrets.token_hex(3)}"
+
+
+def alias_after(before: str, tenant: UUID) -> str:
+    """Of the organization that takes the place of `before`. It is the same for each try, so that the next finds what one
+    that broke off has left in the realm."""
+    return f"{before.rpartition('-')[0] or 'company'}-{sha256(f'{tenant} {before}'.encode()).hexdigest()[:16]}"

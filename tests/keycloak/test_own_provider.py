@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 import httpx
@@ -220,6 +220,33 @@ def test_an_operator_gives_and_changes_a_companys_provider_later(
     assert operator.put(f"/api/v1/tenants/{tenant}/sign-in", json={}).json() == {
         "domains": [f"{name}.example", f"{name}.test"], "anew": False,
     }  # fmt: skip
+
+
+def test_a_change_that_broke_off_after_keycloak_took_it_is_tried_again(
+    house: House, hands_in: Kernel, operator: TestClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"b{uuid4().hex[:8]}"
+    written = oidc_provider(house.keycloak, f"{name}-own", {})
+    new = {"name": name, "admin_name": "Ada Byron", "admin_email": f"ada@{name}.example", "domains": [f"{name}.example"],
+           "provider": typed(written)}  # fmt: skip
+    tenant = UUID(operator.post("/api/v1/tenants", json=new).json()["id"])
+    first = there(house, hands_in, tenant)
+    saml_provider(house.keycloak, f"{name}-next", {})
+    body = {"provider": {"kind": "saml", "metadata": metadata_of(house, f"{name}-next")}}
+
+    def lost(*_: Any, **__: Any) -> NoReturn:
+        raise ConnectionError("the database went away")
+
+    with monkeypatch.context() as bad:
+        bad.setattr(changing, "change", lost)
+        assert operator.put(f"/api/v1/tenants/{tenant}/sign-in", json=body).status_code == 500
+    admin = house.keycloak.of("likeness")
+    assert first["alias"] not in {one["alias"] for one in admin.get_idps()}, "Keycloak has taken it"
+    answer = operator.put(f"/api/v1/tenants/{tenant}/sign-in", json=body)
+    assert (answer.status_code, answer.json().get("anew")) == (200, True), answer.text
+    now = there(house, hands_in, tenant)
+    assert now["providerId"] == "saml"
+    assert [one["alias"] for one in admin.get_organizations() if one["name"] == name] == [now["alias"]]
 
 
 def _provider_id(kernel: Kernel, tenant: UUID) -> UUID:

@@ -16,7 +16,8 @@ from typing import IO
 
 ALLOWED = {
     "job", "kind", "attempt", "tenant", "employee", "sitting", "run", "erasure", "certificate", "route", "method", "status",
-    "seconds", "count", "error", "sweep", "event", "lane", "order", "loss", "look", "departure", "why",
+    "seconds", "count", "error", "sweep", "event", "lane", "order", "loss", "look", "departure", "why", "checkpoint",
+    "package",
 }  # fmt: skip
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
 """The newest 50 MiB, a quarter of a million lines, tell of weeks; the re-scan of every erasure reads them all."""
