@@ -29,6 +29,15 @@ def client(app: Litestar) -> Iterator[TestClient[Any]]:
         yield client
 
 
+def corrected(client: TestClient[Any], kernel: Kernel, person: Employee) -> Employee:
+    """The line as it is once HR has given it another address."""
+    sign_in_member(client, kernel, person.tenant_id, Role.HR)
+    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
+    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    with kernel.db.transaction(person.tenant_id) as session:
+        return session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+
+
 @pytest.mark.parametrize("desk", ["hr", "legal"])
 def test_hr_cannot_become_who_wrote_by_correcting_their_address(
     client: TestClient[Any], kernel: Kernel, desk: str
@@ -41,11 +50,8 @@ def test_hr_cannot_become_who_wrote_by_correcting_their_address(
         invitations.invite_all(session, [person.id], utc_now())
     sign_in_employee(client, kernel, person)
     assert client.post("/api/v1/visit/concerns", json={"desk": desk, "page": "", "words": WORDS}).status_code == 201
-    sign_in_member(client, kernel, tenant, Role.HR)
-    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
-    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    line = corrected(client, kernel, person)
     with kernel.db.transaction(tenant) as session:
-        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
         assert reading.everything(session, kernel, line).records.get("concern", []) == []
     sign_in_employee(client, kernel, line)
     assert client.get("/api/v1/visit/concerns").json() == []
@@ -75,11 +81,8 @@ def test_nor_what_they_were_answered_in_the_package_of_everything(client: TestCl
     run_jobs(kernel, tenant=tenant)
     with kernel.db.transaction(tenant) as session:
         assert "It does not." in str(reading.everything(session, kernel, person).records)
-    sign_in_member(client, kernel, tenant, Role.HR)
-    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
-    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    line = corrected(client, kernel, person)
     with kernel.db.transaction(tenant) as session:
-        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
         held = str(reading.everything(session, kernel, line).records)
     assert "It does not." not in held
     assert WORDS not in held
@@ -96,11 +99,8 @@ def test_nor_what_they_did_and_asked_for(client: TestClient[Any], kernel: Kernel
     assert len(client.get("/api/v1/visit/requests").json()) == 1
     page = {"accept": "text/html"}
     assert "You asked for something under data protection law" in client.get("/visit/face", headers=page).text
-    sign_in_member(client, kernel, tenant, Role.HR)
-    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
-    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
+    line = corrected(client, kernel, person)
     with kernel.db.transaction(tenant) as session:
-        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
         assert reading.everything(session, kernel, line).records["request"] == []
     sign_in_employee(client, kernel, line)
     assert client.get("/api/v1/visit/requests").json() == []
@@ -117,11 +117,7 @@ def test_what_was_asked_before_keeps_nobody_from_writing(client: TestClient[Any]
     said = {"desk": "hr", "page": "", "words": WORDS}
     answers = [client.post("/api/v1/visit/concerns", json=said).status_code for _ in range(4)]
     assert answers == [201, 201, 201, 409]
-    sign_in_member(client, kernel, tenant, Role.HR)
-    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
-    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
-    with kernel.db.transaction(tenant) as session:
-        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+    line = corrected(client, kernel, person)
     sign_in_employee(client, kernel, line)
     assert client.post("/api/v1/visit/concerns", json=said).status_code == 201
 
@@ -134,11 +130,7 @@ def test_what_they_ask_for_themselves_is_a_case_of_their_own(client: TestClient[
     sign_in_employee(client, kernel, person)
     assert client.post("/api/v1/visit/requests", json={"kind": "rectification"}).status_code == 202
     (before,) = client.get("/api/v1/visit/requests").json()
-    sign_in_member(client, kernel, tenant, Role.HR)
-    named = {"name": "Nadia Berg", "email": "mine@zebra.example"}
-    assert client.patch(f"/api/v1/employees/{person.roster_id}", json=named).status_code == 200
-    with kernel.db.transaction(tenant) as session:
-        line = session.exec(select(Employee).where(col(Employee.roster_id) == person.roster_id)).one()
+    line = corrected(client, kernel, person)
     sign_in_employee(client, kernel, line)
     asked = client.post("/api/v1/visit/requests", json={"kind": "rectification"})
     assert asked.status_code == 202

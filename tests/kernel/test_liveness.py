@@ -66,14 +66,6 @@ def watch() -> Watch:
 
 
 @pytest.fixture
-def sweeps(monkeypatch: pytest.MonkeyPatch) -> dict[str, jobs.Sweep]:
-    """No sweeps but those that the test adds."""
-    mine: dict[str, jobs.Sweep] = {}
-    monkeypatch.setattr(jobs, "SWEEPS", mine)
-    return mine
-
-
-@pytest.fixture
 def log() -> Iterator[StringIO]:
     """What a process would write into its log."""
     written, root = StringIO(), logging.getLogger()

@@ -20,14 +20,6 @@ from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
-def sweeps(monkeypatch: pytest.MonkeyPatch) -> dict[str, jobs.Sweep]:
-    """No sweeps but those that the test adds."""
-    mine: dict[str, jobs.Sweep] = {}
-    monkeypatch.setattr(jobs, "SWEEPS", mine)
-    return mine
-
-
-@pytest.fixture
 def small(kernel: Kernel) -> Iterator[Kernel]:
     """A kernel whose pool is used up by two."""
     db = Database(kernel.settings.database_url, pool_size=2, overflow=0, timeout=0.2)
