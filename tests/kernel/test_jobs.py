@@ -16,10 +16,10 @@ from sqlmodel import select
 from likeness.ground.clock import CLOCK
 from likeness.ground.db import PLATFORM, utc_now
 from likeness.ground.lanes import Lane
-from likeness.jobs import claims, jobs
+from likeness.jobs import claims, jobs, notify
 from likeness.jobs.jobs import Attempt, Job, JobState
 from likeness.jobs.liveness import Liveness
-from likeness.jobs.notify import Notifier, broker_for, queue_of
+from likeness.jobs.notify import Notifier, QuorumBroker, broker_for, queue_of
 from likeness.kernel import Kernel
 from tenants.models import Look, Tenant
 from tests.kernel.rabbit import Rabbit, installed, rabbit
@@ -309,3 +309,46 @@ def test_a_broker_that_dies_loses_nothing(kernel: Kernel, tenant: UUID, monkeypa
         assert sorted(word for word, _ in seen if word[0] == "n") == sorted(f"n{number}" for number in range(40))
         notifier.stop(grace_seconds=5)
         kernel.db.notify = lambda lane: None
+
+
+@pytest.mark.rabbitmq
+def test_a_queue_that_a_power_cut_left_without_a_leader_is_renewed(
+    kernel: Kernel, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ 3.10 loses the leader of the queue that it declared last; then nobody is ever answered."""
+    if not installed():
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    monkeypatch.setattr(notify, "CONFIRM_SECONDS", 2.0)
+    queue = queue_of(Lane.GENERAL)
+    with rabbit() as server:
+        broker = broker_for(server.url)
+        assert isinstance(broker, QuorumBroker)
+        broker._declare_queue(queue)  # type: ignore[no-untyped-call]
+        broker.channel.basic_publish("", queue, b"")
+        server.kill()
+        server.start()
+        notifier = Notifier(kernel, broker_for(server.url))
+        notifier.start()
+        notifier.answer(THREADS)
+        job_id = send(kernel, tenant, note, "again")
+        until(lambda: due_is_notified(kernel) and job(kernel, job_id).state == JobState.DONE)
+        notifier.stop(grace_seconds=5)
+        kernel.db.notify = lambda lane: None
+
+
+@pytest.mark.rabbitmq
+def test_a_queue_is_renewed_below_its_consumers(kernel: Kernel, tenant: UUID, server: Rabbit | None) -> None:
+    if server is None:
+        pytest.skip("RabbitMQ is not installed: apt-get install rabbitmq-server")
+    broker = broker_for(server.url)
+    assert isinstance(broker, QuorumBroker)
+    notifier = Notifier(kernel, broker)
+    notifier.start()
+    notifier.answer(THREADS)
+    for word in ("before", "after"):
+        job_id = send(kernel, tenant, note, word)
+        until(lambda: due_is_notified(kernel) and job(kernel, job_id).state == JobState.DONE)  # noqa: B023 - it is called here.
+        broker.renew(queue_of(Lane.GENERAL))
+        time.sleep(notify.PAUSE_SECONDS)
+    notifier.stop(grace_seconds=5)
+    kernel.db.notify = lambda lane: None

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -26,6 +27,10 @@ TIME_LIMIT_MS = 5 * 60 * 1000
 DEAD_LETTER_MS = 24 * 60 * 60 * 1000
 SHIFT_SECONDS = 20.0
 """One message has a thread work so long, then it asks for another: together with the longest job well below the limit."""
+CONFIRM_SECONDS = 20.0
+"""A queue that has not taken a message by then never will. A connection that RabbitMQ blocks ends after 15 seconds."""
+PAUSE_SECONDS = 1.0
+"""After a message that was not taken."""
 
 
 class InProcessBroker(StubBroker):
@@ -57,6 +62,14 @@ class QuorumBroker(RabbitmqBroker):
             del self.connection  # The next call opens another one.
             return False
 
+    def renew(self, queue_name: str) -> None:
+        """Deletes a queue that answers nobody, which lets go whoever waits for it; whoever needs it next declares it anew.
+        What it held said no more than that something is due. Raises what pika raises."""
+        try:
+            self.channel.queue_delete(queue_name)
+        finally:
+            del self.connection
+
 
 def broker_for(url: str) -> InProcessBroker | QuorumBroker:
     """The in-process broker for an empty address, otherwise RabbitMQ."""
@@ -84,6 +97,9 @@ class Notifier:
     Whoever gets the message works until nothing is due in the lane. So none is sent where one waits already: it will be
     taken after every row that is committed by now. One that cannot be delivered is dropped: the sweep notifies again
     for every lane with due rows.
+
+    RabbitMQ can leave a quorum queue without a leader, for one when power is lost right after it was declared. Such a queue
+    never confirms, and pika waits without end; so another thread looks how long it has been, and renews the queue.
     """
 
     def __init__(
@@ -96,6 +112,7 @@ class Notifier:
         # Retries are the row's business, so the broker has no middleware for them.
         self._actors = {lane: self._actor(lane, broker) for lane in Lane}
         self._thread = threading.Thread(target=self._notify_all, name="notifier", daemon=True)
+        self._telling: tuple[Lane, float] | None = None
         self._workers: list[dramatiq.Worker] = []
 
     def _actor(self, lane: Lane, broker: Broker) -> dramatiq.Actor[[], None]:
@@ -133,8 +150,13 @@ class Notifier:
 
     def start(self) -> None:
         self.kernel.db.notify = self.notify
-        self._thread.start()
-        self._liveness.watch([self._thread])
+        threads = [self._thread]
+        if isinstance(self.broker, QuorumBroker):
+            renew = partial(self._renew_what_hangs, self.broker)
+            threads.append(threading.Thread(target=renew, name="renewer", daemon=True))
+        for thread in threads:
+            thread.start()
+        self._liveness.watch(threads)
 
     def answer(self, threads: Mapping[Lane, int]) -> None:
         """Starts the threads of this process: each lane has its own, so that none waits for another's jobs."""
@@ -177,8 +199,30 @@ class Notifier:
                 wanted, self._wanted = self._wanted, set()
             self._liveness.step()
             for lane in wanted:
-                try:
-                    if not self.broker.waits(queue_of(lane)):
-                        self._actors[lane].send()
-                except Exception as error:  # Whatever failed, the sweep notifies again.
-                    log.warning("the broker did not take a message", extra={"error": type(error).__name__})
+                if not self._told(lane):
+                    # A queue of the same name that comes at once hides from consumers that theirs is gone.
+                    self._stopping.wait(PAUSE_SECONDS)
+
+    def _told(self, lane: Lane) -> bool:
+        """Whether the broker has a message for this lane."""
+        self._telling = lane, time.monotonic()
+        try:
+            if not self.broker.waits(queue_of(lane)):
+                self._actors[lane].send()
+            return True
+        except Exception as error:  # Whatever failed, the sweep notifies again.
+            log.warning("the broker did not take a message", extra={"error": type(error).__name__})
+            return False
+        finally:
+            self._telling = None
+
+    def _renew_what_hangs(self, broker: QuorumBroker) -> None:
+        while not self._stopping.wait(CONFIRM_SECONDS / 4):
+            telling = self._telling
+            if telling is None or time.monotonic() - telling[1] < CONFIRM_SECONDS:
+                continue
+            log.warning("a queue took no message and is renewed", extra={"lane": telling[0]})
+            try:
+                broker.renew(queue_of(telling[0]))
+            except Exception as error:  # It is tried again.
+                log.warning("a queue could not be renewed", extra={"error": type(error).__name__, "lane": telling[0]})
