@@ -85,6 +85,13 @@ on(document, "change", "input[data-into]", async (_, input) => {
   if (input.files.length) document.getElementById(input.dataset.into).value = await input.files[0].text();
 });
 
+// On a slow line a file is chosen before the scripts are there that take it; all of them have run by now.
+addEventListener("DOMContentLoaded", () => {
+  for (const input of document.querySelectorAll("input[type=file]")) {
+    if (input.files.length) input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+});
+
 // Live parts are fetched again while somebody works in them: what they had ticked, where they stood and how far a part was
 // scrolled stays as it was. Several parts may be on their way at once, and each has what was held of it.
 const held = new Map();

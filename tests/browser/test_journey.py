@@ -18,6 +18,7 @@ from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.mail import mail
 from tenants.models import CUTOUT
+from tests.browser.becoming import becomes
 from tests.browser.keyboard import hand_in, reached, watched
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served, workbook_of
@@ -101,6 +102,7 @@ def test_from_the_workbook_to_the_photos(kernel: Kernel, address: str, browser: 
     expect(page.get_by_role("heading", name="About eight selfies")).to_be_visible()
     shots = [{"name": f"{number}.jpg", "mimeType": "image/jpeg", "buffer": data}
              for number, data in enumerate(drawn(5, 2, 512))]  # fmt: skip
+    becomes(page, "document.querySelector('#photo-file').multiple && window.tus !== undefined")
     page.set_input_files("#photo-file", shots)  # type: ignore[arg-type]
     expect(page.locator("#photos .picture")).to_have_count(2)
     expect(page.get_by_text("checking…").first).to_be_visible()

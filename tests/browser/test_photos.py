@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,20 @@ def test_a_photo_that_is_there_already_says_so_beside_its_name_and_counts_once(
     line(page, "copy.jpg").get_by_role("button").click()
     expect(page.locator("#queue li")).to_have_count(0)
     assert len(mine(kernel, alice)) == 1
+
+
+def test_a_photo_that_is_chosen_before_the_scripts_are_there_is_sent(
+    address: str, phone: BrowserContext, alice: Employee, tmp_path: Path
+) -> None:
+    (early,) = files(tmp_path, "early.jpg")
+    page, held = phone.new_page(), list[Route]()
+    page.route(re.compile(r"/photos\b.*\.js"), lambda route: held.append(route))
+    page.goto(f"{address}/visit/photos", wait_until="commit")
+    page.set_input_files("#photo-file", [early])
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    expect(page.locator("#photos .picture")).to_have_count(1)
 
 
 def test_a_file_that_vanished_is_said_and_the_others_go_on(

@@ -130,3 +130,20 @@ def _departed(kernel: Kernel, person: Employee) -> tuple[Certificate, str]:
 def _resealed(paper: bytes) -> bytes:
     """The same page, sealed once more by somebody else."""
     return sealing.seal(paper, *sealing.new_credential("https://stranger.example", utc_now()), field="Other")
+
+
+def test_without_its_script_the_page_that_checks_sends_nothing(kernel: Kernel, browser: Browser, tmp_path: Path) -> None:
+    """A form that was to be read in the browser alone must not put a name and an address into a URL."""
+    (tmp_path / "page.pdf").write_bytes(b"%PDF-1.7\n")
+    with served(kernel) as address:
+        context = browser.new_context(java_script_enabled=False)
+        page, sent = context.new_page(), list[Request]()
+        page.goto(f"{address}/verify")
+        page.locator("#v-file").set_input_files(tmp_path / "page.pdf")
+        page.locator("#v-name").fill("Nadia Ümit")
+        page.on("request", lambda request: sent.append(request))
+        page.get_by_role("button", name="Check").click()
+        page.wait_for_timeout(500)
+        assert sent == []
+        assert page.url == f"{address}/verify"
+        context.close()
