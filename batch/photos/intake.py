@@ -26,7 +26,7 @@ from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyDestroyed, KeyFolder
 from likeness.locale.marks import N_
-from likeness.store.objects import Objects, person_path
+from likeness.store.objects import Objects, filed, person_path
 from tenants import suspension, tenants
 
 LARGEST = 25 * 2**20
@@ -226,7 +226,7 @@ def _sweep_orphans_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
     old = [
         found.path
         for found in kernel.objects.list(people)
-        if (age := ORPHAN_AGE.get(found.path.split("/")[4])) and found.modified < now - age
+        if (under := filed(found.path)) and (age := ORPHAN_AGE.get(under[1])) and found.modified < now - age
     ]
 
     def delete(session: Session, path: str) -> None:

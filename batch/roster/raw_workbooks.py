@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -16,11 +17,13 @@ from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyFolder, KeyRef
 from likeness.locale.marks import N_
-from likeness.store.objects import Objects, tenant_path
+from likeness.store.objects import ID, Objects, tenant_path
 from tenants import tenants
 
 KEEP = timedelta(hours=24)
 WORKBOOKS = "workbooks"
+OURS = re.compile(rf"tenants/{ID}/{WORKBOOKS}/({ID})")
+"""Whatever else lies there is not of this program's making; the re-scan of a deletion names it."""
 
 
 class WorkbookGone(Gone):
@@ -115,7 +118,8 @@ def forget_due(kernel: Kernel, now: datetime) -> None:
         mine = (col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
         due[tenant] = list(session.exec(select(Batch.id).where(*mine)))
         stored = kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}")
-        old[tenant] = [UUID(one.path.rpartition("/")[2]) for one in stored if one.modified < now - KEEP]
+        lasting = (OURS.fullmatch(one.path) for one in stored if one.modified < now - KEEP)
+        old[tenant] = [UUID(found[1]) for found in lasting if found]
 
     def forget_one(session: Session, batch_id: UUID) -> None:
         mine = (col(Batch.tenant_id) == tenant_of(session), col(Batch.id) == batch_id)

@@ -22,6 +22,7 @@ from likeness.ground.errors import Conflict
 from likeness.ground.lanes import Lane
 from likeness.jobs import held, jobs
 from likeness.kernel import Kernel
+from likeness.store.objects import filed
 
 FEW, EACH = 20, 30
 """Up to `FEW` people the store is asked about each. More are looked for in all that the company has where that takes fewer
@@ -64,7 +65,7 @@ def people_of(session: Session, batch_id: UUID) -> list[UUID]:
 def preview(session: Session, kernel: Kernel, people: Sequence[UUID], now: datetime) -> DeletionPreview:
     kept, begun, said = holds.held_told(session, now), _begun(session), DeletionPreview()
     said.objects = {str(cls): 0 for cls in dict.fromkeys(due.cls for due in stores.DUE)}
-    counting = set[str]()
+    counting = set[UUID]()
     for person in people:
         trigger = begun.get(person)
         if trigger is not None and trigger not in erasures.NARROWER:
@@ -73,15 +74,15 @@ def preview(session: Session, kernel: Kernel, people: Sequence[UUID], now: datet
         said.people += 1
         said.held += person in kept
         if trigger is None:
-            counting.add(str(person))
+            counting.add(person)
         # Else their things are going by themselves, and HR must not see that; their line goes now as well.
     home = f"tenants/{tenant_of(session)}/employees"
     few = max(FEW, employees.how_many(session) * EACH // 1000)
     for folder in [f"{home}/{one}" for one in counting] if len(counting) <= few else [home]:
         for stored in kernel.objects.list(folder):
-            person_id, cls, *_ = stored.path.removeprefix(f"{home}/").split("/")
-            if person_id in counting and cls in said.objects:
-                said.objects[cls] += 1
+            under = filed(stored.path)
+            if under is not None and under[0] in counting and under[1] in said.objects:
+                said.objects[under[1]] += 1
                 said.size += stored.size
     return said
 

@@ -27,6 +27,7 @@ from likeness.kernel import Kernel
 from likeness.locale.languages import LANGUAGES
 from likeness.locale.words import words
 from likeness.mail import mail
+from likeness.store.objects import tenant_path
 from tenants import credits, tenants
 from tests.factories import give_consent, make_tenant, run_jobs
 from tests.processes import worked
@@ -267,10 +268,16 @@ def test_the_raw_file_and_its_key_are_gone_after_a_day(kernel: Kernel) -> None:
     batch, _ = imported(kernel, tenant, person(1))
     kept = drop(kernel, other, roster(person(1)), now=utc_now() + timedelta(hours=2))
     assert batch.workbook_id is not None
+    lost = uuid4()  # Of a process that was killed before it wrote the batch down.
+    key = kernel.keys.open_or_create(raw_workbooks.key_ref(tenant, lost))
+    kernel.objects.put(tenant_path(tenant, raw_workbooks.WORKBOOKS, lost), b"rows", key)
+    strange = kernel.settings.home / f"objects/tenants/{tenant}/workbooks/list.xlsx"
+    strange.write_bytes(b"which somebody put there")
     raw_workbooks.forget_due(kernel, utc_now() + timedelta(hours=23, minutes=59))
-    assert objects_of(kernel, tenant) == 1
+    assert objects_of(kernel, tenant) == 3
     raw_workbooks.forget_due(kernel, utc_now() + timedelta(hours=24, minutes=1))
-    assert objects_of(kernel, tenant) == 0
+    assert objects_of(kernel, tenant) == 1, "what is not of our making is not ours to delete"
+    strange.unlink()
     assert kernel.keys.state(raw_workbooks.key_ref(tenant, batch.workbook_id)) == "destroyed"
     with pytest.raises(raw_workbooks.WorkbookGone):
         commit(kernel, tenant, batch.id)

@@ -176,6 +176,8 @@ def test_the_sweep_removes_objects_without_a_row_after_an_hour_and_no_others(
     others = add(kernel, bob, b"a photo")
     half = kernel.settings.home / "objects" / Path(orphan).parent / "_0123.part"
     half.write_bytes(b"half of an object")
+    strange = kernel.settings.home / f"objects/tenants/{alice.tenant_id}/employees/copy.tar.gz"
+    strange.write_bytes(b"which somebody put there")
     intake.sweep_orphans(kernel, utc_now() + timedelta(minutes=59))
     assert kernel.objects.exists(orphan)
     assert half.exists()

@@ -157,6 +157,9 @@ def test_a_batch_is_counted_for_its_deletion_with_as_many_statements_as_one_of_o
             key = kernel.keys.open_or_create(KeyRef(person.tenant_id, person.id, cls))
             for _ in range(count):
                 kernel.objects.put(person_path(person.tenant_id, person.id, cls, uuid4()), b"x", key)
+    strange = kernel.settings.home / f"objects/tenants/{tenant}/employees"
+    for name in ("copy.tar.gz", f"{first.id}/copy.tar.gz"):
+        (strange / name).write_bytes(b"which somebody put there")
     sign_in_member(client, kernel, tenant)
     page, said = got(client, kernel, f"/desk/batches/{batch}/delete")
     assert 'name="people" value="11"' in page

@@ -27,13 +27,19 @@ SEALED_CHUNK = CHUNK + OVERHEAD
 NAME = r"[a-z0-9-][a-z0-9.-]{0,79}"
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 CLASS = "|".join(KeyClass)
-PERSON_PATH = re.compile(f"tenants/{ID}/employees/{ID}/(?:{CLASS})/{NAME}")
+PERSON_PATH = re.compile(f"tenants/{ID}/employees/(?P<person>{ID})/(?P<cls>{CLASS})/{NAME}")
 TENANT_PATH = re.compile(f"tenants/{ID}/(?!employees/){NAME}/{NAME}")
 TENANT_PREFIX = re.compile(f"tenants/{ID}(?:/employees(?:/{ID}(?:/(?:{CLASS}))?)?|/{NAME})?/?")
 
 
 def person_path(tenant: UUID, employee: UUID, cls: KeyClass, name: UUID | str) -> str:
     return _checked(f"tenants/{tenant}/employees/{employee}/{cls}/{name}")
+
+
+def filed(path: str) -> tuple[UUID, KeyClass] | None:
+    """Under whom and which class an object lies; None for what somebody else put into the store."""
+    found = PERSON_PATH.fullmatch(path)
+    return (UUID(found["person"]), KeyClass(found["cls"])) if found else None
 
 
 def tenant_path(tenant: UUID, kind: str, name: UUID | str) -> str:
