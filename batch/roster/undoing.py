@@ -20,6 +20,7 @@ from likeness.ground.db import tenant_of, utc_now
 from likeness.ground.errors import Unprocessable
 from likeness.ground.lanes import Lane
 from likeness.jobs import held, jobs
+from likeness.jobs.jobs import Job
 from likeness.keys.keys import KeyFolder
 from likeness.ledger import LedgerEntry
 from tenants import bounds, credits, suspension, tenants
@@ -225,13 +226,21 @@ def begin(attempt: jobs.Attempt, act_id: str, act: str, caller: str, *person_ids
     """Whose stage has changed within the ten seconds is left as they are. What else refuses it is on record."""
     keys, people = attempt.kernel.keys, [UUID(one) for one in person_ids]
     with attempt.finishing() as session:
-        done = _together(session, keys, act, people, utc_now(), caller)
+        now = _asked_at(session, attempt.job_id) if act == "later" else utc_now()
+        done = _together(session, keys, act, people, now, caller)
         for person_id in (one for one in people if one not in done):
             try:
                 with suppress(*LEAVES_OUT, employees.EmployeeMissing), session.begin_nested():
-                    ACTS[act][1](session, keys, employees.get(session, person_id), utc_now(), caller)
+                    ACTS[act][1](session, keys, employees.get(session, person_id), now, caller)
             except (credits.NoCredits, suspension.CompanySuspended):
                 ledger.record(session, REFUSED.format(ACTS[act][0]), caller=caller, objects=[act_id, str(person_id)])
+
+
+def _asked_at(session: Session, job_id: UUID) -> datetime:
+    """It may be another day by now, and the page has said which one tomorrow is."""
+    mine = (col(Job.tenant_id) == tenant_of(session), col(Job.id) == job_id)
+    asked_at: datetime = session.execute(select(col(Job.created_at)).where(*mine)).scalar_one()
+    return asked_at
 
 
 @held.about_others

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from litestar.testing import TestClient
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from batch.people import employees
+from likeness.ground.db import utc_now
 from likeness.jobs.jobs import Job
 from likeness.kernel import Kernel
 from tenants import tenants
@@ -56,12 +58,17 @@ def test_nine_o_clock_is_that_of_the_site_or_else_of_the_company(client: TestCli
     assert "own site" not in sent.text
     two = client.post("/desk/people/invite", data={"person": str(away.roster_id), "when": "later"})
     assert "For 1 of them that is the time of their own site" in two.text
+    # It is asked for on another day than it begins, as around midnight: the page has said which day tomorrow is.
+    asked = utc_now() + timedelta(days=1)
+    with kernel.db.transaction(tenant) as session:
+        session.execute(update(Job).where(col(Job.kind) == "batch.undoing.begin").values(created_at=asked))
     begin_held(kernel, tenant)
     with kernel.db.transaction(tenant) as session:
         jobs = select(Job.due).where(Job.tenant_id == tenant, Job.kind == "batch.invitations.deliver")
         dues = sorted(due for due in session.exec(jobs.order_by(col(Job.due))) if due)
         told = [due.astimezone(ZoneInfo(zone)) for due, zone in zip(dues, ("Australia/Sydney", "Asia/Tokyo"), strict=True)]
         assert [(one.hour, one.minute) for one in told] == [(9, 0), (9, 0)]
+        assert dues[1] == employees.nine(asked, "Asia/Tokyo")
         assert tenants.get(session).time_zone == "Asia/Tokyo"
     evening = datetime(2026, 3, 28, 23, 30, tzinfo=UTC)
     assert employees.nine(evening, "Europe/Berlin") == datetime(2026, 3, 30, 7, tzinfo=UTC), "the clocks went forward"
