@@ -126,7 +126,8 @@ def test_the_printed_address_can_be_opened(host: str, opened: str) -> None:
 
 
 def test_a_mistyped_variable_is_named_with_the_nearest_one() -> None:
-    found = list(unknown_variables({"LIKENESS_STMP_URL": "x", "LIKENESS_PORT": "1", "PATH": "/", "LIKENESS_ZZZ": ""}))
+    found = list(unknown_variables({"LIKENESS_STMP_URL": "x", "LIKENESS_PORT": "1", "PATH": "/", "LIKENESS_ZZZ": "",
+                                    "LIKENESS_KEYCLOAK_ADMIN_PASSWORD": "x"}))  # fmt: skip
     assert found == [
         "LIKENESS_STMP_URL is no setting and has no effect. Did you mean LIKENESS_SMTP_URL?",
         "LIKENESS_ZZZ is no setting and has no effect.",

@@ -30,8 +30,8 @@ LEAST_MEMORY = {True: 4 * GIB, False: GIB}
 LITTLE_DISK, NO_DISK = 2 * GIB, GIB // 4
 """A hundred people who hand in eight photos of 3 MB are 2.4 GB; below the second number PostgreSQL itself may fail in the
 middle of its work."""
-OTHERS = {"LIKENESS_TEST_SERVERS"}
-"""Read by the tests alone."""
+OTHERS = {"LIKENESS_TEST_SERVERS", "LIKENESS_KEYCLOAK_ADMIN_PASSWORD"}
+"""Read by the tests alone, and by one command alone."""
 
 
 def hindrances(settings: Settings) -> Iterator[str]:
