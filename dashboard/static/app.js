@@ -132,6 +132,17 @@ document.addEventListener("htmx:afterSettle", ({ target }) => {
   }
   say_ticked();
 });
+// A press takes a tenth of a second, and what it began on has to be there at its end, or it is lost: until then a part that comes
+// by itself is left out, and its next one is taken. A press whose end was never seen holds up nothing for long.
+const LONGEST_PRESS = 2000;
+let pressed = null;
+addEventListener("pointerdown", ({ target }) => { pressed = { target, since: Date.now() }; }, true);
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => setTimeout(() => { pressed = null; }), true);
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, requestConfig } = event.detail;
+  if (!pressed || requestConfig.triggeringEvent || Date.now() - pressed.since > LONGEST_PRESS) return;
+  if (target.contains(pressed.target)) event.preventDefault();
+});
 const TICKS = "input[name=person], input[data-tick]";
 const say_ticked = () => {
   const said = document.querySelector("[data-ticked]");

@@ -18,7 +18,7 @@ from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from likeness.mail import mail
 from tenants.models import CUTOUT
-from tests.browser.becoming import becomes
+from tests.browser.becoming import becomes, settled
 from tests.browser.keyboard import hand_in, reached, watched
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.world import served, workbook_of
@@ -69,6 +69,7 @@ def test_from_the_workbook_to_the_photos(kernel: Kernel, address: str, browser: 
     page.get_by_role("button", name=re.compile("Import 2 new")).click()
     expect(page.get_by_text("2 people added, 2 invited.")).to_be_visible()
     run_jobs(kernel, tenant=tenant)
+    page.wait_for_load_state()  # A search that is typed before the script is there is not heard.
     page.get_by_role("searchbox", name="Search").fill("nadia")
     expect(page.locator("#roster tbody tr")).to_have_count(1)
     with kernel.db.transaction(tenant) as session:
@@ -106,6 +107,8 @@ def test_from_the_workbook_to_the_photos(kernel: Kernel, address: str, browser: 
     page.set_input_files("#photo-file", shots)  # type: ignore[arg-type]
     expect(page.locator("#photos .picture")).to_have_count(2)
     expect(page.get_by_text("checking…").first).to_be_visible()
+    expect(page.locator("#queue li")).to_have_count(0)
+    settled(page)
     page.locator("#photos .picture").first.get_by_role("button", name="Remove").click()
     expect(page.locator("#photos .picture")).to_have_count(1)
     expect(page.locator("#strip-open")).to_contain_text("1 selfie · gone by")
