@@ -31,7 +31,7 @@ from batch.marks.credential import Credential
 from batch.models import Headshot
 from batch.people import employees
 from batch.reading import workbook
-from batch.roster import batches, naming, searching
+from batch.roster import batches, listings, naming, searching
 from batch.sittings import framing, headshots
 from batch.vision.presets import EDITION, Preset
 from likeness import ledger
@@ -87,6 +87,8 @@ class DeliveryChoice:
 class Item:
     headshot: Headshot
     employee_id: UUID
+    person: UUID
+    """By the id of their line."""
     stem: str
     """The file's name without its ending, which follows from the picture."""
     released_at: datetime
@@ -199,7 +201,7 @@ def plan(session: Session, kernel: Kernel, asked: DeliveryChoice, now: datetime)
                 who.employee_key, who.full_name, who.email, who.department, who.site, look,
                 one.release.at.isoformat(timespec="seconds"), one.headshot.shelf_id,
             )  # fmt: skip
-            items.append(Item(one.headshot, person.id, stem, one.release.at, line, who.email))
+            items.append(Item(one.headshot, person.id, person.roster_id, stem, one.release.at, line, who.email))
     signer = credential.of(kernel)
     return Plan(tuple(items), preset, framing.of_company(session), asked.preset, signer, tuple(left_out))
 
@@ -247,10 +249,11 @@ def pieces(
     `Changed`. `departments` are those that the caller is bound to; `ended` is called behind the last piece.
     """
     begin, stop = span or (0, 1 << 62)
-    place, given = 0, list[tuple[Entry, Item]]()
+    place, given, handed = 0, list[tuple[Entry, Item]](), set[UUID]()
     for mine in _together(planned):
         asked = _asked(planned, mine, place, begin, stop) if span else mine
         allowed = _hand_over(kernel, tenant, asked, caller, departments) if asked else set()
+        handed |= allowed
         wanted, piece = {one.headshot.id for one in asked}, list[bytes]()
         several = len({one.employee_id for one in mine}) > 1
         for item in mine:
@@ -267,7 +270,13 @@ def pieces(
     lasts = _lasts(planned, given)
     entries = [*(one for one, _ in given), *(one.entry for one in lasts)]
     tail = b"".join(zipped.header(one.entry) + one.data for one in lasts) + zipped.directory(entries)
-    yield from _within(tail, place, begin, stop)
+    rest = list(_within(tail, place, begin, stop))
+    # It names everybody; whose picture came before it is on record by that.
+    unseen = [item.person for _, item in given if item.headshot.id not in handed]
+    if rest and unseen:
+        with kernel.db.transaction(tenant) as session:
+            listings.note(session, unseen, utc_now(), caller=caller)
+    yield from rest
     if ended is not None:
         ended()
 

@@ -18,7 +18,7 @@ from sqlmodel import col
 
 from batch.delivery import delivery, names, zipped
 from batch.models import Batch, Employee, Headshot
-from batch.roster import batches
+from batch.roster import batches, listings
 from batch.sittings import headshots, sittings
 from likeness import ledger
 from likeness.ground.db import utc_now
@@ -175,6 +175,28 @@ def test_of_a_piece_only_whom_its_bytes_are_of_is_handed_over(kernel: Kernel) ->
             for person in people
         }
     assert [told[person.id] for person in people] == [["member:x"], ["member:x"], ["member:y", "member:x"], ["member:x"]]
+
+
+def test_whoever_fetches_the_end_alone_is_on_record_with_everybody_whom_it_names(
+    client: TestClient[Any], kernel: Kernel
+) -> None:
+    """The manifest and the list of files stand there, behind the last picture."""
+    batch, people = make_people(kernel, *({"full_name": name} for name in ("Ada", "Ben", "Cleo")))
+    path = f"/api/v1/batches/{batch.id}/archive"
+    member = sign_in_member(client, kernel, batch.tenant_id)
+    tag = client.get(path, headers={"range": "bytes=0-0"}).headers["etag"]
+
+    def on_record() -> list[bool]:
+        with kernel.db.transaction(batch.tenant_id) as session:
+            return [bool(listings.of(session, person.id)) for person in people]
+
+    assert on_record() == [False, False, False], "of the first picture's person the log says so"
+    answer = client.get(path, headers={"range": "bytes=-600", "if-range": tag})
+    assert answer.status_code == 206
+    assert all(name.encode() in answer.content for name in ("Ada", "Ben", "Cleo"))
+    assert on_record() == [True, True, True]
+    with kernel.db.transaction(batch.tenant_id) as session:
+        assert listings.of(session, people[2].id)[0].caller == f"member:{member.id}"
 
 
 def test_pictures_that_are_large_are_sent_by_person(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
