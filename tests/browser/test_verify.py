@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         "left.jws": left.jws.encode(),
         "left-appended.pdf": left.paper + b"\n%\n",
         "nonsense.pdf": b"%PDF-1.7\nnothing",
+        "receipt.json": json.dumps({"receipt": receipt}).encode(),
+        "keys.json": b'{"keys": "a.b.c"}',
     }
     made = forgeries(found.jws, signing.published(kernel)["keys"][0])
     forged = {f"{number}.{'pdf' if made[name].startswith(b'%PDF') else 'jws'}": name for number, name in enumerate(made)}
@@ -102,6 +105,8 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
         assert "not about this person" in checked(page, tmp_path / "left.pdf", *mine)
         for name in ("appended.pdf", "byte.pdf", "resealed.pdf", "other.jws", "left-appended.pdf", "nonsense.pdf"):
             assert checked(page, tmp_path / name).startswith("Not valid"), name
+        assert checked(page, tmp_path / "receipt.json").startswith("This is the receipt of a deletion, which nobody signed")
+        assert checked(page, tmp_path / "keys.json").startswith("Not valid: this is no certificate of a deletion")
         for name, what in forged.items():
             assert checked(page, tmp_path / name).startswith("Not valid"), what
         assert {request.method for request in sent} == {"GET"}
