@@ -79,7 +79,7 @@ def permitted(session: Session, employee_id: UUID) -> Consent:
 
 def agreed(session: Session, person: Employee) -> Consent:
     if person.restricted_at is not None:
-        raise Restricted("You asked that nothing be done with your data. Lift that first.")
+        raise Restricted("The use of your photos was stopped on request. Lift that first.")
     return consents.require(session, person.id)
 
 

@@ -107,6 +107,23 @@ def test_nor_what_they_did_and_asked_for(client: TestClient[Any], kernel: Kernel
     assert "You asked for something under data protection law" not in client.get("/visit/face", headers=page).text
 
 
+def test_a_stop_that_stands_does_not_say_that_they_asked_for_it(client: TestClient[Any], kernel: Kernel) -> None:
+    tenant, page = make_tenant(kernel), {"accept": "text/html"}
+    with kernel.db.transaction(tenant) as session:
+        person = make_employee(session, kernel, full_name="Nadia Berg", email="wrote@zebra.example")
+        invitations.invite_all(session, [person.id], utc_now())
+    sign_in_employee(client, kernel, person)
+    assert client.post("/api/v1/visit/requests", json={"kind": "restriction"}).status_code == 202
+    line = corrected(client, kernel, person)
+    sign_in_employee(client, kernel, line)
+    for path in ("/visit/requests", "/visit/welcome", "/visit/face"):
+        shown = client.get(path, headers=page).text
+        assert "stopped on request" in shown, path
+        assert "You asked" not in shown, path
+    refused = client.post("/api/v1/visit/photos", files={"photo": b"no picture"})
+    assert (refused.status_code, "stopped on request" in refused.text) == (409, True)
+
+
 def test_what_was_asked_before_keeps_nobody_from_writing(client: TestClient[Any], kernel: Kernel) -> None:
     tenant = make_tenant(kernel)
     make_member(kernel, tenant, Role.HR)

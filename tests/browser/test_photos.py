@@ -305,7 +305,7 @@ def test_what_no_other_try_helps_is_not_tried_again(
     with kernel.db.transaction(alice.tenant_id) as session:
         answering.stop(session, alice.id, utc_now(), caller=f"employee:{alice.id}")
     page.set_input_files("#photo-file", files(tmp_path, "late.jpg"))
-    expect(line(page, "late.jpg")).to_contain_text("You asked that nothing be done with your data.")
+    expect(line(page, "late.jpg")).to_contain_text("The use of your photos was stopped on request.")
     expect(line(page, "late.jpg")).not_to_contain_text("tried again")
 
 

@@ -90,7 +90,7 @@ class Me:
 
     @property
     def stopped(self) -> bool:
-        """They asked that their photos are not used for now."""
+        """It was asked that their photos are not used for now: by them, or by whoever read the line before them."""
         return self.employee.restricted_at is not None and self.employee.opted_out_at is None and not self.deleting
 
     @property
