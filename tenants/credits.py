@@ -73,7 +73,7 @@ def needed(session: Session, employee_ids: Collection[UUID]) -> dict[UUID, int]:
     missing = {one: len(past.get(one, {})) + 1 for one in employee_ids if one not in open_ones}
     have = balance(session)
     if len(missing) > have:
-        raise NoCredits("This needs {n} credits, and {have} are left.", n=len(missing), have=have)
+        raise NoCredits("Credits needed: {n}. Credits left: {left}.", n=len(missing), left=have)
     return missing
 
 

@@ -289,6 +289,7 @@ def _done(request: Request[Any, Any, Any], session: Session, now: datetime) -> d
         "fetched": request.headers.get("hx-target") == "done",
         "zone": tenants.get(session).time_zone.replace("_", " "),
         "pilot_size": pilots.SIZE,
+        "balance": credits.balance(session),
     }
 
 

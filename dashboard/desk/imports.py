@@ -193,6 +193,7 @@ def _preview_page(
         "pack": asked.get("pack", str(batch.pack_id or "")),
         "invitation": invitation,
         "invited_in": tenant.language,
+        "pilot_size": pilots.SIZE,
         "triable": not tried and len(shown.of(RowVerdict.NEW)) > pilots.SIZE,
         "new": (new := shown.of(RowVerdict.NEW)),
         "filled": [one for one in SHOWN if any(getattr(line.row, one) for line in new[:MOST_SHOWN])],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from litestar.testing import TestClient
 
+from batch.reading import workbook
 from batch.sittings import headshots
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
 from tenants import tenants
 from tenants.models import Role
 from tests.dashboard.markup import get
+from tests.dashboard.test_desk_import import dropped, hidden, page_at
 from tests.factories import give_consent, make_employee, make_tenant, sign_in_member
 from tests.handed_in import make_headshots
 
@@ -72,3 +75,28 @@ def test_a_time_zone_is_chosen_by_a_city_and_what_is_none_is_said(client: TestCl
         assert tenants.get(session).time_zone == "Europe/Berlin"
     with kernel.db.transaction(other) as session:
         assert tenants.get(session).time_zone != "Europe/Berlin"
+
+
+def test_who_has_too_few_credits_reads_it_before_anything_is_pressed(client: TestClient[Any], kernel: Kernel) -> None:
+    rows = [(f"Person {number}", f"person{number}@acme.example") for number in range(5)]
+    for left, offered in ((0, {"later"}), (4, {"pilot", "later"}), (5, {"now", "nine", "pilot", "later"})):
+        tenant = make_tenant(kernel, with_credits=left)
+        sign_in_member(client, kernel, tenant)
+        preview = dropped(client, workbook.export(("Name", "E-Mail"), rows))
+        page = page_at(client, preview)
+        chosen = dict(re.findall(r'name="invite" value="(\w+)"([^>]*)>', page))
+        assert {one for one in chosen if "disabled" not in chosen[one]} == offered
+        assert ("Credits needed: 5. Credits left:" in page) == (left < 5)
+        assert ("Nobody can be invited until" in page) == (left == 0)
+        path = preview.removesuffix("/preview")
+        refused = client.post(f"{path}/commit", data=hidden(page) | {"invite": "now"}) if left < 5 else None
+        assert refused is None or refused.status_code == 409, "also where the page was open before"
+        assert refused is None or f"Credits needed: 5. Credits left: {left}." in refused.text
+        assert client.post(f"{path}/commit", data=hidden(page) | {"invite": "later"}).status_code == 200
+        batch = page_at(client, path)
+        assert (f'action="{path}/invite"' in batch) == (left == 5)
+        assert (f'href="{path}/pilot"' in batch) == (left >= 3)
+        assert ("Credits needed: 5. Credits left:" in batch) == (left < 5)
+        three = page_at(client, f"{path}/pilot")
+        assert ("Invite these three" in three) == (left >= 3)
+        assert ("Credits needed: 3. Credits left: 0." in three) == (left < 3)

@@ -52,7 +52,7 @@ def test_an_order_is_granted_once(kernel: Kernel) -> None:
 
 def test_all_or_none_are_reserved(kernel: Kernel) -> None:
     tenant = make_tenant(kernel, with_credits=3)
-    with pytest.raises(credits.NoCredits, match="needs 4 credits, and 3 are left"), kernel.db.transaction(tenant) as s:
+    with pytest.raises(credits.NoCredits, match="needed: 4"), kernel.db.transaction(tenant) as s:
         credits.reserve_all(s, [uuid4() for _ in range(4)])
     with kernel.db.transaction(tenant) as session:
         assert credits.balance(session) == 3

@@ -19,6 +19,7 @@ from dashboard.desk.desk import DESK, Ticks, Tried, show, to_batch
 from likeness.ground.db import utc_now
 from likeness.ground.errors import Conflict, LikenessError, Unprocessable
 from likeness.web.guards import kernel_of, signed_in
+from tenants import credits
 from tenants.members.access import desk
 from tenants.members.permissions import Permission
 from tenants.plain import whole_number
@@ -56,12 +57,14 @@ def _pilot_page(
         waiting = [one for _, one in searching.people(session, kernel.keys, asked, now, OTHERS + len(taken))]
         others = [line for line in waiting if line.id not in taken][:OTHERS]
         listings.note(session, [line.id for line in (*chosen, *others)], now, caller=str(signed_in(request)))
+        balance = credits.balance(session)
     context = {
         "batch": batch,
         "batch_name": naming.of(kernel.keys, batch),
         "possible": bool(suggested) and not tried.lines,
         "tried": bool(tried.lines),
         "size": pilots.SIZE,
+        "balance": balance,
         "rest": tried.rest,
         "chosen": chosen,
         "others": others,
