@@ -271,7 +271,11 @@ def batch_page(request: Request[Any, Any, Any], batch_id: UUID, problem: Likenes
             "longest_note": notes.LONGEST,
             "undo_until": batch.imported_at + imports.UNDO_WITHIN if fresh and batch.imported_at else None,
         }
-    return show(request, member, "desk/batch.html", context | {"problem": problem}, problem.status if problem else 200)
+    shown = show(request, member, "desk/batch.html", context | {"problem": problem}, problem.status if problem else 200)
+    if target == "done" and context["standing"] == "done":
+        # The stages of the list are those of before the act, so it is fetched again.
+        shown.headers["HX-Trigger"] = "act-done"
+    return shown
 
 
 def _done(request: Request[Any, Any, Any], session: Session, now: datetime) -> dict[str, Any]:

@@ -216,9 +216,12 @@ def test_invite_remind_and_revoke(client: TestClient[Any], kernel: Kernel, monke
     assert "3 invitations are taken back." in asked
     polled = f"{at}?revoking=3&act={act(asked)['act']}"
     fragment = {"hx-request": "true", "hx-target": "done"}
-    assert client.get(polled, headers=fragment).text.startswith('<div id="done" hx-get="')
+    waits = client.get(polled, headers=fragment)
+    assert (waits.text.startswith('<div id="done" hx-get="'), "hx-trigger" in waits.headers) == (True, False)
+    assert 'hx-trigger="act-done from:body"' in get(client, at), "the list is fetched again once the stages are others"
     begin_held(kernel, tenant)
     done = client.get(polled, headers=fragment).text
+    assert client.get(polled, headers=fragment).headers["hx-trigger"] == "act-done"
     assert "3 invitations are taken back." in done
     assert "hx-get" not in done
     assert "Invite 3 not invited yet" in get(client, at)
