@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 from litestar import Request, Response
@@ -14,6 +16,8 @@ from scim2_models import (
     InvalidFilterException,
     ListResponse,
     PatchOp,
+    PatchOperation,
+    PayloadTooLargeException,
     Resource,
     ResponseParameters,
     SCIMException,
@@ -22,13 +26,24 @@ from scim2_models import (
 )
 
 from batch.directory import people
-from batch.directory.resources import LONGEST_FILTER, MOST_ON_A_PAGE, POLICY, DirectoryUser, Group, User
+from batch.directory.resources import (
+    LONGEST_FILTER,
+    MOST_ON_A_PAGE,
+    MOST_OPERATIONS,
+    POLICY,
+    DirectoryUser,
+    Group,
+    User,
+)
 from batch.people import lines
 from likeness.ground.errors import Gone, Unprocessable
 from likeness.web.guards import HEADERS, as_likeness_error, kernel_of
 
 MEDIA_TYPE = "application/scim+json"
 Asked = Request[Any, Any, Any]
+BY_ID = re.compile(r'value eq "([^"\\]*)"', re.IGNORECASE)
+MOST_COMPARED = 2_000_000
+"""In one change: characters of filters, times the entries that each is asked of. Some seconds of processor."""
 
 
 def base(request: Asked) -> str:
@@ -86,10 +101,44 @@ def one(request: Asked, resource: Resource[Any], context: Context, status: int =
 
 
 def patched(kind: type[Resource[Any]], payload: dict[str, Any], resource: Any) -> None:
+    """Raises what is wrong with the change, and `PayloadTooLargeException`; the resource is of no use then."""
     with POLICY:
         said = _with_paths(payload)
         op = _about(PatchOp, kind).model_validate(said, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY)
-        op.patch(resource, scim_policy=POLICY)
+        words = sum(_asked_of_each(one) for one in op.operations if _leaving(kind, one) is None)
+        # What is added on the way is asked as well, and begins with a bracket.
+        there = len(getattr(resource, "members" if kind is Group else "emails") or []) + str(said).count("{")
+        if words * there > MOST_COMPARED:
+            raise PayloadTooLargeException(detail="This change compares too much at a time. Please send it in several.")
+        for leaving, several in groupby(op.operations, key=lambda one: _leaving(kind, one) is not None):
+            if leaving:
+                gone = {who for one in several for who in _leaving(kind, one) or ()}
+                resource.members = [one for one in resource.members or [] if one.value not in gone] or None
+            else:
+                op.model_copy(update={"operations": list(several)}).patch(resource, scim_policy=POLICY)
+
+
+def _asked_of_each(operation: PatchOperation[Any]) -> int:
+    """How many characters the library compares with each entry of a list."""
+    if operation.op == PatchOperation.Op.remove and operation.value is not None:
+        return len(str(operation.value))
+    return len(str(operation.path)) if operation.path is not None and operation.path.value_filter else 0
+
+
+def _leaving(kind: type[Resource[Any]], operation: PatchOperation[Any]) -> set[str] | None:
+    """Whom an operation takes out of a group by id, as directories do; None of everything else. Asked of each member by
+    the library, a hundred who leave a group of 4,000 took 9.5 seconds of processor."""
+    path = operation.path
+    if kind is not Group or operation.op != PatchOperation.Op.remove or path is None:
+        return None
+    found = path.resolve()
+    if found is None or found.field_name != "members" or found.sub_field_name is not None:
+        return None
+    if (one := BY_ID.fullmatch(str(path.value_filter or ""))) is not None:
+        return {one[1]}
+    value = operation.value if isinstance(operation.value, list) else [operation.value]
+    ids = [who for one in value if isinstance(one, dict) and isinstance(who := one.get("value"), str)]
+    return set(ids) if len(ids) == len(value) else None
 
 
 def _with_paths(payload: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +147,10 @@ def _with_paths(payload: dict[str, Any]) -> dict[str, Any]:
     given = payload.get(name)
     if not isinstance(given, list):
         return payload
+    if len(given) > MOST_OPERATIONS or any(_longest_path(one) > LONGEST_FILTER for one in given):
+        raise PayloadTooLargeException(
+            detail=f"A change has {MOST_OPERATIONS} operations at most, each with a path of {LONGEST_FILTER} characters."
+        )
     operations: list[Any] = []
     for one in given:
         value: Any = one.get("value") if isinstance(one, dict) and not one.get("path") else None
@@ -109,6 +162,18 @@ def _with_paths(payload: dict[str, Any]) -> dict[str, Any]:
         operations += [one | {"value": rest}] if rest else []
         operations += [one | {"path": key, "value": word} for key, word in apart.items()]
     return payload | {name: operations}
+
+
+def _longest_path(operation: Any) -> int:
+    """The keys of a value are paths too, at any depth."""
+    longest, left = 0, [operation]
+    while left:
+        said = left.pop()
+        for key, value in said.items() if isinstance(said, dict) else ():
+            path = value if key.casefold() == "path" and isinstance(value, str) else key
+            longest = max(longest, len(path))
+            left.append(value)
+    return longest
 
 
 def error_of(error: Exception) -> Error:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from scim2_models import Context
+from scim2_models import Context, InvalidValueException
 from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
@@ -36,6 +36,8 @@ from likeness.mail import letters, mail
 from tenants import credits, suspension, tenants
 
 NAME, DIGEST = "Your directory", "directory"
+LONGEST = 16 * 1024
+"""Characters of what is kept of a user as the directory said it. Of a megabyte each a page of 200 took 200 in memory."""
 SOONEST = timedelta(minutes=15)
 """Between the mail that says so and the deletion, also where the company's rule says at once."""
 
@@ -301,9 +303,13 @@ def knows_us(session: Session, employee: Employee) -> bool:
 
 
 def _document(user: User[Any]) -> str:
-    return json.dumps(
+    """Raises `InvalidValueException` for one that is too long to be opened with everybody's."""
+    document = json.dumps(
         user.model_dump(scim_ctx=Context.RESOURCE_CREATION_REQUEST, exclude={"id", "meta"}), ensure_ascii=False
     )
+    if len(document) > LONGEST:
+        raise InvalidValueException(detail=f"What is said of a user has {LONGEST} characters at most, with its names.")
+    return document
 
 
 def _one_at_a_time(session: Session) -> None:

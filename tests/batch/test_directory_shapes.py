@@ -9,10 +9,14 @@ from uuid import UUID
 
 import pytest
 from litestar.testing import TestClient
-from scim2_models import Error
+from pydantic import TypeAdapter
+from scim2_models import Error, PayloadTooLargeException
+from scim2_models.path import resolution, visitor
 from sqlmodel import select
 
+from batch.directory import answers
 from batch.directory.bulk import BulkRequest
+from batch.directory.resources import Group, GroupMember
 from batch.models import Employee
 from batch.people import employees
 from likeness.kernel import Kernel
@@ -149,6 +153,82 @@ def test_a_filter_that_would_keep_a_thread_busy_for_minutes_is_refused(scim: Tes
         assert (refused.status_code, refused.json().get("scimType")) == (400, "invalidFilter"), asked
     honest = longest[: longest.index(" or ", 400)]
     assert scim.get(f"/{kind}", params={"filter": honest}).status_code == 200
+
+
+def test_a_filter_on_addresses_builds_nothing_for_each_person(
+    scim: TestClient[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema for each took 2.4 milliseconds of processor: 48 seconds of 20,000 people."""
+    line, _ = put_on_list(scim, user("Ada Berg")), put_on_list(scim, user("Bo Ek"))
+    built: list[object] = []
+    monkeypatch.setattr(resolution, "TypeAdapter", lambda kind: (built.append(kind), TypeAdapter(kind))[1])
+    for asked in ('emails.value eq "{}"', 'emails[value eq "{}"]', 'emails[type eq "work" and value eq "{}"]'):
+        found = scim.get("/Users", params={"filter": asked.format("ada.berg@zebra.example")}).json()
+        assert [one["id"] for one in found["Resources"]] == [line], asked
+    assert not built
+    wrong = scim.post("/Users", json=user("Cy Dahl", emails=[{"value": "no address"}]), headers=KIND)
+    assert (wrong.status_code, wrong.json()["scimType"]) == (400, "invalidValue")
+
+
+def group_of(number: int) -> Group:
+    return Group(display_name="Staff", members=[GroupMember(value=f"p{one}") for one in range(number)])
+
+
+def changed(resource: Group, *operations: Any) -> list[str]:
+    answers.patched(Group, {"schemas": [PATCH], "Operations": list(operations)}, resource)
+    return [str(one.value) for one in resource.members or []]
+
+
+def test_whoever_leaves_a_group_is_not_compared_with_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred who left a group of 4,000 took 9.5 seconds of processor."""
+    compared: list[object] = []
+    compare = visitor._compare
+    monkeypatch.setattr(visitor, "_compare", lambda *about: (compared.append(about), compare(*about))[1])
+    named = {"op": "Remove", "path": "members", "value": [{"value": f"p{one}", "display": "X"} for one in range(100)]}
+    assert changed(group_of(102), named) == ["p100", "p101"], "as Entra sends it"
+    by_id = [{"op": "remove", "path": f'{GROUP}:members[value eq "p{one}"]'} for one in range(98)]
+    back = {"op": "add", "path": "members", "value": [{"value": "p0"}]}
+    assert changed(group_of(100), *by_id, back, named) == [], "in the order in which they stand"
+    assert changed(group_of(2), back, {"op": "remove", "path": 'members[value eq "nobody"]'}) == ["p0", "p1"]
+    assert not compared
+    assert changed(group_of(2), {"op": "remove", "path": "members"}) == []
+    assert changed(group_of(3), {"op": "remove", "path": 'members[not (value eq "p1")]'}) == ["p1"]
+    assert compared
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [{"op": "add", "path": "externalId", "value": "x"}] * 101,
+        [{"op": "add", "path": "members[" + " or ".join(['type eq "x"'] * 40) + "]", "value": {"type": "x"}}],
+        [{"op": "add", "value": {"members[" + " or ".join(['type eq "x"'] * 40) + "].type": "x"}}],
+        [{"op": "add", "PATH": "members[" + " or ".join(['type eq "x"'] * 40) + "]", "value": {"type": "x"}}],
+        [{"op": "add", "VALUE": {"members": {"[" + " or ".join(['type eq "x"'] * 40) + "]": "x"}}}],
+        [{"op": "remove", "path": "members", "value": [{"type": f"x{one}"} for one in range(500)]}],
+        [{"op": "add", "path": "members", "value": [{"value": "x"}] * 5000},
+         *[{"op": "remove", "path": 'members[type eq "x"]'}] * 99],
+    ],
+    ids=["many operations", "a long path", "a long key", "a long PATH", "a long key within", "many values",
+         "many who are asked"],
+)  # fmt: skip
+def test_a_change_that_would_keep_a_thread_busy_for_minutes_is_refused(operations: list[Any]) -> None:
+    with pytest.raises(PayloadTooLargeException):
+        changed(group_of(300), *operations)
+
+
+def test_what_is_said_of_one_user_is_short(scim: TestClient[Any]) -> None:
+    """It is kept, and opened with everybody's: three thousand addresses of one were."""
+    line = put_on_list(scim, user("Ada Berg"))
+    many = [{"value": f"a{one}@zebra.example"} for one in range(500)]
+    for answer in (
+        scim.post("/Users", json=user("Bo Ek", emails=many), headers=KIND),
+        scim.post("/Users", json=user("Bo Ek", externalId="e" * 20_000), headers=KIND),
+        scim.put(f"/Users/{line}", json=user("Ada Berg", displayName="A" * 20_000), headers=KIND),
+        patched(scim, line, {"op": "add", "path": "emails", "value": many}),
+    ):
+        assert (answer.status_code, answer.json().get("scimType")) == (400, "invalidValue"), answer.text[:200]
+    assert len(scim.get("/Users").json()["Resources"][0]["emails"]) == 1
+    assert scim.get("/Users").json()["totalResults"] == 1
 
 
 def test_what_operations_refer_to_is_looked_for_once() -> None:
