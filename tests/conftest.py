@@ -50,7 +50,7 @@ FIRST = (
     "gpu_cluster/test_scheduling.py", "gpu_cluster/test_studio.py", "journey/test_demo.py", "gpu_cluster/test_train.py",
     "journey/test_docs.py", "gpu_cluster/cutout/test_product.py", "kernel/test_first_minutes.py",
     "keycloak/test_keycloak.py", "gpu_cluster/test_fleet.py", "journey/test_demo_photos.py", "kernel/test_keys_away.py",
-    "kernel/test_first_admin.py", "kernel/test_clock.py", "promises/test_strangers.py", "browser/test_accessibility.py",
+    "kernel/test_clock.py", "promises/test_strangers.py", "browser/test_accessibility.py",
     "gpu_cluster/test_open_keys.py",
 )  # fmt: skip
 """What takes minutes begins early, so that one process is not left alone with it at the end."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from likeness.jobs import jobs
+from tests.kernel.warm import Warm, warm
 
 
 @pytest.fixture
@@ -13,3 +16,9 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> dict[str, jobs.Sweep]:
     mine: dict[str, jobs.Sweep] = {}
     monkeypatch.setattr(jobs, "SWEEPS", mine)
     return mine
+
+
+@pytest.fixture(scope="session")
+def likeness() -> Iterator[Warm]:
+    with warm() as commands:
+        yield commands

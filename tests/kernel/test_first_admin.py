@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,8 +26,7 @@ from likeness.run.postgres import EmbeddedPostgres, url_of_running
 from tenants.members import members
 from tenants.models import Member, Role
 from tests.factories import make_employee, make_member, make_tenant, run_jobs
-
-LIKENESS = Path(sys.executable).with_name("likeness")
+from tests.kernel.warm import Warm
 
 
 @pytest.fixture
@@ -87,8 +85,12 @@ def test_a_disabled_operator_gets_no_link(kernel: Kernel, no_operators: None) ->
 
 
 def test_the_command_prints_a_link_and_nothing_else_to_follow(
-    kernel: Kernel, postgres: EmbeddedPostgres, embedded_home: Path, client: TestClient[Any], no_operators: None
-) -> None:
+    kernel: Kernel, postgres: EmbeddedPostgres, embedded_home: Path, client: TestClient[Any], no_operators: None,
+    likeness: Warm,
+) -> None:  # fmt: skip
+    def command(surroundings: dict[str, str], *words: str) -> CompletedProcess[str]:
+        return likeness.run("operator-link", *words, env=surroundings)
+
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("LIKENESS_")}
     production = surroundings | {
         "LIKENESS_PROFILE": "production",
@@ -120,10 +122,6 @@ def embedded_home(home: Path, postgres: EmbeddedPostgres) -> Iterator[Path]:
     where.symlink_to(postgres.folder)
     yield home
     where.unlink()
-
-
-def command(surroundings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LIKENESS, "operator-link", *words], env=surroundings, capture_output=True, text=True)
 
 
 def test_a_database_is_found_only_while_it_runs(

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -34,18 +34,24 @@ from likeness.ground.settings import Settings, SettingsWrong, from_environment
 from likeness.run import embedded, machine
 from likeness.run.machine import changed, hindrances, unknown_variables, worries
 from likeness.run.postgres import EmbeddedPostgres
+from tests.kernel.warm import Warm
 from tests.ports import free_port
 from tests.waiting import PATIENCE
 
-LIKENESS = Path(sys.executable).with_name("likeness")
+Told = Callable[..., str]
 
 
-def told(*words: str, **variables: str) -> str:
+@pytest.fixture
+def told(likeness: Warm) -> Told:
     """What the command says when it refuses; one sentence, no traceback, within seconds."""
-    ended = subprocess.run([LIKENESS, *words], env=os.environ | variables, capture_output=True, text=True, timeout=240)
-    assert ended.returncode in (1, 2), ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stdout + ended.stderr
-    return ended.stdout + ended.stderr
+
+    def told(*words: str, **variables: str) -> str:
+        ended = likeness.run(*words, env=os.environ | variables)
+        assert ended.returncode in (1, 2), ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    return told
 
 
 @pytest.fixture
@@ -56,7 +62,9 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_a_database_that_goes_away_under_a_command_is_one_sentence(postgres: EmbeddedPostgres, folder: Path) -> None:
+def test_a_database_that_goes_away_under_a_command_is_one_sentence(
+    postgres: EmbeddedPostgres, folder: Path, likeness: Warm
+) -> None:
     """Whichever command it is, and whether it was asked for a connection or for a transaction."""
     away = f"postgresql+psycopg://likeness_app:hidden-word@127.0.0.1:{free_port()}/likeness"
     commands = Sentences(
@@ -71,8 +79,8 @@ def test_a_database_that_goes_away_under_a_command_is_one_sentence(postgres: Emb
         assert "atabase" in ended.output
         assert "hidden-word" not in ended.output
     (folder / "keys").mkdir()
-    ended = subprocess.run(
-        [LIKENESS, "migrate"], capture_output=True, text=True, timeout=240, check=False,
+    ended = likeness.run(
+        "migrate",
         env=os.environ | {
             "LIKENESS_OWNER_DATABASE_URL": postgres.url("likeness_owner"), "LIKENESS_DATABASE_URL": away,
             "LIKENESS_KEY_FOLDER": str(folder / "keys"), "LIKENESS_PROFILE": "production",
@@ -85,7 +93,7 @@ def test_a_database_that_goes_away_under_a_command_is_one_sentence(postgres: Emb
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "migrate"])
-def test_a_setting_that_cannot_be_read_is_named_without_its_value(command: str, folder: Path) -> None:
+def test_a_setting_that_cannot_be_read_is_named_without_its_value(command: str, folder: Path, told: Told) -> None:
     said = told(command, LIKENESS_PORT="abc-secret", LIKENESS_HOME=str(folder / "home"))
     assert "LIKENESS_PORT" in said
     assert "abc-secret" not in said
@@ -93,13 +101,13 @@ def test_a_setting_that_cannot_be_read_is_named_without_its_value(command: str, 
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])
-def test_a_home_that_cannot_be_made_is_told_first(command: str, folder: Path) -> None:
+def test_a_home_that_cannot_be_made_is_told_first(command: str, folder: Path, told: Told) -> None:
     (folder / "file").write_text("")
     said = told(command, LIKENESS_HOME=str(folder / "file/home"))
     assert "LIKENESS_HOME" in said
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_demo_starts(folder: Path) -> None:
+def test_a_report_that_cannot_be_written_is_told_before_the_demo_starts(folder: Path, told: Told) -> None:
     (folder / "file").write_text("")
     home = folder / "home"
     said = told("demo", "--report", str(folder / "file/report.json"), LIKENESS_HOME=str(home))
@@ -108,7 +116,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_demo_starts(folder: 
 
 
 @pytest.mark.parametrize("held", ["[]", '{"keys": [[]]}'])
-def test_a_file_that_is_no_public_key_is_told_so_in_a_sentence(held: str, folder: Path) -> None:
+def test_a_file_that_is_no_public_key_is_told_so_in_a_sentence(held: str, folder: Path, told: Told) -> None:
     (folder / "key.json").write_text(held)
     (folder / "certificate.jws").write_text("eyJhbGciOiJFZERTQSJ9.e30.AAAA")
     said = told("verify", str(folder / "certificate.jws"), "--key", str(folder / "key.json"))
@@ -134,7 +142,7 @@ def test_a_mistyped_variable_is_named_with_the_nearest_one() -> None:
     ]
 
 
-def test_up_refuses_a_recipe_that_is_none(folder: Path) -> None:
+def test_up_refuses_a_recipe_that_is_none(folder: Path, told: Told) -> None:
     said = told("up", LIKENESS_RECIPE="sdx", LIKENESS_HOME=str(folder / "home"))
     assert "Did you mean sdxl?" in said
     assert not (folder / "home/postgres").exists()
@@ -220,13 +228,13 @@ def test_too_little_memory_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch
         assert any("GB of memory" in one for one in worries(settings)) is told_of
 
 
-def test_a_port_that_nobody_could_open_is_refused(folder: Path) -> None:
+def test_a_port_that_nobody_could_open_is_refused(folder: Path, told: Told) -> None:
     said = told("up", LIKENESS_PORT="0", LIKENESS_HOME=str(folder / "home"))
     assert "LIKENESS_PORT" in said
     assert not (folder / "home").exists()
 
 
-def test_a_report_in_the_home_is_refused_because_no_certificate_would_be_issued_beside_it(folder: Path) -> None:
+def test_a_report_in_the_home_is_refused_because_no_certificate_would_be_issued_beside_it(folder: Path, told: Told) -> None:
     said = told("demo", "--report", str(folder / "home/here/report.json"), LIKENESS_HOME=str(folder / "home"))
     assert "LIKENESS_HOME" in said
     assert not (folder / "home").exists()
@@ -282,7 +290,7 @@ def test_a_password_that_is_not_written_as_an_address_takes_it_is_told(
 
 @pytest.mark.parametrize("command", ["up", "demo"])
 @pytest.mark.parametrize("name", ["LIKENESS_PROFILE", "LIKENESS_DATABASE_URL"])
-def test_servers_of_ones_own_are_not_passed_over(name: str, command: str, folder: Path) -> None:
+def test_servers_of_ones_own_are_not_passed_over(name: str, command: str, folder: Path, told: Told) -> None:
     servers = {"LIKENESS_PROFILE": "production", "LIKENESS_DATABASE_URL": "postgresql+psycopg://db.example/likeness"}
     said = told(command, **{name: servers[name]}, LIKENESS_HOME=str(folder / "home"))
     assert name in said
@@ -291,7 +299,7 @@ def test_servers_of_ones_own_are_not_passed_over(name: str, command: str, folder
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "scheduler", "operator-link"])
-def test_a_database_that_does_not_answer_is_one_sentence(command: str, folder: Path) -> None:
+def test_a_database_that_does_not_answer_is_one_sentence(command: str, folder: Path, told: Told) -> None:
     away = f"postgresql+psycopg://likeness_app:hidden@127.0.0.1:{free_port()}/likeness"
     said = told(command, LIKENESS_PROFILE="production", LIKENESS_DATABASE_URL=away, LIKENESS_HOME=str(folder),
                 LIKENESS_RECIPE="cutout")  # fmt: skip
@@ -300,7 +308,7 @@ def test_a_database_that_does_not_answer_is_one_sentence(command: str, folder: P
     assert "hidden" not in said
 
 
-def test_an_address_that_cannot_be_listened_on_is_one_sentence(folder: Path) -> None:
+def test_an_address_that_cannot_be_listened_on_is_one_sentence(folder: Path, told: Told) -> None:
     """Of another machine: 192.0.2.0/24 belongs to nobody."""
     where = {"LIKENESS_HOST": "192.0.2.1", "LIKENESS_PORT": str(free_port()), "LIKENESS_HOME": str(folder / "home")}
     said = told("up", LIKENESS_RECIPE="cutout", **where)
@@ -308,7 +316,9 @@ def test_an_address_that_cannot_be_listened_on_is_one_sentence(folder: Path) -> 
     assert "LIKENESS_HOST" in said
 
 
-def test_a_port_that_is_taken_is_one_sentence_of_the_web_server(folder: Path, postgres: EmbeddedPostgres) -> None:
+def test_a_port_that_is_taken_is_one_sentence_of_the_web_server(
+    folder: Path, postgres: EmbeddedPostgres, told: Told
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = told("web", LIKENESS_PROFILE="production", LIKENESS_DATABASE_URL=postgres.url("likeness_app"),
                     LIKENESS_PORT=str(taken.getsockname()[1]), LIKENESS_HOME=str(folder),
