@@ -18,6 +18,7 @@ import hypothesis
 import psycopg
 import pytest
 from litestar import Litestar
+from litestar.datastructures import State
 from sqlalchemy import make_url
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -163,7 +164,17 @@ def kernel(home: Path, postgres: EmbeddedPostgres) -> Iterator[Kernel]:
     kernel.db.close()
 
 
+@pytest.fixture(scope="session")
+def _assembled(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    """Put together once, which takes more than a second. No request reaches the kernel that it is put together over."""
+    home, nowhere = tmp_path_factory.mktemp("assembled"), "postgresql+psycopg://nobody@127.0.0.1:9/none"
+    return create_app(assemble(Settings(home=home, database_url=nowhere, profile="embedded")))
+
+
 @pytest.fixture(scope="module")
-def app(kernel: Kernel) -> Litestar:
+def app(kernel: Kernel, _assembled: Litestar) -> Iterator[Litestar]:
     """The whole web application over `kernel`; every test has a client of its own, with cookies of its own."""
-    return create_app(kernel)
+    probes = kernel.apart(2)
+    _assembled.state = State({"kernel": kernel, "probes": probes})
+    yield _assembled
+    probes.db.close()
