@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from batch.models import Employee
 from batch.sittings import sittings
 from batch.sittings.sittings import InLine
-from compliance.desk import leaving
+from compliance.desk import deleting, leaving
 from compliance.models import Departure
 from compliance.retention import lateness
 from compliance.retention.lateness import Lateness
@@ -79,13 +79,16 @@ def _people(session: Session) -> int:
 
 def close(session: Session, kernel: Kernel, operator: UUID, now: datetime, *, name: str) -> Departure:
     """Raises `HasPeople`, `NotTheName` and `LeavingAlready`."""
-    said = leaving.preview(session, kernel, now)
-    if said.people or said.under_way:
+    going = leaving.everybody(session, now)
+    if going.people or going.under_way:
         raise HasPeople(
             "There are people on its lists. Its owner closes it under Settings, sees who goes, and gets the certificate."
             " You can suspend it until then. Nothing was begun."
         )
-    departure, _ = leaving.ask(session, kernel, operator, now, name=name, counted=0, hand_back=False, kind=Kind.OPERATOR)
+    nothing = deleting.preview(kernel, going)  # Of nobody the store is not asked.
+    departure, _ = leaving.ask(
+        session, kernel, operator, now, name=name, counted=0, said=nothing, hand_back=False, kind=Kind.OPERATOR
+    )
     return departure
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import Uuid, any_, literal
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Session, col, select
 
 from batch.models import Employee
 from batch.people import departments, employees
+from batch.photos import photos
 from batch.roster import batches
 from compliance import holds, stores
 from compliance.erasure import erasures
@@ -53,6 +56,21 @@ class DeletionPreview:
         return sum(self.objects.values())
 
 
+@dataclass(frozen=True)
+class Going:
+    """Who would go, by the rows alone. What is stored of them, `preview` asks the store for."""
+
+    tenant: UUID
+    people: Sequence[UUID]
+    pictured: frozenset[UUID]
+    """Those whose pictures and models are counted. Those of the others are going by themselves, and HR must not see that;
+    their lines go now as well."""
+    one_by_one: bool
+    """Whether the store is asked about each of them."""
+    held: int
+    under_way: int
+
+
 def people_of(session: Session, batch_id: UUID) -> list[UUID]:
     """The people of a batch whom the caller may see. Raises `BatchMissing`."""
     batches.get(session, batch_id)
@@ -62,26 +80,27 @@ def people_of(session: Session, batch_id: UUID) -> list[UUID]:
     return list(session.exec(mine.order_by(col(Employee.row))))
 
 
-def preview(session: Session, kernel: Kernel, people: Sequence[UUID], now: datetime) -> DeletionPreview:
-    kept, begun, said = holds.held_told(session, now), _begun(session), DeletionPreview()
-    said.objects = {str(cls): 0 for cls in dict.fromkeys(due.cls for due in stores.DUE)}
-    counting = set[UUID]()
-    for person in people:
-        trigger = begun.get(person)
-        if trigger is not None and trigger not in erasures.NARROWER:
-            said.under_way += 1
-            continue
-        said.people += 1
-        said.held += person in kept
-        if trigger is None:
-            counting.add(person)
-        # Else their things are going by themselves, and HR must not see that; their line goes now as well.
-    home = f"tenants/{tenant_of(session)}/employees"
+def whom(session: Session, people: Sequence[UUID], now: datetime) -> Going:
+    kept, begun, asked = holds.held_told(session, now), _begun(session), _asked(session)
+    ends = {one for one, trigger in begun.items() if trigger not in erasures.NARROWER} | asked
+    going = [one for one in people if one not in ends]
+    pictured = frozenset(one for one in going if one not in begun)
     few = max(FEW, employees.how_many(session) * EACH // 1000)
-    for folder in [f"{home}/{one}" for one in counting] if len(counting) <= few else [home]:
+    return Going(
+        tenant=tenant_of(session), people=going, pictured=pictured, one_by_one=len(pictured) <= few,
+        held=sum(one in kept for one in going), under_way=len(people) - len(going),
+    )  # fmt: skip
+
+
+def preview(kernel: Kernel, going: Going) -> DeletionPreview:
+    """Asks the store, which may be slow to answer: after the transaction, so that none waits for it."""
+    said = DeletionPreview(people=len(going.people), held=going.held, under_way=going.under_way)
+    said.objects = {str(cls): 0 for cls in dict.fromkeys(due.cls for due in stores.DUE)}
+    home = f"tenants/{going.tenant}/employees"
+    for folder in [f"{home}/{one}" for one in going.pictured] if going.one_by_one else [home]:
         for stored in kernel.objects.list(folder):
             under = filed(stored.path)
-            if under is not None and under[0] in counting and under[1] in said.objects:
+            if under is not None and under[0] in going.pictured and under[1] in said.objects:
                 said.objects[under[1]] += 1
                 said.size += stored.size
     return said
@@ -94,31 +113,17 @@ def _begun(session: Session) -> dict[UUID, str]:
     return dict(session.exec(asked).all())
 
 
-def delete(
-    session: Session,
-    kernel: Kernel,
-    people: Sequence[UUID],
-    now: datetime,
-    *,
-    caller: str,
-    counted_people: int,
-    counted_objects: int,
-) -> DeletionPreview:
-    """Begins the erasure of each, with a mail that says so. Raises `NotAsCounted`."""
-    said = counted(session, kernel, people, now, counted_people, counted_objects)
-    for person in people:
-        known = erasures.open_of(session, person)
-        if known is None or known.trigger in erasures.NARROWER:
-            erasures.ask(session, kernel, person, now, caller=caller, trigger=Trigger.EMPLOYER)
-    return said
+def _asked(session: Session) -> set[UUID]:
+    """Whose deletion was asked for and begins in a moment; by their lines, which a withdrawal moves to another id."""
+    lines = [UUID(args[3]) for args in held.all_undone(session, begin) if len(args) > 3]
+    mine = (col(Employee.tenant_id) == tenant_of(session), col(Employee.roster_id) == any_(literal(lines, ARRAY(Uuid()))))
+    return set(session.exec(select(Employee.id).where(*mine))) if lines else set()
 
 
-def counted(
-    session: Session, kernel: Kernel, people: Sequence[UUID], now: datetime, counted_people: int, counted_objects: int
-) -> DeletionPreview:
-    """Raises `NotAsCounted`."""
-    said = preview(session, kernel, people, now)
-    if (said.people, said.total) != (counted_people, counted_objects):
+def counted(kernel: Kernel, going: Going, people: int | None, objects: int | None) -> DeletionPreview:
+    """What the preview says now, where it is what whoever deletes was shown. Raises `NotAsCounted`."""
+    said = preview(kernel, going)
+    if (said.people, said.total) != (people, objects):
         raise NotAsCounted(
             "This is no longer what you were shown: it is {people} people with {pictures} pictures and models now. Nothing"
             " was deleted. Please look at the new numbers.",
@@ -127,13 +132,19 @@ def counted(
     return said
 
 
-def ask(session: Session, people: Sequence[UUID], now: datetime, *, caller: str) -> UUID:
-    """Leaves the erasure of each to begin in ten seconds, until which it can be taken back; returns the act's id."""
+def ask(
+    session: Session, people: Sequence[UUID], now: datetime, *, caller: str, waits: timedelta = held.WAITS
+) -> UUID:
+    """Leaves the erasure of each to a job that begins in ten seconds, until which it can be taken back; returns the act's
+    id. Raises `NotAsCounted` where one of them went, or is going, since they were counted."""
     known = select(Employee.id, Employee.roster_id).where(
-        col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(people))
+        col(Employee.tenant_id) == tenant_of(session), col(Employee.id).in_(list(people)), departments.within(session)
     )
     lines = dict(session.exec(known).all())
-    act = held.hold(session, begin, [(caller, str(one), str(lines.get(one, one))) for one in people], now)
+    if len(whom(session, list(lines), now).people) != len(people):
+        raise NotAsCounted("There are other people now than you were shown. Please look at the new numbers.")
+    about = [(caller, str(one), str(lines[one])) for one in people]
+    act = held.hold(session, begin, about, now, waits=waits)
     ledger.record(session, "deletion.asked", caller=caller, objects=[act, *people])
     return act
 
@@ -159,6 +170,8 @@ def begin(attempt: jobs.Attempt, act: str, caller: str, person_id: str, roster_i
 
 
 def _begin(session: Session, kernel: Kernel, person: UUID, now: datetime, caller: str) -> None:
+    """Once, and with one mail, however often it was asked for. Raises `EmployeeMissing`."""
+    photos.hold(session, person)
     known = erasures.open_of(session, person)
     if known is None or known.trigger in erasures.NARROWER:
         erasures.ask(session, kernel, person, now, caller=caller, trigger=Trigger.EMPLOYER)

@@ -27,7 +27,7 @@ from batch.people import employees
 from batch.roster import listings
 from compliance import departed, holds
 from compliance.desk import deleting
-from compliance.desk.deleting import DeletionPreview
+from compliance.desk.deleting import DeletionPreview, Going
 from compliance.erasure import certifying, erasures
 from compliance.models import EVERYTHING, Certificate, Departure, Erasure, ErasureState, Trigger
 from compliance.proof import certificates, departures, signing, stored
@@ -90,29 +90,30 @@ def open_of(session: Session) -> Departure | None:
     ).one_or_none()
 
 
-def preview(session: Session, kernel: Kernel, now: datetime) -> DeletionPreview:
+def everybody(session: Session, now: datetime) -> Going:
     """`held` are all for whom the departure waits: an owner has to know why it does not begin."""
-    said = deleting.preview(session, kernel, _everybody(session), now)
-    return replace(said, held=len(holds.held(session, now)))
+    return replace(_everybody(session, now), held=len(holds.held(session, now)))
 
 
-def _everybody(session: Session) -> list[UUID]:
-    return list(session.exec(select(Employee.id).where(col(Employee.tenant_id) == tenant_of(session))))
+def _everybody(session: Session, now: datetime) -> Going:
+    people = session.exec(select(Employee.id).where(col(Employee.tenant_id) == tenant_of(session)))
+    return deleting.whom(session, list(people), now)
 
 
 def ask(
-    session: Session, kernel: Kernel, member_id: UUID, now: datetime, *, name: str, counted: int, hand_back: bool,
-    kind: Kind = Kind.MEMBER,
+    session: Session, kernel: Kernel, member_id: UUID, now: datetime, *, name: str, counted: int, said: DeletionPreview,
+    hand_back: bool, kind: Kind = Kind.MEMBER,
 ) -> tuple[Departure, str]:
-    """The departure, and the receipt that leads to its certificate. Raises `NotTheName`,
-    `NotAsCounted` and `LeavingAlready`."""
+    """The departure, and the receipt that leads to its certificate. `counted` are the people whom the owner was shown;
+    `said` is what of them is stored, which stands in the certificate. Raises `NotTheName`, `NotAsCounted` and
+    `LeavingAlready`."""
     company = tenants.get(session)
     if name.strip() != company.name:
         raise NotTheName("Type the company's name exactly as it stands in its terms. Nothing was begun.")
     if open_of(session) is not None:
         raise LeavingAlready("The company is leaving already.")
-    said = deleting.preview(session, kernel, _everybody(session), now)  # Its counts stand in the certificate.
-    if said.people + said.under_way != counted:
+    going = _everybody(session, now)
+    if not said.people + said.under_way == len(going.people) + going.under_way == counted:
         raise deleting.NotAsCounted("There are other people now than you were shown. Please look at the new numbers.")
     token = new_token(tenant_of(session))
     departure = Departure(
@@ -122,7 +123,7 @@ def ask(
         begins_at=now + PAUSE,
         hand_back=hand_back,
         receipt_hash=token_hash(token),
-        counts=asdict(said) | {"batches": _batches(session)},
+        counts=asdict(replace(said, held=going.held)) | {"batches": _batches(session)},
         language=company.language,
     )
     session.add(departure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from litestar.response import Stream
 
 from batch.people import employees
 from compliance.desk import deleting, leaving
-from compliance.desk.deleting import DeletionPreview
+from compliance.desk.deleting import DeletionPreview, Going
 from compliance.models import Certificate, Departure
 from compliance.proof import stored
 from likeness.ground.db import utc_now
@@ -57,37 +57,46 @@ class ErasureConfirmed:
 @get("/people/{person_id:uuid}/erasure", guards=DESK, sync_to_thread=True)
 def preview_person(request: Request[Any, Any, Any], person_id: FromPath[UUID]) -> Counted:
     with desk(request, Permission.PEOPLE_ERASE) as (session, _):
-        person = employees.on_roster(session, person_id)
-        return shown(deleting.preview(session, kernel_of(request), [person.id], utc_now()))
+        going = deleting.whom(session, [employees.on_roster(session, person_id).id], utc_now())
+    return shown(deleting.preview(kernel_of(request), going))
 
 
 @post("/people/{person_id:uuid}/erasure", guards=[*DESK, fresh], status_code=202, sync_to_thread=True)
-def delete_person(request: Request[Any, Any, Any], person_id: FromPath[UUID], data: JSONBody[ErasureConfirmed]) -> Counted:
+def delete_person(
+    request: Request[Any, Any, Any], person_id: FromPath[UUID], data: JSONBody[ErasureConfirmed]
+) -> Response[Counted]:
+    """It begins at once. The header `Location` names the preview, whose `under_way` counts the person until they are gone;
+    asked again meanwhile, nothing begins a second time, and the answer is 409, since nobody is left to delete."""
     with desk(request, Permission.PEOPLE_ERASE) as (session, _):
-        person = employees.on_roster(session, person_id)
-        return _deleted(request, session, [person.id], data)
+        going = deleting.whom(session, [employees.on_roster(session, person_id).id], utc_now())
+    return _deleted(request, going, data)
 
 
 @get("/batches/{batch_id:uuid}/erasure", guards=DESK, sync_to_thread=True)
 def preview_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID]) -> Counted:
     with desk(request, Permission.PEOPLE_ERASE) as (session, _):
-        people = deleting.people_of(session, batch_id)
-        return shown(deleting.preview(session, kernel_of(request), people, utc_now()))
+        going = deleting.whom(session, deleting.people_of(session, batch_id), utc_now())
+    return shown(deleting.preview(kernel_of(request), going))
 
 
 @post("/batches/{batch_id:uuid}/erasure", guards=[*DESK, fresh], status_code=202, sync_to_thread=True)
-def delete_batch(request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[ErasureConfirmed]) -> Counted:
-    """Everybody of the batch whom the caller may see."""
+def delete_batch(
+    request: Request[Any, Any, Any], batch_id: FromPath[UUID], data: JSONBody[ErasureConfirmed]
+) -> Response[Counted]:
+    """Everybody of the batch whom the caller may see, one after the other from now on; each gets a mail when it begins with
+    them. The header `Location` names the preview, whose `under_way` counts those who are not gone yet. Asked again
+    meanwhile, nothing begins a second time, and the answer is 409, since nobody is left to delete; a request that is
+    repeated with its `Idempotency-Key` gets the first answer."""
     with desk(request, Permission.PEOPLE_ERASE) as (session, _):
-        return _deleted(request, session, deleting.people_of(session, batch_id), data)
+        going = deleting.whom(session, deleting.people_of(session, batch_id), utc_now())
+    return _deleted(request, going, data)
 
 
-def _deleted(request: Request[Any, Any, Any], session: Any, people: list[UUID], wish: ErasureConfirmed) -> Counted:
-    said = deleting.delete(
-        session, kernel_of(request), people, utc_now(), caller=str(signed_in(request)),
-        counted_people=wish.people, counted_objects=wish.objects,
-    )  # fmt: skip
-    return shown(said)
+def _deleted(request: Request[Any, Any, Any], going: Going, wish: ErasureConfirmed) -> Response[Counted]:
+    said = deleting.counted(kernel_of(request), going, wish.people, wish.objects)
+    with desk(request, Permission.PEOPLE_ERASE) as (session, _):
+        deleting.ask(session, going.people, utc_now(), caller=str(signed_in(request)), waits=timedelta())
+    return Response(shown(said), status_code=202, headers={"location": request.url.path})
 
 
 # The company
@@ -139,15 +148,19 @@ def departure_shown(one: Departure, texts: Sequence[str] = (), receipt: str | No
 def preview_leaving(request: Request[Any, Any, Any]) -> Counted:
     """Everybody of the company, with what is stored of them."""
     with desk(request, Permission.COMPANY_LEAVE) as (session, _):
-        return shown(leaving.preview(session, kernel_of(request), utc_now()))
+        going = leaving.everybody(session, utc_now())
+    return shown(deleting.preview(kernel_of(request), going))
 
 
 @post("/leaving", guards=[*DESK, fresh], status_code=202, sync_to_thread=True)
 def leave(request: Request[Any, Any, Any], data: JSONBody[LeavingWish]) -> DepartureShown:
     """The company leaves in a day, with everything deleted. Until then an owner can call it off."""
+    with desk(request, Permission.COMPANY_LEAVE) as (session, _):
+        going = leaving.everybody(session, utc_now())
+    said = deleting.preview(kernel_of(request), going)
     with desk(request, Permission.COMPANY_LEAVE) as (session, member):
         made, receipt = leaving.ask(
-            session, kernel_of(request), member.id, utc_now(), name=data.name, counted=data.people,
+            session, kernel_of(request), member.id, utc_now(), name=data.name, counted=data.people, said=said,
             hand_back=data.hand_back,
         )  # fmt: skip
         return departure_shown(made, receipt=receipt)

@@ -81,9 +81,9 @@ def _ask(
     kernel = kernel_of(request)
     with desk(request, Permission.PEOPLE_ERASE) as (session, member):
         people, name = who(session, kernel)
-        counted = deleting.preview(session, kernel, people, utc_now())
+        going = deleting.whom(session, people, utc_now())
     context = {
-        "roles": member.roles, "problem": problem, "name": name, "counted": counted, "back": back,
+        "roles": member.roles, "problem": problem, "name": name, "counted": deleting.preview(kernel, going), "back": back,
         "action": request.url.path.replace("/preview-deletion", "/delete"),
         "ticked": ticked if isinstance(ticked, list) else [ticked] if ticked else [],
     }  # fmt: skip
@@ -97,10 +97,10 @@ def _delete(request: Request[Any, Any, Any], who: Who, back: str, data: Mapping[
     try:
         with desk(request, Permission.PEOPLE_ERASE) as (session, _):
             ids, _name = who(session, kernel)
-            said = deleting.counted(
-                session, kernel, ids, now, -1 if people is None else people, -1 if objects is None else objects
-            )
-            act = deleting.ask(session, ids, now, caller=str(signed_in(request)))
+            going = deleting.whom(session, ids, now)
+        said = deleting.counted(kernel, going, people, objects)
+        with desk(request, Permission.PEOPLE_ERASE) as (session, _):
+            act = deleting.ask(session, going.people, utc_now(), caller=str(signed_in(request)))
     except deleting.NotAsCounted as problem:
         return _ask(request, who, back, problem, data.get("person", ()))
     return Redirect(f"/desk/people?deleted={said.people - said.held}&held={said.held}&act={act}", status_code=303)

@@ -11,7 +11,7 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
-from compliance.desk import leaving, leaving_api
+from compliance.desk import deleting, leaving, leaving_api
 from compliance.erasure.erasures import CertificateMissing
 from compliance.models import Certificate
 from compliance.proof import stored
@@ -41,10 +41,10 @@ def _page(request: Request[Any, Any, Any], problem: LikenessError | None = None,
     kernel = kernel_of(request)
     with desk(request, Permission.COMPANY_LEAVE) as (session, member):
         company, departure = tenants.get(session), leaving.open_of(session)
-        counted = leaving.preview(session, kernel, utc_now())
+        going = leaving.everybody(session, utc_now())
     link = leaving.receipt_link(kernel, receipt) if receipt else ""
     context = {"roles": member.roles, "problem": problem, "company": company, "departure": departure,
-               "counted": counted, "link": link}  # fmt: skip
+               "counted": deleting.preview(kernel, going), "link": link}  # fmt: skip
     return page(request, "desk/leaving.html", context, status=problem.status if problem else 200)
 
 
@@ -52,10 +52,13 @@ def _page(request: Request[Any, Any, Any], problem: LikenessError | None = None,
 def leave(request: Request[Any, Any, Any], data: Form) -> Response[Any]:
     people = whole_number(data.get("people", ""), 10**9)
     try:
+        with desk(request, Permission.COMPANY_LEAVE) as (session, _):
+            going = leaving.everybody(session, utc_now())
+        said = deleting.preview(kernel_of(request), going)
         with desk(request, Permission.COMPANY_LEAVE) as (session, member):
             _, receipt = leaving.ask(
                 session, kernel_of(request), member.id, utc_now(), name=data.get("name", ""),
-                counted=-1 if people is None else people, hand_back=data.get("hand_back") == "yes",
+                counted=-1 if people is None else people, said=said, hand_back=data.get("hand_back") == "yes",
             )  # fmt: skip
     except (Conflict, Unprocessable) as problem:
         return _page(request, problem)

@@ -18,13 +18,12 @@ from compliance.proof import signing, whose
 from compliance.proof.paper import sealing
 from likeness.ground.db import utc_now
 from likeness.kernel import Kernel
-from tenants import tenants
 from tenants.models import Role
 from tests.browser.shoot import ARGS, CHROMIUM
 from tests.browser.test_accessibility import AXE, FAULTS, TAGS, WIDE
 from tests.browser.world import served
 from tests.compliance.forging import forgeries
-from tests.compliance.people import gone_on
+from tests.compliance.people import company_leaves, gone_on
 from tests.factories import make_member, run_jobs
 from tests.handed_in import make_person
 
@@ -122,9 +121,7 @@ def test_a_browser_checks_page_and_text_and_sends_nothing(kernel: Kernel, browse
 def _departed(kernel: Kernel, person: Employee) -> tuple[Certificate, str]:
     """The certificate of the company, which leaves after its last person, and the receipt that leads to it."""
     owner = make_member(kernel, person.tenant_id, Role.OWNER)
-    with kernel.db.transaction(person.tenant_id) as session:
-        name = tenants.get(session).name
-        _, receipt = leaving.ask(session, kernel, owner.id, utc_now(), name=name, counted=0, hand_back=False)
+    _, receipt = company_leaves(kernel, person.tenant_id, owner.id)
     gone_on(kernel, person)
     with kernel.db.transaction(person.tenant_id) as session:
         departure = leaving.open_of(session)

@@ -15,14 +15,15 @@ from batch.models import Employee, Sitting
 from batch.photos import photos
 from batch.sittings import headshots
 from compliance import stores
-from compliance.desk import leaving
+from compliance.desk import deleting, leaving
 from compliance.erasure import erasures
-from compliance.models import Erasure, Trigger
+from compliance.models import Departure, Erasure, Trigger
 from likeness.ground.db import utc_now
 from likeness.identity import Kind, make_link, start_session
 from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass, KeyRef
 from likeness.store.objects import person_path
+from tenants import tenants
 from tests.factories import give_consent, make_employee, run_jobs
 from tests.handed_in import make_headshots, make_person
 
@@ -106,6 +107,17 @@ def readable(kernel: Kernel, person: Employee) -> bool:
         and all(headshots.opened(kernel, one) for one in pictures)
         and all(kernel.objects.get(one.path, source) for one in selfies)
     )
+
+
+def company_leaves(kernel: Kernel, tenant: UUID, owner: UUID) -> tuple[Departure, str]:
+    """An owner has the company leave, as the page does it."""
+    with kernel.db.transaction(tenant) as session:
+        name, going = tenants.get(session).name, leaving.everybody(session, utc_now())
+    said = deleting.preview(kernel, going)
+    with kernel.db.transaction(tenant) as session:
+        return leaving.ask(
+            session, kernel, owner, utc_now(), name=name, counted=said.people + said.under_way, said=said, hand_back=False
+        )
 
 
 def gone_on(kernel: Kernel, person: Employee, ahead: timedelta = AFTER_THE_PAUSE) -> None:

@@ -28,7 +28,7 @@ from likeness.kernel import Kernel
 from likeness.keys.keys import KeyClass
 from likeness.store.objects import person_path
 from tenants.models import Role
-from tests.compliance.people import colleague_of, erase, full_person, gone_on, reread
+from tests.compliance.people import colleague_of, company_leaves, erase, full_person, gone_on, reread
 from tests.factories import make_member, run_jobs, sign_in_employee, sign_in_member
 
 API = "/api/v1"
@@ -247,8 +247,7 @@ def test_nor_is_the_certificate_of_a_company_that_left(kernel: Kernel, client: T
     stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
     alice = full_person(stated)
     tenant, owner = alice.tenant_id, make_member(kernel, alice.tenant_id, Role.OWNER)
-    with kernel.db.transaction(tenant) as session:
-        _, receipt = leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    _, receipt = company_leaves(kernel, tenant, owner.id)
     gone_on(stated, alice)
     mine = (col(Certificate.tenant_id) == tenant, col(Certificate.departure_id).is_not(None))
 

@@ -41,7 +41,7 @@ from likeness.keys.keys import KeyClass, KeyRef
 from likeness.mail.mail import Mail, read
 from tenants import tenants
 from tenants.models import Role
-from tests.compliance.people import colleague_of, full_person, gone_on, readable
+from tests.compliance.people import colleague_of, company_leaves, full_person, gone_on, readable
 from tests.factories import make_member, run_jobs, sign_in_member
 
 API = "/api/v1"
@@ -93,6 +93,7 @@ def test_hr_deletes_a_person_as_counted_and_nobody_else(kernel: Kernel, client: 
     assert in_db(kernel, alice) == []
     assert client.post(f"{API}/people/{bob.roster_id}/erasure", json={"people": 1, "objects": 9}).status_code == 404
     assert client.post(where, json={"people": said["people"], "objects": said["objects"]}).status_code == 202
+    run_jobs(kernel, tenant=alice.tenant_id, most=1)
     with kernel.db.transaction(alice.tenant_id) as session:
         letter = read(kernel.keys, session.exec(select(Mail).where(col(Mail.template) == "removed")).one())
     assert letter is not None
@@ -230,7 +231,7 @@ def test_a_company_that_left_and_its_people_get_their_second_certificates(
     owner = make_member(kernel, alice.tenant_id, Role.OWNER)
     with kernel.db.transaction(alice.tenant_id) as session:
         session.execute(text("update tenant set language = 'fr'"))
-        _, receipt = leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    _, receipt = company_leaves(kernel, alice.tenant_id, owner.id)
     waiting = client.get(f"/left/{receipt}")
     assert "Nothing is deleted yet" in waiting.text
     assert client.get(f"/left/{receipt}/certificate/1").status_code == 404
@@ -297,8 +298,7 @@ def test_a_process_that_dies_while_it_stores_a_companys_certificate_leaves_nothi
     alice, kept = full_person(kernel), certifying.keep
     tenant = alice.tenant_id
     owner = make_member(kernel, tenant, Role.OWNER)
-    with kernel.db.transaction(tenant) as session:
-        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    company_leaves(kernel, tenant, owner.id)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(certifying, "keep", keep_and_die)
         gone_on(kernel, alice)
@@ -333,8 +333,7 @@ def test_a_restored_backup_does_not_bring_the_company_back(kernel: Kernel) -> No
     alice = full_person(kernel)
     tenant = alice.tenant_id
     owner = make_member(kernel, tenant, Role.OWNER)
-    with kernel.db.transaction(tenant) as session:
-        leaving.ask(session, kernel, owner.id, utc_now(), name="Zebra Works", counted=1, hand_back=False)
+    company_leaves(kernel, tenant, owner.id)
     gone_on(kernel, alice)
     (act,) = [one for one in kernel.db.outside.acts(tenant) if one.event == "tenant.left"]
     with kernel.db.transaction(tenant) as session:

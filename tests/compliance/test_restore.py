@@ -48,7 +48,7 @@ from tenants.sso import identities
 from tenants.sso.identities import Identity
 from tenants.webhooks import endpoints
 from tenants.webhooks.endpoints import Endpoint
-from tests.compliance.people import colleague_of, erase, full_person, reread
+from tests.compliance.people import colleague_of, company_leaves, erase, full_person, reread
 from tests.conftest import MIGRATED
 from tests.factories import begin_held, make_employee, make_member, make_tenant, run_jobs, sign_in
 from tests.handed_in import make_person
@@ -720,8 +720,8 @@ def test_what_took_access_away_stays_away(site: Site) -> None:
                              subject="1", bound_by="domain", bound_at=utc_now()))  # fmt: skip
         endpoint = Endpoint(tenant_id=tenant, member_id=legal.id, sealed=b"x", events=[], created_at=utc_now())
         session.add(endpoint)
-        leaving.ask(session, kernel, owner.id, utc_now(), name=tenants.get(session).name, counted=1, hand_back=False)
         erasures.request(session, alice.id, trigger=Trigger.LEAVER, requested_by=ledger.SYSTEM, now=utc_now())
+    company_leaves(kernel, tenant, owner.id)
     site.back_up()
     with kernel.db.transaction(tenant) as session:
         addresses.refuse(session, change, utc_now())

@@ -26,7 +26,7 @@ from batch.sittings import headshots, resemblance, sittings
 from batch.vision.inspection import FINDINGS
 from batch.visit import concerns, consents, invitations, notices
 from compliance import requests
-from compliance.desk import answering, deleting, leaving
+from compliance.desk import answering
 from compliance.desk import letters as letters_of_requests
 from compliance.erasure import erasures
 from compliance.models import Hold, Trigger
@@ -39,6 +39,7 @@ from likeness.locale.words import words
 from likeness.mail import letters, mail
 from tenants import looks, tenants
 from tenants.models import Role
+from tests.compliance.people import company_leaves
 from tests.dashboard.leaks import NAMES, OTHERS, WORD, Texts, catalogue_of, leaks
 from tests.dashboard.markup import get
 from tests.factories import give_consent, make_employee, make_member, make_tenant, run_jobs, sign_in_employee
@@ -249,9 +250,7 @@ def _sent(kernel: Kernel, language: str) -> dict[str, set[str]]:
         _requests(session, kernel, person.id, member.id)
         erasures.ask(session, kernel, gone.id, now, caller=f"member:{member.id}", trigger=Trigger.EMPLOYER)
         erasures.ask(session, kernel, asks.id, now)
-        counted = deleting.preview(session, kernel, [person.id, gone.id, asks.id], now)
-        count = counted.people + counted.under_way
-        leaving.ask(session, kernel, member.id, now, name="Zqx Works", counted=count, hand_back=False)
+    company_leaves(kernel, tenant, member.id)
     letters_of_requests.confirm_receipts(kernel, now)
     with kernel.db.transaction(tenant) as session:
         read = [(one.template, mail.read(kernel.keys, one)) for one in mail.mailbox(session)]

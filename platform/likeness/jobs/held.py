@@ -64,10 +64,12 @@ class HeldState(StrEnum):
     DONE = "done"
 
 
-def hold(session: Session, function: Act[P], about: Sequence[Sequence[str]], now: datetime) -> UUID:
+def hold(
+    session: Session, function: Act[P], about: Sequence[Sequence[str]], now: datetime, *, waits: timedelta = WAITS
+) -> UUID:
     """Leaves the act for later; each of `about` are the arguments of one job after the act's id."""
     act = uuid4()
-    jobs.send_all(session, function, [(str(act), *args) for args in about], due=now + WAITS)
+    jobs.send_all(session, function, [(str(act), *args) for args in about], due=now + waits)
     return act
 
 
@@ -88,6 +90,13 @@ def waiting(session: Session, function: Act[P], about: UUID, now: datetime) -> l
 def undone(session: Session, function: Act[P], about: UUID) -> list[list[str]]:
     """The same of every job that was not carried out yet, whether it can be taken back or not."""
     return _about(session, function, about, col(Job.finished_at).is_(None))
+
+
+def all_undone(session: Session, function: Act[P]) -> list[list[str]]:
+    """The same of every job of such acts, whomever they are about."""
+    mine = (col(Job.tenant_id) == tenant_of(session), col(Job.kind) == jobs.name_of(function))
+    found = session.execute(select(col(Job.args)).where(*mine, col(Job.finished_at).is_(None))).scalars()
+    return [list(args) for args in found]
 
 
 def _about(session: Session, function: Act[P], about: UUID, *states: ColumnElement[bool]) -> list[list[str]]:
