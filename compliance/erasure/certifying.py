@@ -23,7 +23,7 @@ from compliance.proof import certificates, signing, stored
 from compliance.proof.paper import page, sealing
 from compliance.proof.scan import PassedScan
 from likeness import checkpoints, ledger
-from likeness.ground.db import PLATFORM, row_of, rows_of, tenant_of, utc_now
+from likeness.ground.db import PLATFORM, oldest_first, row_of, rows_of, tenant_of, utc_now
 from likeness.ground.lanes import Lane
 from likeness.jobs import jobs
 from likeness.jobs.jobs import Job
@@ -182,16 +182,32 @@ def begin_second(kernel: Kernel, now: datetime) -> None:
         return
     # The people of a company that left have a right to their second certificate as well.
     for tenant in (*tenants.all_ids(kernel, left=True), PLATFORM):
+        _begin_second_of(kernel, tenant, now, days)
+
+
+def _begin_second_of(kernel: Kernel, tenant: UUID, now: datetime, days: int) -> None:
+    """Looks on behind those whose signed text is not of the day that their rows say: however many were changed in the
+    database, they keep nobody's turn."""
+    today, begun, after = f":second:{now:%Y%m%d}", 0, None
+    while begun < MOST:
         with kernel.db.transaction(tenant) as session:
-            today = f":second:{now:%Y%m%d}"
-            for erasure_id, deleted_at in _ripe(session, now, days, today):
+            ripe = _ripe(session, now, days, today, after)
+            for erasure_id, deleted_at in ripe:
                 if stored.has_run_out(kernel, certificates_of(session, erasure_id), now, deleted_at):
                     jobs.send(session, second, str(erasure_id), key=f"{erasure_id}{today}")
+                    begun += 1
+        if len(ripe) < MOST:
+            return
+        last, deleted_at = ripe[-1]
+        after = (deleted_at, last)
 
 
-def _ripe(session: Session, now: datetime, days: int, today: str) -> list[tuple[UUID, datetime | None]]:
-    """Those that were not tried today: old ones of whom something is still there leave the newer ones their turn. What the
-    rows say only narrows whom to ask about: the day itself is that of the signed text.
+def _ripe(
+    session: Session, now: datetime, days: int, today: str, after: tuple[datetime, UUID] | None
+) -> list[tuple[UUID, datetime]]:
+    """At most `MOST` behind that one, in the order in which they were deleted, of those that were not tried today: old ones
+    of whom something is still there leave the newer ones their turn. What the rows say only narrows whom to ask about: the
+    day itself is that of the signed text.
 
     The day that the first certificate promised is kept where backups are kept for less by now, because older ones may still
     be there; where they are kept for longer by now, the later day counts.
@@ -203,21 +219,16 @@ def _ripe(session: Session, now: datetime, days: int, today: str) -> list[tuple[
     mine = (col(Job.tenant_id) == tenant_of(session), col(Job.kind) == jobs.name_of(second))
     tried = select(Job.key).where(*mine, col(Job.key).endswith(today))
     done = select(Certificate.erasure_id).where(*of_people, col(Certificate.stage) == 2)
-    return list(
-        session.exec(
-            select(Erasure.id, Erasure.deleted_at)
-            .where(
-                col(Erasure.tenant_id) == tenant_of(session),
-                col(Erasure.state) == ErasureState.CERTIFIED,
-                col(Erasure.deleted_at) <= now - timedelta(days=days),
-                col(Erasure.id).not_in(done),
-                col(Erasure.id).not_in(kept_for),
-                func.concat(cast(col(Erasure.id), Text), today).not_in(tried),
-            )
-            .order_by(col(Erasure.deleted_at))
-            .limit(MOST)
-        )
+    query = select(Erasure.id, Erasure.deleted_at).where(
+        col(Erasure.tenant_id) == tenant_of(session),
+        col(Erasure.state) == ErasureState.CERTIFIED,
+        col(Erasure.deleted_at) <= now - timedelta(days=days),
+        col(Erasure.id).not_in(done),
+        col(Erasure.id).not_in(kept_for),
+        func.concat(cast(col(Erasure.id), Text), today).not_in(tried),
     )
+    found = session.exec(oldest_first(query, col(Erasure.deleted_at), col(Erasure.id), MOST, after))
+    return [(erasure_id, deleted_at) for erasure_id, deleted_at in found if deleted_at]
 
 
 @jobs.actor(lane=Lane.PRIVACY, attempts=10, lease=timedelta(minutes=3))

@@ -24,6 +24,7 @@ from batch.models import Employee
 from batch.people import employees
 from batch.photos import decisions, photos
 from compliance.erasure import certifying, erasures, scheduled
+from compliance.models import Certificate
 from compliance.proof import certificates, signing, verifier
 from compliance.proof.paper import sealing, typeset
 from compliance.retention import retention
@@ -158,6 +159,27 @@ def test_a_second_certificate_follows_when_the_last_backup_has_run_out(kernel: K
     assert two.document["verification"]["finished_at"] > one.document["verification"]["finished_at"]
     assert verifier.certificate(two.jws, verifier.Pin(signing.published(kernel))) == two.document
     sealing.check(two.paper or b"", two.document["paper"]["sealed_by"])
+
+
+def test_changed_certificates_keep_no_turn_of_those_behind_them(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a sweep looks at in one go."""
+    monkeypatch.setattr(certifying, "MOST", 1)
+    stated = replace(kernel, settings=kernel.settings.model_copy(update={"backup_days": 3}))
+    alice = full_person(kernel)
+    people = [alice, colleague_of(kernel, alice), colleague_of(kernel, alice)]
+    asked = []
+    for person in people:
+        asked.append(erase(stated, person))
+        run_jobs(stated, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        for one in asked[:2]:
+            mine = (col(Certificate.tenant_id) == alice.tenant_id, col(Certificate.erasure_id) == one.id)
+            session.execute(update(Certificate).where(*mine).values(jws="changed"))
+    certifying.begin_second(stated, utc_now() + timedelta(days=4))
+    run_jobs(stated, tenant=alice.tenant_id)
+    with kernel.db.transaction(alice.tenant_id) as session:
+        stages = [[it.stage for it in certifying.certificates_of(session, one.id)] for one in asked]
+    assert stages == [[1], [1], [1, 2]]
 
 
 def test_no_second_certificate_while_something_is_left_or_nothing_was_stated(
