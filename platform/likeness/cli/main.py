@@ -160,7 +160,7 @@ def scheduler() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database schema to this version; needs LIKENESS_OWNER_DATABASE_URL."""
-    from likeness.migrations import migrate
+    from likeness.migrations import SchemaLocked, migrate
     from likeness.migrations.roles import RolesMissing, make_roles
 
     settings = from_environment()
@@ -175,7 +175,10 @@ def migrate() -> None:
             console.print(made, soft_wrap=True, highlight=False)
     except (RolesMissing, OperationalError) as error:
         raise click.ClickException(str(error)) from error
-    migrate(settings.owner_database_url)
+    try:
+        migrate(settings.owner_database_url)
+    except SchemaLocked as error:
+        raise click.ClickException(str(error)) from error
     console.print("The schema is up to date.")
     for sentence in seal_clear_text(settings):
         console.print(sentence, soft_wrap=True, highlight=False)

@@ -8,6 +8,8 @@ engine = create_engine(context.config.attributes["url"])
 with engine.connect() as connection:
     # Two replicas that start together must not both migrate.
     connection.execute(text("select pg_advisory_lock(746573)"))
+    # From here on, because the other replica may take as long as it needs.
+    connection.execute(text(f"set lock_timeout = '{context.config.attributes['lock_seconds']}s'"))
     connection.commit()
     context.configure(connection=connection, target_metadata=SQLModel.metadata, transaction_per_migration=True)
     with context.begin_transaction():
