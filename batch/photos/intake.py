@@ -229,14 +229,11 @@ def _sweep_orphans_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
         if (under := filed(found.path)) and (age := ORPHAN_AGE.get(under[1])) and found.modified < now - age
     ]
 
-    def delete(session: Session, path: str) -> None:
-        kernel.objects.delete(path)
-
     for start in range(0, len(old), 1000):
         paths = old[start : start + 1000]
         with kernel.db.transaction(tenant) as session:
             named = _named(session, paths)
-        sweeping.each(kernel, "orphans", tenant, sorted(set(paths) - named), now, delete)
+        sweeping.alone(kernel, "orphans", tenant, sorted(set(paths) - named), now, kernel.objects.delete)
 
 
 def _named(session: Session, paths: Sequence[str]) -> set[str]:
@@ -262,7 +259,9 @@ def _notice_missing_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
     with kernel.db.transaction(tenant) as session:
         pictured = session.exec(
             select(Photo.id, Photo.path, Photo.missing_since).where(
-                col(Photo.tenant_id) == tenant, col(Photo.state) != PhotoState.REJECTED
+                col(Photo.tenant_id) == tenant,
+                col(Photo.state) != PhotoState.REJECTED,
+                col(Photo.due_at) > now,  # Of others the object goes a moment before the row.
             )
         ).all()
     present = {found.path for found in kernel.objects.list(f"tenants/{tenant}/employees")} if pictured else set()

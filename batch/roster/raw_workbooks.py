@@ -5,13 +5,14 @@ from __future__ import annotations
 import hmac
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlmodel import Session, col, select
 
 from batch.models import Batch, Employee
 from likeness import ledger
-from likeness.ground.db import after_commit, on_rollback, tenant_of
+from likeness.ground.db import after_commit, on_rollback
 from likeness.ground.errors import Gone, NotFound
 from likeness.jobs import jobs, sweeping
 from likeness.kernel import Kernel
@@ -75,13 +76,17 @@ def digest(keys: KeyFolder, tenant: UUID, data: bytes) -> str:
     return hmac.digest(keys.index_key(tenant), data, "sha256").hex()
 
 
-def forget(session: Session, keys: KeyFolder, objects: Objects, batch: Batch, now: datetime) -> None:
-    """Destroys the raw file and its key; safe to repeat."""
-    if batch.workbook_id is not None:
-        _destroy(keys, objects, batch.tenant_id, batch.workbook_id, now)
-        ledger.record(session, "workbook.deleted", objects=[batch.id])
-    batch.workbook_id = batch.workbook_due_at = None
-    session.add(batch)
+def forget(kernel: Kernel, tenant: UUID, workbook_id: UUID, now: datetime) -> None:
+    """Destroys the raw file and its key, then its batch forgets it; safe to repeat. The store is asked in no transaction,
+    because it may be slow to answer."""
+    _destroy(kernel.keys, kernel.objects, tenant, workbook_id, now)
+    with kernel.db.transaction(tenant) as session:
+        named = select(Batch).where(col(Batch.tenant_id) == tenant, col(Batch.workbook_id) == workbook_id)
+        batch = session.exec(named.with_for_update()).one_or_none()
+        if batch is not None:
+            batch.workbook_id = batch.workbook_due_at = None
+            session.add(batch)
+            ledger.record(session, "workbook.deleted", objects=[batch.id])
 
 
 def discard(
@@ -110,32 +115,19 @@ def discard(
 @jobs.every(timedelta(minutes=10), deletes=True)
 def forget_due(kernel: Kernel, now: datetime) -> None:
     """Raw files go after 24 hours, those too that a crash left without a batch."""
-    due: dict[UUID, list[UUID]] = {}
-    old: dict[UUID, list[UUID]] = {}
+    tenants.each_id(kernel, _forget_due_of, now)
 
-    def look(session: Session) -> None:
-        tenant = tenant_of(session)
+
+def _forget_due_of(kernel: Kernel, tenant: UUID, now: datetime) -> None:
+    forget_one = partial(forget, kernel, tenant, now=now)
+    with kernel.db.transaction(tenant) as session:
         mine = (col(Batch.tenant_id) == tenant, col(Batch.workbook_due_at) <= now)
-        due[tenant] = list(session.exec(select(Batch.id).where(*mine)))
-        stored = kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}")
-        lasting = (OURS.fullmatch(one.path) for one in stored if one.modified < now - KEEP)
-        old[tenant] = [UUID(found[1]) for found in lasting if found]
-
-    def forget_one(session: Session, batch_id: UUID) -> None:
-        mine = (col(Batch.tenant_id) == tenant_of(session), col(Batch.id) == batch_id)
-        query = select(Batch).where(*mine, col(Batch.workbook_due_at) <= now).with_for_update(skip_locked=True)
-        batch = session.exec(query).one_or_none()
-        if batch is not None:
-            forget(session, kernel.keys, kernel.objects, batch, now)
-
-    def destroy(session: Session, workbook_id: UUID) -> None:
-        _destroy(kernel.keys, kernel.objects, tenant_of(session), workbook_id, now)
-
-    tenants.for_each(kernel, look)
-    for tenant, batches in due.items():
-        sweeping.each(kernel, "workbooks", tenant, batches, now, forget_one)
-    for tenant, workbooks in old.items():
-        sweeping.each(kernel, "workbooks-without-batch", tenant, workbooks, now, destroy)
+        due = [one for one in session.exec(select(Batch.workbook_id).where(*mine)) if one is not None]
+    sweeping.alone(kernel, "workbooks", tenant, due, now, forget_one)
+    stored = kernel.objects.list(f"tenants/{tenant}/{WORKBOOKS}")
+    lasting = (OURS.fullmatch(one.path) for one in stored if one.modified < now - KEEP)
+    old = [UUID(found[1]) for found in lasting if found]
+    sweeping.alone(kernel, "workbooks-without-batch", tenant, old, now, forget_one)
 
 
 def _destroy(keys: KeyFolder, objects: Objects, tenant: UUID, workbook_id: UUID, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Leaves nothing of one person: what erasures do once, and again for whoever a restored backup brings back.
 
-`wipe` takes what lies outside the database, `wipe_rows` what lies in it. Neither writes to the ledger.
+`wipe` takes what lies outside the database, the raw file of the person's batch too, and `wipe_rows` what lies in it.
 """
 
 from __future__ import annotations
@@ -72,12 +72,24 @@ def wipe(kernel: Kernel, tombstone: Tombstone, names: Iterable[str] = ()) -> int
             if kernel.objects.exists(path):
                 kernel.objects.delete(path)
                 deleted += 1
+    with _going_on(troubles):  # Its own sweep tries again; meanwhile the re-scan finds the file.
+        _wipe_workbook(kernel, tenant, owner, tombstone.at)
     for file in files.log_files(kernel):
         with _going_on(troubles), file.open("r+b") as opened:
             _blank(opened.fileno(), [str(owner).encode(), owner.hex.encode()])
     if troubles:
         raise WipeIncomplete from troubles[0]
     return deleted
+
+
+def _wipe_workbook(kernel: Kernel, tenant: UUID, employee_id: UUID, now: datetime) -> None:
+    """Where the company's own line about the person stays, it has another id by now, and the file stays for its day."""
+    mine = (col(Employee.tenant_id) == tenant, col(Employee.id) == employee_id, col(Batch.workbook_id).is_not(None))
+    of_person = (col(Batch.tenant_id) == col(Employee.tenant_id)) & (col(Batch.id) == col(Employee.batch_id))
+    with kernel.db.transaction(tenant) as session:
+        workbook_id = session.exec(select(Batch.workbook_id).join(Employee, of_person).where(*mine)).one_or_none()
+    if workbook_id is not None:
+        raw_workbooks.forget(kernel, tenant, workbook_id, now)
 
 
 @contextmanager
@@ -109,16 +121,8 @@ def wipe_rows(session: Session, kernel: Kernel, employee_id: UUID, now: datetime
     """
     tenant = tenant_of(session)
     person = locked_person(session, employee_id)
-    batch = batch_of(session, person) if person else None
     if person is not None and not line_stays:
         groups.forget(session, person.roster_id)
-    if batch is not None and batch.workbook_id is not None and not line_stays:
-        try:
-            raw_workbooks.forget(session, kernel.keys, kernel.objects, batch, now)
-        except (
-            Exception
-        ):  # The person's rows go all the same; the re-scan finds the file, and its own sweep tries again.
-            log.exception("a workbook could not be deleted", extra={"tenant": str(tenant)})
     try:
         holds.forget_words(session, kernel.keys, employee_id, now)
     except KeyUnavailable:  # Nobody can read them without the company's keys; an erasure waits for these before.

@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 SWEEP = "retention"
 ROWS = 200
-"""In one transaction, so that 10,000 due objects are many short ones."""
+"""In one round, so that the rows of 10,000 due objects go in many short transactions. The store is asked in none: one that
+is slow to answer would hold the connection and the rows."""
 YOUNG_KEY = timedelta(hours=1)
 """A key is made just before its first object; it is not mistaken for one whose last object went."""
 ORPHAN_AGE = timedelta(hours=24)
@@ -126,9 +127,8 @@ def _delete_some(
             )
             .order_by(table.c.due_at)
             .limit(ROWS)
-            .with_for_update(skip_locked=True)
         ).all()
-        return _delete(session, kernel, table, due.event, rows, now)
+    return _delete(kernel, tenant, table, due.event, rows, now)
 
 
 def _delete_weights_without_photos(
@@ -150,13 +150,12 @@ def _delete_weights_without_photos(
                 ~left.exists(),
             )
             .limit(ROWS)
-            .with_for_update(skip_locked=True)
         ).all()
-        return _delete(session, kernel, weights, "weights.expired", rows, now)
+    return _delete(kernel, tenant, weights, "weights.expired", rows, now)
 
 
 def _delete(
-    session: Session, kernel: Kernel, table: Table, event: str, rows: Iterable[Any], now: datetime
+    kernel: Kernel, tenant: UUID, table: Table, event: str, rows: Iterable[Any], now: datetime
 ) -> DeletionRound:
     found: list[Any] = []
     failed: set[UUID] = set()
@@ -174,7 +173,7 @@ def _delete(
         except Exception as error:  # One object's trouble keeps no other from going.
             if isinstance(error, StoreSilent):
                 silent.add(row.employee_id)
-            sweeping.failed(kernel, SWEEP, tenant_of(session), row.id, now)
+            sweeping.failed(kernel, SWEEP, tenant, row.id, now)
             failed.add(row.id)
             tried += 1
             if len(silent) >= sweeping.SILENCES or (not found and tried >= sweeping.FAILURES_IN_A_ROW):
@@ -185,12 +184,13 @@ def _delete(
     away = len(silent) >= sweeping.SILENCES or (not found and tried >= sweeping.FAILURES_IN_A_ROW)
     if not found:
         return DeletionRound(0, failed, away)
-    session.execute(
-        table.delete().where(table.c.tenant_id == tenant_of(session), table.c.id.in_([row.id for row in found]))
-    )
-    for person in dict.fromkeys(row.employee_id for row in found):
-        gone = [row.id for row in found if row.employee_id == person]
-        ledger.record(session, event, subject=person, objects=gone)
+    with kernel.db.transaction(tenant) as session:
+        mine = (table.c.tenant_id == tenant, table.c.id.in_([row.id for row in found]))
+        # Whoever else deleted one of them meanwhile has put it on record.
+        went = session.execute(table.delete().where(*mine).returning(table.c.id, table.c.employee_id)).all()
+        for person in dict.fromkeys(row.employee_id for row in went):
+            gone = [row.id for row in went if row.employee_id == person]
+            ledger.record(session, event, subject=person, objects=gone)
     return DeletionRound(len(found), failed, away)
 
 
@@ -209,14 +209,16 @@ def retire_keys(kernel: Kernel, tenant: UUID, now: datetime) -> int:
     over = [ref for ref in old if ref.owner not in owners[ref.cls] and ref.owner not in kept[ref.cls]]
     retired = []
 
-    def retire(session: Session, ref: KeyRef) -> None:
-        if _empty(kernel, ref, now):
+    def retire(ref: KeyRef) -> None:
+        if not _empty(kernel, ref, now):
+            return
+        with kernel.db.transaction(tenant) as session:
             kernel.keys.destroy(ref, now, final=False)
             ledger.record(session, "key.destroyed", subject=ref.owner)
             _leave_to_certify(session, ref, now)
-            retired.append(ref)
+        retired.append(ref)
 
-    sweeping.each(kernel, "retire-keys", tenant, over, now, retire)
+    sweeping.alone(kernel, "retire-keys", tenant, over, now, retire)
     return len(retired)
 
 

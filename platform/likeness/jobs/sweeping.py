@@ -25,7 +25,20 @@ SILENCES = 3
 def each(
     kernel: Kernel, sweep: str, tenant: UUID, items: Iterable[Item], now: datetime, act: Callable[[Session, Item], None]
 ) -> int:
-    """Runs `act` for each item in a transaction of its own; returns how many went well.
+    """Runs `act` for each item in a transaction of its own; returns how many went well, as `alone` does."""
+
+    def within(item: Item) -> None:
+        with kernel.db.transaction(tenant) as session:
+            act(session, item)
+
+    return alone(kernel, sweep, tenant, items, now, within)
+
+
+def alone(
+    kernel: Kernel, sweep: str, tenant: UUID, items: Iterable[Item], now: datetime, act: Callable[[Item], None]
+) -> int:
+    """Runs `act` for each item, without a transaction: for what asks the object store, which may be slow to answer; returns
+    how many went well.
 
     What fails is counted, logged, and left alone for a pause that grows to a quarter of an hour.
     """
@@ -34,8 +47,7 @@ def each(
         if item in paused:
             continue
         try:
-            with kernel.db.transaction(tenant) as session:
-                act(session, item)
+            act(item)
         except Exception as error:  # One item's trouble must not keep the others waiting.
             failed(kernel, sweep, tenant, item, now)
             row, silent = row + 1, silent + isinstance(error, StoreSilent)
