@@ -1,10 +1,11 @@
 """Alembic's entry point: connects with the address that `migrate` was called with."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlmodel import SQLModel
 
-engine = create_engine(context.config.attributes["url"])
+# The connection ends with the block, also when a migration fails, and with it the lock that it holds.
+engine = create_engine(context.config.attributes["url"], poolclass=NullPool)
 with engine.connect() as connection:
     # Two replicas that start together must not both migrate.
     connection.execute(text("select pg_advisory_lock(746573)"))
@@ -15,4 +16,3 @@ with engine.connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
-engine.dispose()
