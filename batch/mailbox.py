@@ -9,7 +9,6 @@ from functools import lru_cache
 import idna
 
 
-@lru_cache(maxsize=10_000)
 def email_identity(address: str) -> str:
     """The one spelling under which two spellings of an address are the same: lower case, A-label domain.
 

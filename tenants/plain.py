@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
+from email_validator.rfc_constants import EMAIL_MAX_LENGTH
+from email_validator.syntax import validate_email_local_part
 
 from likeness.ground.errors import Unprocessable
 from likeness.locale.marks import Term
@@ -60,17 +62,27 @@ def some_lines(text: str, longest: int, name: str) -> str:
     return kept
 
 
-@lru_cache(maxsize=10_000)
 def mail_domain(address: str) -> str | None:
-    """The A-label domain of an address, or None when it cannot receive mail.
+    """The A-label domain of an address, or None when it cannot receive mail."""
+    local, _, domain = address.rpartition("@")
+    try:
+        validate_email_local_part(local)
+    except EmailNotValidError:
+        return None
+    return _receiving(domain) if len(address.encode(errors="replace")) <= EMAIL_MAX_LENGTH else None
+
+
+@lru_cache(maxsize=1000)
+def _receiving(domain: str) -> str | None:
+    """Remembered, because a list of ten thousand people has a handful of domains; whose address it is, is not.
 
     Domains inside a company (acme.local) and for trials (acme.test) count, though the library refuses both: the
     program may run inside the company. They are checked as if they ended in "example", which is as reserved.
     """
-    public = re.sub(r"\.(local|test)$", ".example", address, flags=re.IGNORECASE)
+    public = re.sub(r"\.(local|test)$", ".example", domain, flags=re.IGNORECASE)
     try:
-        found = validate_email(public, check_deliverability=False)
+        found = validate_email(f"a@{public}", check_deliverability=False)
     except EmailNotValidError:
         return None
-    domain = found.ascii_domain.lower()
-    return domain if public == address else domain.removesuffix("example") + address.rpartition(".")[2].lower()
+    found_domain = found.ascii_domain.lower()
+    return found_domain if public == domain else found_domain.removesuffix("example") + domain.rpartition(".")[2].lower()

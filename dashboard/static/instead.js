@@ -21,8 +21,10 @@ document.querySelector("[data-save-initials]")?.addEventListener("click", () => 
 
 document.querySelector("[data-own-photo]")?.addEventListener("change", async (event) => {
   const said = document.querySelector("[data-own-said]");
+  const [file] = event.target.files;
+  event.target.value = "";
   try {
-    const picture = await createImageBitmap(event.target.files[0]);
+    const picture = await createImageBitmap(file);
     save(picture, picture.width, picture.height, "my-photo.png");
     said.textContent = said.dataset.done;
   } catch { said.textContent = said.dataset.failed; }
