@@ -243,7 +243,7 @@ def test_headshots_are_looked_at_once_more_handed_over_and_taken_back(client: Te
     before = get(client, f"/visit/hand-over?headshot={one.id}&headshot={two.id}&headshot={theirs.id}")
     assert "Hand these 2 over to Zebra Works?" in before
     assert "Your selfie, to compare" in before
-    assert "You can take them back here until" in before
+    assert "You can take it back here until" in before
     with kernel.db.transaction(person.tenant_id) as session:
         assert headshots.releases(session, person.id) == [], "nothing leaves before it is handed over"
     foreign = client.post("/visit/hand-over", data={"headshots": f"{one.id} {theirs.id}"})
@@ -296,6 +296,9 @@ def test_a_reshoot_is_asked_for_without_words(client: TestClient[Any], kernel: K
     assert 'name="reason"' not in page, "words that nobody reads are not asked for"
     asked = client.post("/visit/reshoot", follow_redirects=False)
     assert asked.headers["location"] == "/visit/making"
+    waits = get(client, "/visit/making")
+    assert "The headshots that you have stay until you release one of the new ones." in waits
+    assert 'href="/visit/headshots"' in waits, "they are not only left by withdrawing"
 
 
 def test_what_happens_to_the_face_is_on_every_page(client: TestClient[Any], kernel: Kernel) -> None:
