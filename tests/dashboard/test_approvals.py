@@ -57,8 +57,8 @@ def test_hr_or_an_owner_says_so_and_people_read_it_first(client: TestClient[Any]
     assert "Saved" in client.post("/settings/approval", data={"approves": "on"}).text
     sign_in_employee(client, kernel, person)
     page = get(client, f"/visit/hand-over?headshot={one.id}")
-    assert "download those that it has approved" in page
-    assert "see and download them" not in page
+    assert "download it once it has approved it" in page
+    assert "see and download what you hand over" not in page
     assert "looks at what you release before it is used" in page
     assert all(words.replace("'", "&#39;") in page for words in approvals.REASONS.values())
 
