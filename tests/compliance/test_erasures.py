@@ -146,7 +146,7 @@ def test_what_a_late_upload_left_is_found_deleted_and_on_record(kernel: Kernel) 
     alice = full_person(kernel)
     key = kernel.keys.open(KeyRef(alice.tenant_id, alice.id, KeyClass.HEADSHOT))
     erasure = erase(kernel, alice)
-    mortal = replace(kernel, db=MortalDatabase(kernel.db, 7, after=True))  # Dies between deleting and verifying.
+    mortal = replace(kernel, db=MortalDatabase(kernel.db, 8, after=True))  # Dies between deleting and verifying.
     with contextlib.suppress(Cut):
         claims.work(mortal, job_of(kernel, erasure))
     late = person_path(alice.tenant_id, alice.id, KeyClass.HEADSHOT, uuid4())
