@@ -78,8 +78,8 @@ def got(client: TestClient[Any], kernel: Kernel, path: str, part: str = "") -> t
 PAGES = {
     "/desk": 12,
     "/desk/batches": 8,
-    "/desk/batches/{batch}": 21,
-    "/desk/batches/{batch}?stage=added": 21,
+    "/desk/batches/{batch}": 22,
+    "/desk/batches/{batch}?stage=added": 22,
     "/desk/looks": 6,
     "/desk/credits": 18,
     "/desk/people": 11,
