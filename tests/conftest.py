@@ -75,6 +75,12 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
     return (yield)
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """`.ci/run` tries failed tests once more, and nothing that broke off: `make` hands on that it failed and not how."""
+    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
+        session.config.cache.set("likeness/ended", int(exitstatus))
+
+
 def pytest_collection_finish() -> None:
     """From here on garbage is looked for again, among what is made from now on."""
     gc.freeze()
