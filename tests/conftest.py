@@ -77,8 +77,9 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """`.ci/run` tries failed tests once more, and nothing that broke off: `make` hands on that it failed and not how."""
-    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
-        session.config.cache.set("likeness/ended", int(exitstatus))
+    cache = getattr(session.config, "cache", None)  # There is none where its plugin is turned off.
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("likeness/ended", int(exitstatus))
 
 
 def pytest_collection_finish() -> None:

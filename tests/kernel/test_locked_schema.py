@@ -13,6 +13,7 @@ from likeness.cli.main import main
 from likeness.ground.db import SCHEMA_REVISION
 from likeness.migrations import migrate
 from likeness.run.postgres import EmbeddedPostgres
+from tests.kernel.older import older
 
 BEFORE = "0068"
 """The one behind it changes the table `invitation`."""
@@ -20,16 +21,10 @@ BEFORE = "0068"
 
 @pytest.fixture
 def old(postgres: EmbeddedPostgres) -> Iterator[Engine]:
-    server = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("create database locked owner likeness_owner"))
-    engine = create_engine(postgres.url("likeness_owner").replace("/likeness?", "/locked?"))
-    migrate(address(engine), BEFORE)
-    yield engine
-    engine.dispose()
-    with server.connect() as connection:
-        connection.execute(text("drop database locked with (force)"))
-    server.dispose()
+    with older(postgres, BEFORE) as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 def address(engine: Engine) -> str:

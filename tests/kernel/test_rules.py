@@ -15,6 +15,7 @@ from likeness.migrations import migrate
 from likeness.run.postgres import EmbeddedPostgres
 from tenants.models import Look
 from tests.factories import make_employee, make_tenant
+from tests.kernel.older import older
 
 POLICIES = text(
     "select tablename, policyname, permissive, roles, cmd, qual, with_check from pg_policies"
@@ -28,21 +29,14 @@ ONCE = "( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text)
 @pytest.fixture
 def old(postgres: EmbeddedPostgres) -> Iterator[Engine]:
     """A database as the version before left it: every rule asks for each row."""
-    server = create_engine(postgres.url("postgres"), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("create database rules owner likeness_owner"))
-    url = postgres.url("likeness_owner").replace("/likeness?", "/rules?")
-    migrate(url, BEFORE)
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for rule in connection.execute(POLICIES).all():
-            said = rule.qual.replace(ONCE, FOR_EACH_ROW)
-            connection.execute(text(f'alter policy tenant on "{rule.tablename}" using ({said}) with check ({said})'))
-    yield engine
-    engine.dispose()
-    with server.connect() as connection:
-        connection.execute(text("drop database rules with (force)"))
-    server.dispose()
+    with older(postgres, BEFORE) as url:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for rule in connection.execute(POLICIES).all():
+                said = rule.qual.replace(ONCE, FOR_EACH_ROW)
+                connection.execute(text(f'alter policy tenant on "{rule.tablename}" using ({said}) with check ({said})'))
+        yield engine
+        engine.dispose()
 
 
 def test_an_older_database_ends_in_the_rules_of_a_new_one(
